@@ -1,0 +1,44 @@
+//! The demo of the reference workflow. `cargo xtask demo` builds everything and starts it.
+//!
+//! Unlike xtask and the host it knows the domain: which nodes there are, what their rows mean.
+
+#![allow(clippy::print_stdout, reason = "the report is this program's result")]
+
+mod folder;
+mod host;
+mod options;
+mod report;
+mod stream;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use options::{Command, Options};
+
+fn main() -> ExitCode {
+    let command = match options::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("demo: {error}\n\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let done = match command {
+        Command::Events => stream::generate().map(|stream| print!("{stream}")),
+        Command::Run(options) => run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let manifest = folder::prepare(options)?;
+    let host = host::Host::new(options, manifest);
+    host.run()?;
+    report::print(&host, options)
+}

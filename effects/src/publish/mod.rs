@@ -1,0 +1,57 @@
+//! `publish`: one CloudEvent 1.0 for each intent.
+//!
+//! This module reads a route's settings and writes the event; a backend carries it.
+
+mod event;
+mod jsonl;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use purefold_wit::Finding;
+
+use crate::backend::{self, Backend};
+use crate::body::Body;
+use crate::route::{self, Bound};
+use crate::settings::Settings;
+use crate::{Effect, Route};
+
+/// Longest topic: what Kafka takes, so that a workflow can move there.
+const TOPIC_BYTES_MAX: usize = 249;
+
+const BACKENDS: [Backend; 2] = [Backend::built("jsonl"), Backend::planned("kafka")];
+
+pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
+    let path = backend::choose(&mut settings, "publish", &BACKENDS).and_then(|chosen| settings.path(chosen, base));
+    backend::opened(settings, path, |path| jsonl::open(name, &path))
+}
+
+/// A bound route.
+pub(crate) struct Plan {
+    topic: Arc<str>,
+    data: Body,
+}
+
+/// Reads the settings of one route.
+fn plan(route: &Route<'_>) -> Bound<Plan> {
+    let mut settings = route::settings(route);
+    route::no_reply(&mut settings, route);
+    let topic = settings.required("topic", Settings::string);
+    if let Some(topic) = topic.filter(|topic| !is_topic(topic)) {
+        let cause = format!("`{}` is no topic", topic.escape_debug());
+        let help = format!("use letters, digits, `.`, `_` and `-`, {TOPIC_BYTES_MAX} at most, and not dots alone");
+        settings.report("setting-range", "topic", cause, help);
+    }
+    let findings = settings.finish();
+    match topic {
+        Some(topic) if findings.is_empty() => Ok(Plan { topic: topic.into(), data: Body::record(route.intent) }),
+        _ => Err(findings),
+    }
+}
+
+fn is_topic(topic: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    topic.len() <= TOPIC_BYTES_MAX && topic.bytes().all(allowed) && topic != "." && topic != ".."
+}

@@ -1,0 +1,108 @@
+//! Trying an effect: records, routes and calls in a line each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use purefold_wit::{Enum, Field, Finding, Name, Record, Type, Value};
+
+use crate::{Call, Effect, EffectError, IntentId, Operation, Reply, Route};
+
+/// 2026-02-13T12:00:00Z.
+pub(crate) const NOW: u64 = 1_770_984_000_000_000;
+
+/// A route of a test, which owns what a [`Route`] borrows.
+pub(crate) struct Trial {
+    case: String,
+    intent: Arc<Record>,
+    pub(crate) reply: Option<Type>,
+    settings: toml::Table,
+}
+
+pub(crate) fn trial(case: &str, intent: &Arc<Record>, settings: &str) -> Trial {
+    Trial { case: case.to_owned(), intent: Arc::clone(intent), reply: None, settings: toml(settings) }
+}
+
+pub(crate) fn toml(text: &str) -> toml::Table {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+pub(crate) fn record(name: &str, fields: &[(&str, Type)]) -> Arc<Record> {
+    let fields = fields.iter().map(|(name, ty)| Field { name: Name::new(name), ty: ty.clone() }).collect();
+    Arc::new(Record { name: Name::new(name), fields })
+}
+
+pub(crate) fn option(ty: Type) -> Type {
+    Type::Option(Arc::new(ty))
+}
+
+pub(crate) fn list(ty: Type) -> Type {
+    Type::List(Arc::new(ty))
+}
+
+pub(crate) fn choice(name: &str, cases: &[&str]) -> Type {
+    Type::Enum(Arc::new(Enum { name: Name::new(name), cases: cases.iter().map(|case| Name::new(case)).collect() }))
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::String(text.into())
+}
+
+pub(crate) fn some(value: Value) -> Value {
+    Value::Option(Some(Box::new(value)))
+}
+
+pub(crate) const NONE: Value = Value::Option(None);
+
+pub(crate) fn open(settings: &str, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
+    crate::open("e", &toml(settings), base)
+}
+
+pub(crate) fn bind(effect: &dyn Effect, trials: &[Trial]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>> {
+    let routes: Vec<Route<'_>> = trials
+        .iter()
+        .map(|trial| Route { workflow: "w", case: &trial.case, intent: &trial.intent, reply: trial.reply.as_ref(), settings: &trial.settings })
+        .collect();
+    effect.bind(&routes)
+}
+
+/// Opens, binds and starts. The effect is kept by its operations.
+pub(crate) async fn started(settings: &str, base: &Path, trials: &[Trial]) -> Vec<Arc<dyn Operation>> {
+    let effect = open(settings, base).expect("the effect opens");
+    let operations = bind(&*effect, trials).expect("the routes bind");
+    effect.start().await.expect("the effect starts");
+    operations
+}
+
+/// Codes and places of what keeps the routes from being bound.
+pub(crate) fn found(effect: &dyn Effect, trials: &[Trial]) -> Vec<(&'static str, String)> {
+    match bind(effect, trials) {
+        Ok(_) => Vec::new(),
+        Err(findings) => {
+            assert!(!findings.is_empty(), "refused without a finding");
+            findings.into_iter().map(|finding| (finding.code, finding.place)).collect()
+        }
+    }
+}
+
+pub(crate) fn call(entity: &str, sequence: u64, index: u32, payload: &[Value]) -> Call {
+    Call {
+        id: IntentId(sequence, u64::from(index)),
+        journal: "00000000-0000-0000-0000-00000000000a".into(),
+        workflow: "w".into(),
+        entity: entity.into(),
+        sequence,
+        index,
+        now: NOW,
+        correlation_id: "c-1".into(),
+        payload: Arc::new(Value::Record(payload.into())),
+    }
+}
+
+pub(crate) fn refused(result: Result<Reply, EffectError>) -> String {
+    match result {
+        Err(EffectError::Refused(reason)) => reason,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}

@@ -1,0 +1,131 @@
+//! `purefold run`: runs workflows until stopped, or until everything is done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use purefold::engine::{self, Clock, Options, Progress, Summary};
+use purefold::sandbox::Sandbox;
+use purefold::source::Feed;
+
+use super::exit::Exit;
+use super::open;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The manifests of the workflows to run; they share one store
+    #[arg(required = true, value_name = "WORKFLOW")]
+    workflows: Vec<PathBuf>,
+    /// Events, one CloudEvent as JSON a line; `-` is standard input
+    #[arg(long, value_name = "FILE|-")]
+    events: Option<PathBuf>,
+    /// End when the input is read, no intent is outstanding and no timer is due
+    #[arg(long)]
+    until_idle: bool,
+    /// The wall's clock at arrival, or the events' own times
+    #[arg(long, value_enum, default_value_t = ClockName::Arrival)]
+    clock: ClockName,
+    /// With `--clock event`: how far the virtual clock goes on after the last event, as `90s`, `5m` or `1h`
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
+    advance: Duration,
+    /// The summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ClockName {
+    Arrival,
+    Event,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    purefold_effects::settings::parse_duration(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let clock = match arguments.clock {
+        ClockName::Arrival => Clock::Arrival,
+        ClockName::Event => Clock::Event,
+    };
+    if clock == Clock::Arrival && !arguments.advance.is_zero() {
+        eprintln!("error: --advance moves the virtual clock and needs --clock event");
+        return Ok(Exit::Wrong);
+    }
+    let Some(workflows) = open::workflows(&arguments.workflows) else { return Ok(Exit::Wrong) };
+    let feed = match &arguments.events {
+        Some(path) if path.as_os_str() == "-" => Some(Feed::Stdin),
+        Some(path) => Some(Feed::File(path.clone())),
+        None => workflows.iter().find_map(|workflow| workflow.manifest.source.file.clone()).map(Feed::File),
+    };
+    if feed.is_none() && !arguments.until_idle {
+        eprintln!("note: no source of events; give --events FILE, --events - or source.file. Timers and outstanding intents go on");
+    }
+    let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, ..Options::default() };
+    let sandbox = Sandbox::new()?;
+    let (engine, stopper) = match engine::start(workflows, &sandbox, &options) {
+        Ok(started) => started,
+        Err(error) if is_wrong_input(&error) => {
+            eprintln!("error: {error}");
+            return Ok(Exit::Wrong);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
+        .context("cannot listen for SIGTERM")?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            stopper.stop();
+        }
+    });
+    let bar = progress_bar();
+    let summary = engine.run(|progress| show(&bar, &progress))?;
+    bar.finish_and_clear();
+    if arguments.json {
+        super::report::line(&serde_json::to_string(&summary)?)?;
+    } else {
+        super::report::line(&text(&summary))?;
+    }
+    Ok(Exit::Well)
+}
+
+/// What the user can put right, in contrast to a failing environment.
+fn is_wrong_input(error: &engine::EngineError) -> bool {
+    use engine::EngineError::{OtherClock, Release, Source, Store};
+    use purefold::source::SourceError;
+    use purefold::store::StoreError;
+    match error {
+        OtherClock { .. } | Release { .. } | Source(SourceError::BeyondEnd { .. } | SourceError::Replaced { .. }) => true,
+        Source(SourceError::Read { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
+        Store(error) => matches!(error, StoreError::OtherJournal { .. } | StoreError::OtherVersion { .. }),
+        _ => false,
+    }
+}
+
+fn progress_bar() -> ProgressBar {
+    // Drawn only where standard error is a terminal.
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let Summary { events, accepted, rejected, faulted, duplicates, dead_letters, concluded, .. } = progress.summary;
+    bar.set_message(format!(
+        "{events} events, {accepted} accepted, {rejected} rejected, {faulted} faulted, {duplicates} duplicates, {dead_letters} dead letters, \
+         {concluded} intents concluded, {} outstanding",
+        progress.outstanding
+    ));
+    bar.tick();
+}
+
+fn text(summary: &Summary) -> String {
+    let Summary { events, duplicates, dead_letters, accepted, rejected, faulted, concluded, held, parked, commits } = summary;
+    format!(
+        "{events} events: {accepted} accepted, {rejected} rejected, {faulted} faulted decisions; {duplicates} duplicates, {dead_letters} dead letters\n\
+         {concluded} intents concluded, {held} held, {parked} entities parked; {commits} commits"
+    )
+}

@@ -1,0 +1,156 @@
+//! From what was folded to the rows of one commit.
+
+use super::entity::{Entity, Outstanding};
+use super::fold::Folded;
+use super::input::{EntityName, EventInput, EventOrigin};
+use super::plan::Plan;
+use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
+use crate::workflow::RoutePlan;
+
+/// An intent on its way to an effect.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Which intent.
+    pub key: IntentKey,
+    /// The entity that asked.
+    pub name: EntityName,
+    /// The intent, with its payload.
+    pub intent: Outstanding,
+    /// Indices of intents of the same decision that must have succeeded first.
+    pub waits: Vec<u32>,
+}
+
+/// What a commit leads to, once it is durable.
+#[derive(Debug, Default)]
+pub(super) struct Consequences {
+    pub(super) tasks: Vec<Task>,
+    pub(super) deliveries: Vec<DeliveryRow>,
+    pub(super) entities: Vec<EntityName>,
+}
+
+/// What the engine must know at once, commit or not.
+pub(super) struct Assembled {
+    pub(super) entity: Box<Entity>,
+    pub(super) done: Vec<(EventOrigin, u128)>,
+    pub(super) dead: Vec<EventInput>,
+    pub(super) concluded: usize,
+}
+
+/// Gives out the row ids of entities and entries.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) entity: EntityId,
+    pub(super) entry: Row,
+}
+
+impl Rows {
+    /// Adds what `folded` changed to `batch` and to the commit's `consequences`.
+    pub(super) fn assemble(
+        &mut self,
+        plan: &Plan,
+        name: &EntityName,
+        folded: Folded,
+        batch: &mut Batch,
+        consequences: &mut Consequences,
+    ) -> Assembled {
+        let Folded { mut entity, .. } = folded;
+        if folded.dirty && entity.row.id == 0 {
+            self.entity += 1;
+            entity.row.id = self.entity;
+        }
+        let id = entity.row.id;
+        let rows = self.entries(plan, &mut entity, folded.entries, batch);
+        for (at, intent) in folded.emitted {
+            let key = IntentKey { entity: id, sequence: intent.sequence, index: intent.index };
+            batch.outbox_added.push(OutboxRow { key, row: rows[at] });
+            let waits = waits(plan, &entity.outstanding, &intent);
+            // Concluded in the same commit: an intent it comes after had failed.
+            if entity.outstanding.iter().any(|o| (o.sequence, o.index) == (intent.sequence, intent.index)) {
+                consequences.tasks.push(Task { key, name: name.clone(), intent, waits });
+            }
+        }
+        let key = |(sequence, index)| IntentKey { entity: id, sequence, index };
+        let concluded = folded.concluded.len();
+        batch.outbox_removed.extend(folded.concluded.into_iter().map(key));
+        let change = |(sequence, index, status, attempts, reason): (u64, u32, OutboxStatus, u32, String)| OutboxChange {
+            key: key((sequence, index)),
+            status,
+            attempts,
+            reason,
+        };
+        batch.outbox_changed.extend(folded.changed.into_iter().map(change));
+        for timer in &mut entity.timers {
+            timer.entity = id;
+        }
+        for timer in folded.timers {
+            match entity.timers.iter().find(|known| known.name == timer) {
+                Some(known) => batch.timers_set.push(known.clone()),
+                None => batch.timers_removed.push((id, timer)),
+            }
+        }
+        for row in entity.inbox.iter_mut().filter(|row| row.entity == 0) {
+            row.entity = id;
+        }
+        batch.inbox_added.extend(folded.inbox_added.into_iter().map(|mut row| {
+            row.entity = id;
+            row
+        }));
+        batch.inbox_removed.extend(folded.inbox_removed);
+        batch.deliveries_removed.extend(folded.delivered);
+        batch.answers.extend(folded.answers);
+        batch.deliveries_added.extend(folded.deliveries.iter().cloned());
+        consequences.deliveries.extend(folded.deliveries);
+        if folded.dirty {
+            batch.entities.push(entity.row.clone());
+            entity.row.expected_head_row = entity.row.head_row;
+            consequences.entities.push(name.clone());
+        }
+        Assembled { entity, done: folded.done, dead: folded.dead, concluded }
+    }
+
+    fn entries(&mut self, plan: &Plan, entity: &mut Entity, entries: Vec<super::fold::FoldedEntry>, batch: &mut Batch) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(entries.len());
+        for folded in entries {
+            self.entry += 1;
+            let row = self.entry;
+            rows.push(row);
+            match folded.state {
+                Some(true) => entity.row.state_row = Some(row),
+                Some(false) => entity.row.state_row = None,
+                None => {}
+            }
+            batch.entries.push(EntryRow {
+                row,
+                entity: entity.row.id,
+                previous_row: entity.row.head_row,
+                profile: plan.profile_id,
+                hash: folded.hash,
+                entry: folded.entry,
+                event: folded.event,
+            });
+            entity.row.head_row = row;
+        }
+        rows
+    }
+}
+
+/// Indices of the outstanding intents of the same decision that `intent` comes after.
+pub(super) fn waits(plan: &Plan, outstanding: &[Outstanding], intent: &Outstanding) -> Vec<u32> {
+    let RoutePlan::Effect(route) = &plan.workflow.routes[intent.case as usize] else { return Vec::new() };
+    if route.after.is_empty() {
+        return Vec::new();
+    }
+    let before = outstanding.iter().filter(|o| o.sequence == intent.sequence && o.index < intent.index && route.after.contains(&o.case));
+    before.map(|o| o.index).collect()
+}
+
+/// The intents of a loaded entity as tasks, in order.
+pub(super) fn tasks_of(plan: &Plan, name: &EntityName, entity: &Entity) -> Vec<Task> {
+    let task = |intent: &Outstanding| Task {
+        key: IntentKey { entity: entity.row.id, sequence: intent.sequence, index: intent.index },
+        name: name.clone(),
+        waits: waits(plan, &entity.outstanding, intent),
+        intent: intent.clone(),
+    };
+    entity.outstanding.iter().filter(|intent| intent.settled.is_none()).map(task).collect()
+}

@@ -1,0 +1,159 @@
+//! An entity in memory: what its next decision depends on.
+
+use std::sync::Arc;
+
+use purefold_wit::Value;
+
+use super::EngineError;
+use super::input::EntityName;
+use super::plan::Plan;
+use crate::store::{EntityRow, InboxRow, OutboxStatus, Reader, TimerRow};
+use crate::workflow::RoutePlan;
+
+/// An entity as of its latest decision, committed or on its way to be.
+#[derive(Clone, Debug)]
+pub struct Entity {
+    /// Its row.
+    pub row: EntityRow,
+    /// Its state, of the release `state_release`.
+    pub state: Option<Arc<Value>>,
+    /// The generation that the state was written under.
+    pub state_release: u64,
+    /// Its pending timers.
+    pub timers: Vec<TimerRow>,
+    /// Its intents without a conclusion, in the order of asking.
+    pub outstanding: Vec<Outstanding>,
+    /// The inputs that wait, where it has been parked.
+    pub inbox: Vec<InboxRow>,
+    /// How many of its intents are under way: outstanding and not stuck, as the engine last counted them.
+    pub under_way: usize,
+}
+
+/// An intent without a conclusion.
+#[derive(Clone, Debug)]
+pub struct Outstanding {
+    /// The decision that asked.
+    pub sequence: u64,
+    /// The intent's index there.
+    pub index: u32,
+    /// The intent case.
+    pub case: u32,
+    /// The asking decision's `now`.
+    pub asked: u64,
+    /// The asking decision's correlation id.
+    pub correlation_id: Arc<str>,
+    /// The intent's record.
+    pub payload: Arc<Value>,
+    /// Waits for an operator.
+    pub held: bool,
+    /// Is to be concluded as refused, for this reason.
+    pub settled: Option<String>,
+}
+
+impl Entity {
+    /// An entity that nothing has been decided for.
+    #[must_use]
+    pub fn unknown(plan: &Plan, key: Arc<str>) -> Self {
+        let row = EntityRow {
+            id: 0,
+            workflow: plan.id,
+            key,
+            sequence: 0,
+            ordinal: 0,
+            now: 0,
+            head: [0; 32],
+            head_row: 0,
+            state_row: None,
+            parked: false,
+            expected_head_row: 0,
+        };
+        Entity { row, state: None, state_release: plan.release, timers: Vec::new(), outstanding: Vec::new(), inbox: Vec::new(), under_way: 0 }
+    }
+
+    /// Loads the entity `name` from the store.
+    ///
+    /// # Errors
+    /// Where the store fails or holds what the workflow's types do not admit.
+    pub fn load(reader: &Reader, plan: &Plan, name: &EntityName) -> Result<Self, EngineError> {
+        match reader.entity(plan.id, &name.key)? {
+            None => Ok(Entity::unknown(plan, name.key.clone())),
+            Some(row) => Entity::from_row(reader, plan, row),
+        }
+    }
+
+    /// Loads what belongs to `row`.
+    ///
+    /// # Errors
+    /// Where the store fails or holds what the workflow's types do not admit.
+    pub fn from_row(reader: &Reader, plan: &Plan, row: EntityRow) -> Result<Self, EngineError> {
+        let (state, state_release) = match row.state_row {
+            None => (None, plan.release),
+            Some(state_row) => {
+                let (json, release) = reader.state(state_row)?;
+                (Some(Arc::new(decode_state(plan, release, &json)?)), release)
+            }
+        };
+        let timers = reader.timers(row.id)?;
+        let outstanding = reader.outstanding(row.id)?.into_iter().map(|stored| outstanding(plan, stored)).collect::<Result<_, _>>()?;
+        let inbox = reader.inbox(row.id)?;
+        let mut entity = Entity { row, state, state_release, timers, outstanding, inbox, under_way: 0 };
+        entity.under_way = entity.count_under_way(plan);
+        Ok(entity)
+    }
+
+    /// For each outstanding intent whether only an operator can get it on: it is held, or waits behind one that is, in
+    /// its lane or by `after`.
+    #[must_use]
+    pub fn stuck(&self, plan: &Plan) -> Vec<bool> {
+        let mut stuck = vec![false; self.outstanding.len()];
+        if !self.outstanding.iter().any(|intent| intent.held) {
+            return stuck;
+        }
+        let route = |intent: &Outstanding| match &plan.workflow.routes[intent.case as usize] {
+            RoutePlan::Effect(route) => Some(route),
+            _ => None,
+        };
+        for (index, intent) in self.outstanding.iter().enumerate() {
+            let Some(mine) = route(intent) else { continue };
+            let behind = |earlier: &Outstanding| {
+                route(earlier).is_some_and(|other| other.effect == mine.effect)
+                    || (earlier.sequence == intent.sequence && mine.after.contains(&earlier.case))
+            };
+            let blocked = self.outstanding[..index].iter().zip(&stuck).any(|(earlier, stuck)| *stuck && behind(earlier));
+            stuck[index] = intent.settled.is_none() && (intent.held || blocked);
+        }
+        stuck
+    }
+
+    /// How many of its intents are under way.
+    #[must_use]
+    pub fn count_under_way(&self, plan: &Plan) -> usize {
+        self.stuck(plan).iter().filter(|stuck| !**stuck).count()
+    }
+}
+
+fn decode_state(plan: &Plan, release: u64, json: &[u8]) -> Result<Value, EngineError> {
+    let codec = plan.earlier.iter().find(|earlier| earlier.generation == release).map_or(&plan.codec, |earlier| &earlier.codec);
+    codec.decode_state(json).map_err(|error| EngineError::Stored { what: "state", reason: error.to_string() })
+}
+
+fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outstanding, EngineError> {
+    let damaged = |reason: String| EngineError::Stored { what: "intent", reason };
+    let intents = plan.codec.decode_intents(&stored.intents).map_err(|error| damaged(error.to_string()))?;
+    let Value::List(mut intents) = intents else { return Err(damaged("no list".into())) };
+    let index = stored.key.index as usize;
+    if index >= intents.len() {
+        return Err(damaged(format!("decision {} has no intent {index}", stored.key.sequence)));
+    }
+    let Value::Variant(case, Some(payload)) = intents.swap_remove(index) else { return Err(damaged("no record".into())) };
+    Ok(Outstanding {
+        sequence: stored.key.sequence,
+        index: stored.key.index,
+        case,
+        asked: stored.now,
+        correlation_id: stored.correlation_id,
+        payload: Arc::new(*payload),
+        held: stored.status == OutboxStatus::Held,
+        settled: (stored.status == OutboxStatus::Settled).then(|| stored.reason.unwrap_or_default()),
+    })
+}

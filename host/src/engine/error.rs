@@ -1,0 +1,65 @@
+//! What keeps the engine from going on.
+
+use crate::sandbox::SandboxError;
+use crate::source::SourceError;
+use crate::store::StoreError;
+
+/// A failure of the host. Nothing that was not committed is kept; a restart goes on from the last commit.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sandbox failed: no memory, no instance.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store holds what the workflow's types do not admit.
+    #[error("the stored {what} does not fit the workflow's types: {reason}")]
+    Stored {
+        /// What was read.
+        what: &'static str,
+        /// Where it departs.
+        reason: String,
+    },
+    /// The journal runs on another clock.
+    #[error("this journal runs on the {journal} clock and cannot go on on the {asked} clock; use --clock {journal} or a new store")]
+    OtherClock {
+        /// The journal's.
+        journal: String,
+        /// The command line's.
+        asked: String,
+    },
+    /// The new release cannot take over.
+    #[error("release {generation} of {workflow} cannot take over: {reason}")]
+    Release {
+        /// The workflow.
+        workflow: String,
+        /// The generation that would have been.
+        generation: u64,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// An effect cannot be started.
+    #[error("effect {effect} cannot be started: {reason}")]
+    Effect {
+        /// Its name.
+        effect: String,
+        /// Why.
+        reason: String,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A reducing worker ended.
+    #[error("the reducing workers ended unexpectedly")]
+    WorkersGone,
+    /// The writer ended.
+    #[error("the store's writer ended unexpectedly")]
+    WriterGone,
+}

@@ -1,0 +1,725 @@
+//! Deciding: everything that waits for one entity, folded over it in order.
+//!
+//! Pure but for the sandbox: it takes an entity and its pending inputs and gives what is to be committed. Nothing here
+//! reads a clock, a file or the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use purefold_wit::Value;
+
+use super::EngineError;
+use super::entity::{Entity, Outstanding};
+use super::input::{Conclusion, EventInput, EventOrigin, FailureKind, OrderKind, Origin, Pending, Ready};
+use super::outcome::{concluded_input, concluded_output, outcome_input};
+use super::plan::Plan;
+use crate::journal::{Entry, EntryHash, Kind, Verdict, intent_id, seed, sha256};
+use crate::sandbox::{Context, Decision, Encoded, Fault};
+use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
+use crate::workflow::{DeliverRoute, RoutePlan};
+
+/// Inputs of one entity in one commit; what is left over waits for the next.
+const MOST_INPUTS: usize = 256;
+
+/// Pending timers of one entity.
+const MOST_TIMERS: usize = 256;
+
+/// Which clock holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The wall's: inputs are decided in the order of arrival, at this time.
+    Arrival {
+        /// Now.
+        now: u64,
+    },
+    /// The events': inputs are decided in the order of their times.
+    Event {
+        /// Timers that are due by then fire even where no event of the entity follows.
+        bound: Option<u64>,
+    },
+}
+
+/// Ids that workers give out.
+#[derive(Debug, Default)]
+pub struct Ids {
+    /// The last delivery's.
+    pub delivery: AtomicI64,
+    /// The last inbox row's.
+    pub inbox: AtomicI64,
+}
+
+/// What folding changed.
+#[derive(Debug)]
+pub struct Folded {
+    /// The entity afterwards.
+    pub entity: Box<Entity>,
+    /// What could not be decided yet.
+    pub pending: Pending,
+    /// Whether the entity's row changed.
+    pub dirty: bool,
+    /// New entries.
+    pub entries: Vec<FoldedEntry>,
+    /// Intents for effects: the entry that holds each, and the intent.
+    pub emitted: Vec<(usize, Outstanding)>,
+    /// Intents concluded.
+    pub concluded: Vec<(u64, u32)>,
+    /// Intents whose standing changed.
+    pub changed: Vec<(u64, u32, OutboxStatus, u32, String)>,
+    /// Names of timers that were set or removed.
+    pub timers: Vec<Arc<str>>,
+    /// Inputs for other entities.
+    pub deliveries: Vec<DeliveryRow>,
+    /// Deliveries that were decided or put into the inbox.
+    pub delivered: Vec<i64>,
+    /// Inputs that wait.
+    pub inbox_added: Vec<InboxRow>,
+    /// Inputs that wait no more.
+    pub inbox_removed: Vec<i64>,
+    /// Events that found the inbox full.
+    pub dead: Vec<EventInput>,
+    /// Events that are done, with their fingerprints.
+    pub done: Vec<(EventOrigin, u128)>,
+    /// Answers to operators.
+    pub answers: Vec<(i64, String)>,
+    /// Decisions by verdict: accepted, rejected, faulted.
+    pub verdicts: [u64; 3],
+    /// Whether the bound on inputs ended it: there is more to decide.
+    pub more: bool,
+}
+
+/// An entry without its place.
+#[derive(Debug)]
+pub struct FoldedEntry {
+    /// The entry.
+    pub entry: Entry,
+    /// Its hash.
+    pub hash: EntryHash,
+    /// The event's original bytes.
+    pub event: Option<Arc<[u8]>>,
+    /// What it does to the entity's state row: `Some(true)` it holds the state, `Some(false)` there is none, `None` as before.
+    pub state: Option<bool>,
+}
+
+enum Next {
+    Decide(Ready),
+    Conclude(Outstanding, Conclusion),
+    /// What waited there is void.
+    Nothing,
+    Wait,
+}
+
+struct Fold<'a> {
+    plan: &'a Plan,
+    ids: &'a Ids,
+    moment: Moment,
+    out: Folded,
+}
+
+/// Decides what waits for `entity`, as far as it can be decided now.
+///
+/// # Errors
+/// Only for the host's own failures: nothing may be committed then.
+pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, moment: Moment) -> Result<Folded, EngineError> {
+    let out = Folded {
+        entity,
+        pending,
+        dirty: false,
+        entries: Vec::new(),
+        emitted: Vec::new(),
+        concluded: Vec::new(),
+        changed: Vec::new(),
+        timers: Vec::new(),
+        deliveries: Vec::new(),
+        delivered: Vec::new(),
+        inbox_added: Vec::new(),
+        inbox_removed: Vec::new(),
+        dead: Vec::new(),
+        done: Vec::new(),
+        answers: Vec::new(),
+        verdicts: [0; 3],
+        more: true,
+    };
+    let mut fold = Fold { plan, ids, moment, out };
+    fold.notes();
+    fold.orders()?;
+    for _ in 0..MOST_INPUTS {
+        match fold.next()? {
+            Next::Decide(ready) => fold.take(ready)?,
+            Next::Conclude(intent, conclusion) => fold.conclude(&intent, &conclusion),
+            Next::Nothing => {}
+            Next::Wait => {
+                fold.out.more = false;
+                break;
+            }
+        }
+    }
+    Ok(fold.out)
+}
+
+impl Fold<'_> {
+    fn entity(&mut self) -> &mut Entity {
+        &mut self.out.entity
+    }
+
+    fn notes(&mut self) {
+        for (key, note) in std::mem::take(&mut self.out.pending.notes) {
+            let outstanding = &mut self.out.entity.outstanding;
+            let Some(intent) = outstanding.iter_mut().find(|o| (o.sequence, o.index) == (key.sequence, key.index)) else { continue };
+            intent.held = note.held;
+            let status = if note.held { OutboxStatus::Held } else { OutboxStatus::Pending };
+            self.out.changed.push((key.sequence, key.index, status, note.attempts, note.reason));
+        }
+    }
+
+    fn orders(&mut self) -> Result<(), EngineError> {
+        for order in std::mem::take(&mut self.out.pending.orders) {
+            if !self.out.entity.row.parked {
+                self.out.answers.push((order.command, "refused: the entity is not parked".into()));
+                continue;
+            }
+            let (kind, answer) = match order.what {
+                OrderKind::Redrive => (Kind::Resumed, "resumed"),
+                OrderKind::Drop => (Kind::Dropped, "dropped the head of the inbox"),
+            };
+            let head = self.out.entity.inbox.first().map(|row| (row.id, row.event_id.clone(), row.correlation_id.clone(), row.input.clone()));
+            let Some((id, event_id, correlation_id, input)) = head else {
+                return Err(EngineError::Stored { what: "inbox", reason: "a parked entity has an empty one".into() });
+            };
+            if order.what == OrderKind::Drop {
+                self.out.entity.inbox.remove(0);
+                self.out.inbox_removed.push(id);
+            }
+            self.out.entity.row.parked = false;
+            self.note_entry(kind, event_id, correlation_id, input, Box::default());
+            self.out.answers.push((order.command, answer.into()));
+        }
+        Ok(())
+    }
+
+    /// The next input in the order that the clock demands.
+    fn next(&mut self) -> Result<Next, EngineError> {
+        match self.moment {
+            Moment::Arrival { now } => self.next_arrived(now),
+            Moment::Event { bound } => self.next_by_time(bound),
+        }
+    }
+
+    fn next_arrived(&mut self, now: u64) -> Result<Next, EngineError> {
+        if let Some(index) = self.out.entity.outstanding.iter().position(|intent| intent.settled.is_some()) {
+            return Ok(self.settle(index, now));
+        }
+        if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
+            return self.from_inbox();
+        }
+        if !self.out.pending.conclusions.is_empty() {
+            let (key, conclusion) = self.out.pending.conclusions.remove(0);
+            let outstanding = &self.out.entity.outstanding;
+            let found = outstanding.iter().position(|o| (o.sequence, o.index) == (key.sequence, key.index));
+            // A second conclusion of the same intent is void: the first one stands in the journal.
+            return Ok(found.map_or(Next::Nothing, |index| self.concluded(index, conclusion, now)));
+        }
+        if !self.out.pending.deliveries.is_empty() {
+            let delivery = self.out.pending.deliveries.remove(0);
+            return self.delivered(delivery, Some(now));
+        }
+        if !self.out.pending.timers.is_empty() {
+            let (name, sequence, index) = self.out.pending.timers.remove(0);
+            let timers = &self.out.entity.timers;
+            let found = timers.iter().position(|t| t.name == name && (t.sequence, t.index) == (sequence, index));
+            // Replaced or taken back in the meantime: another generation is in force.
+            return Ok(found.map_or(Next::Nothing, |index| self.timer(index, Some(now))));
+        }
+        Ok(self.event().unwrap_or(Next::Wait))
+    }
+
+    fn next_by_time(&mut self, bound: Option<u64>) -> Result<Next, EngineError> {
+        // Outcomes carry the time of the decision that asked, which is never later than the entity's latest: first of all.
+        if let Some(index) = self.out.entity.stuck(self.plan).iter().position(|stuck| !stuck) {
+            let intent = &self.out.entity.outstanding[index];
+            let (key, asked) = ((intent.sequence, intent.index), intent.asked);
+            if intent.settled.is_some() {
+                return Ok(self.settle(index, asked));
+            }
+            let arrived = self.out.pending.conclusions.iter().position(|(k, _)| (k.sequence, k.index) == key);
+            let Some(arrived) = arrived else { return Ok(Next::Wait) };
+            let (_, conclusion) = self.out.pending.conclusions.swap_remove(arrived);
+            return Ok(self.concluded(index, conclusion, asked));
+        }
+        if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
+            return self.from_inbox();
+        }
+        let latest = self.out.entity.row.now;
+        let deliveries = self.out.pending.deliveries.iter().enumerate();
+        let delivery = deliveries
+            .min_by(|(_, a), (_, b)| (a.now, a.sequence, a.index, &a.sender).cmp(&(b.now, b.sequence, b.index, &b.sender)))
+            .map(|(index, delivery)| (delivery.now, index));
+        let event = self.out.pending.events.front().map(|event| event.time.max(latest));
+        let timers = self.out.entity.timers.iter().enumerate();
+        let timer = timers
+            .min_by(|(_, a), (_, b)| (a.due, a.sequence, a.index).cmp(&(b.due, b.sequence, b.index)))
+            .map(|(index, timer)| (timer.due, index));
+        // A timer fires once something at or after its due time follows, or the input is over.
+        let reach = [delivery.map(|(time, _)| time), event, bound].into_iter().flatten().max();
+        let timer = timer.filter(|(due, _)| reach.is_some_and(|reach| *due <= reach));
+        let next = [delivery.map(|(time, _)| (time, 1)), timer.map(|(due, _)| (due, 2)), event.map(|time| (time, 3))];
+        match (next.into_iter().flatten().min(), delivery, timer) {
+            (Some((_, 1)), Some((_, index)), _) => {
+                let delivery = self.out.pending.deliveries.remove(index);
+                self.delivered(delivery, None)
+            }
+            (Some((_, 2)), _, Some((_, index))) => Ok(self.timer(index, None)),
+            (Some((_, 3)), ..) => Ok(self.event().unwrap_or(Next::Wait)),
+            _ => Ok(Next::Wait),
+        }
+    }
+
+    fn settle(&mut self, index: usize, time: u64) -> Next {
+        let reason = self.out.entity.outstanding[index].settled.clone().unwrap_or_default();
+        self.concluded(index, Err((FailureKind::Refused, reason)), time)
+    }
+
+    /// The outcome of the intent at `index`: an input where it is routed to one, else an entry of its own.
+    fn concluded(&mut self, index: usize, conclusion: Conclusion, time: u64) -> Next {
+        let intent = self.out.entity.outstanding.remove(index);
+        self.out.concluded.push((intent.sequence, intent.index));
+        if conclusion.is_err() {
+            self.settle_dependents(&intent);
+        }
+        let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { return Next::Conclude(intent, conclusion) };
+        let Some(outcome) = &route.outcome else { return Next::Conclude(intent, conclusion) };
+        let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, intent.sequence, intent.index);
+        Next::Decide(Ready {
+            origin: Origin::Outcome,
+            time,
+            event_id: id.to_string().into(),
+            correlation_id: intent.correlation_id.clone(),
+            asked: (intent.sequence, intent.index),
+            input: outcome_input(outcome, &intent, id, conclusion),
+            event: None,
+            inbox: None,
+        })
+    }
+
+    /// Intents of the same decision that come after a failed one are not performed.
+    fn settle_dependents(&mut self, failed: &Outstanding) {
+        let cases = &self.plan.workflow.contract.intent.cases;
+        for intent in &mut self.out.entity.outstanding {
+            let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { continue };
+            if intent.sequence == failed.sequence && intent.settled.is_none() && route.after.contains(&failed.case) {
+                let reason = format!("after {}", cases[failed.case as usize].name.kebab());
+                intent.settled = Some(reason.clone());
+                intent.held = false;
+                self.out.changed.push((intent.sequence, intent.index, OutboxStatus::Settled, 0, reason));
+            }
+        }
+    }
+
+    fn from_inbox(&mut self) -> Result<Next, EngineError> {
+        let row = &self.out.entity.inbox[0];
+        let input = self
+            .plan
+            .codec
+            .input()
+            .decode("input", &row.input, purefold_wit::UnknownFields::Refuse)
+            .map_err(|error| EngineError::Stored { what: "inbox", reason: error.to_string() })?;
+        Ok(Next::Decide(Ready {
+            origin: Origin::of(row),
+            time: row.now,
+            event_id: row.event_id.clone(),
+            correlation_id: row.correlation_id.clone(),
+            input,
+            asked: (row.sequence, row.index),
+            event: row.bytes.as_ref().map(|bytes| (bytes.clone(), sha256(bytes))),
+            inbox: Some(row.id),
+        }))
+    }
+
+    fn delivered(&mut self, delivery: DeliveryRow, now: Option<u64>) -> Result<Next, EngineError> {
+        let unfit = |reason: String| EngineError::Stored { what: "delivery", reason };
+        let contract = &self.plan.workflow.contract;
+        let (case, _) = contract.input.case(&delivery.input).ok_or_else(|| unfit(format!("no input case {}", delivery.input)))?;
+        let name = contract.input.cases[case as usize].name.snake();
+        let mut json = Vec::with_capacity(delivery.payload.len() + name.len() + 6);
+        json.extend_from_slice(b"{\"");
+        json.extend_from_slice(name.as_bytes());
+        json.extend_from_slice(b"\":");
+        json.extend_from_slice(&delivery.payload);
+        json.push(b'}');
+        let input = self.plan.codec.input().decode("delivery", &json, purefold_wit::UnknownFields::Ignore).map_err(|e| unfit(e.to_string()))?;
+        self.out.delivered.push(delivery.id);
+        Ok(Next::Decide(Ready {
+            origin: Origin::Delivery,
+            time: now.unwrap_or(delivery.now),
+            event_id: delivery.event_id,
+            correlation_id: delivery.correlation_id,
+            input,
+            asked: (delivery.sequence, delivery.index),
+            event: None,
+            inbox: None,
+        }))
+    }
+
+    fn timer(&mut self, index: usize, now: Option<u64>) -> Next {
+        let timer = self.out.entity.timers.remove(index);
+        self.touch(&timer.name);
+        let Some(case) = self.timer_case() else { return Next::Nothing };
+        let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, timer.sequence, timer.index);
+        let record = Value::Record(Box::new([Value::String(timer.name.as_ref().into()), Value::Instant(timer.due)]));
+        Next::Decide(Ready {
+            origin: Origin::Timer,
+            time: now.unwrap_or(timer.due),
+            event_id: id.to_string().into(),
+            correlation_id: timer.correlation_id,
+            input: Value::Variant(case, Some(Box::new(record))),
+            asked: (timer.sequence, timer.index),
+            event: None,
+            inbox: None,
+        })
+    }
+
+    fn timer_case(&self) -> Option<u32> {
+        self.plan.workflow.routes.iter().find_map(|route| match route {
+            RoutePlan::Timer { input_case } => Some(*input_case),
+            _ => None,
+        })
+    }
+
+    fn event(&mut self) -> Option<Next> {
+        let event = self.out.pending.events.pop_front()?;
+        if self.out.entity.row.parked && self.out.entity.inbox.len() >= self.plan.inbox {
+            self.out.dead.push(event);
+            return Some(Next::Nothing);
+        }
+        self.out.done.push((event.origin, event.fingerprint));
+        Some(Next::Decide(Ready {
+            origin: Origin::Event,
+            time: event.time,
+            event_id: event.id,
+            correlation_id: event.correlation_id,
+            input: event.input,
+            asked: (0, 0),
+            event: Some((event.bytes, event.hash)),
+            inbox: None,
+        }))
+    }
+
+    fn take(&mut self, ready: Ready) -> Result<(), EngineError> {
+        let input = self.encode_input(&ready.input)?;
+        if self.out.entity.row.parked {
+            self.wait(&ready, input);
+            return Ok(());
+        }
+        if let Some(fault) = self.migrate()? {
+            self.park(&ready, input, &fault);
+            return Ok(());
+        }
+        self.decide(&ready, input)
+    }
+
+    fn encode_input(&self, input: &Value) -> Result<Box<[u8]>, EngineError> {
+        let mut json = Vec::with_capacity(512);
+        let encoded = self.plan.codec.input().encode(input, &mut json);
+        encoded.map_err(|error| EngineError::Stored { what: "input", reason: format!("{}: {}", error.path, error.reason) })?;
+        Ok(json.into())
+    }
+
+    fn decide(&mut self, ready: &Ready, input: Box<[u8]>) -> Result<(), EngineError> {
+        let row = &self.out.entity.row;
+        let sequence = row.sequence + 1;
+        let context = Context {
+            now: ready.time.max(row.now),
+            entity: row.key.clone(),
+            sequence,
+            event_id: ready.event_id.clone(),
+            correlation_id: ready.correlation_id.clone(),
+            seed: seed(self.plan.journal, &self.plan.workflow.name, &row.key, sequence),
+        };
+        let before = self.out.entity.state.clone();
+        let decision = self.plan.reducer.reduce(&context, before.as_deref(), &ready.input)?;
+        let decision = check(self.plan, &self.out.entity.timers, before.as_deref(), decision);
+        let (decision, encoded) = self.plan.codec.encode(decision);
+
+        let verdict = match &decision {
+            Decision::Accepted { .. } => Verdict::Accepted,
+            Decision::Rejected(_) => Verdict::Rejected,
+            Decision::Faulted(_) => Verdict::Faulted,
+        };
+        self.out.verdicts[verdict as usize] += 1;
+        let Encoded { state, output } = encoded;
+        let entry = Entry {
+            sequence,
+            ordinal: 0,
+            kind: Kind::Decided,
+            release: self.plan.release,
+            now: context.now,
+            event_id: context.event_id,
+            correlation_id: context.correlation_id,
+            input: input.clone(),
+            verdict: Some(verdict),
+            state,
+            output: output.into(),
+            event_hash: ready.event.as_ref().map(|(_, hash)| *hash),
+        };
+        let holds = (verdict == Verdict::Accepted).then_some(entry.state.is_some());
+        self.push(entry, ready.event.as_ref().map(|(bytes, _)| bytes.clone()), holds);
+        match decision {
+            Decision::Accepted { state, intents } => {
+                self.leave_inbox(ready);
+                self.accept(before.is_some(), state, intents, ready, context.now);
+            }
+            Decision::Rejected(_) => self.leave_inbox(ready),
+            Decision::Faulted(fault) => self.park(ready, input, &fault),
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, lived: bool, state: Option<Value>, intents: Vec<Value>, ready: &Ready, now: u64) {
+        let at = self.out.entries.len() - 1;
+        let sequence = self.out.entity.row.sequence;
+        let ended = lived && state.is_none();
+        self.out.entity.state = state.map(Arc::new);
+        self.out.entity.state_release = self.plan.release;
+        for (index, intent) in (0..).zip(intents) {
+            let Value::Variant(case, Some(payload)) = intent else { continue };
+            match &self.plan.workflow.routes[case as usize] {
+                RoutePlan::Effect(_) => {
+                    let intent = Outstanding {
+                        sequence,
+                        index,
+                        case,
+                        asked: now,
+                        correlation_id: ready.correlation_id.clone(),
+                        payload: Arc::new(*payload),
+                        held: false,
+                        settled: None,
+                    };
+                    self.out.entity.outstanding.push(intent.clone());
+                    self.out.emitted.push((at, intent));
+                }
+                RoutePlan::Timer { .. } => self.set_timer(*payload, sequence, index, &ready.correlation_id),
+                RoutePlan::TimerCancel => self.cancel_timer(&payload),
+                RoutePlan::Deliver(route) => self.deliver(route, case, &payload, (sequence, index), now, &ready.correlation_id),
+            }
+        }
+        if ended {
+            for timer in std::mem::take(&mut self.out.entity.timers) {
+                self.touch(&timer.name);
+            }
+            self.note_entry(Kind::Ended, ready.event_id.clone(), ready.correlation_id.clone(), (*b"null").into(), Box::default());
+        }
+    }
+
+    fn set_timer(&mut self, payload: Value, sequence: u64, index: u32, correlation_id: &Arc<str>) {
+        let Value::Record(fields) = payload else { return };
+        let [Value::String(name), Value::Instant(due)] = &*fields else { return };
+        let name: Arc<str> = name.as_ref().into();
+        let entity = self.out.entity.row.id;
+        let timer = TimerRow { entity, name: name.clone(), due: *due, sequence, index, correlation_id: correlation_id.clone() };
+        let timers = &mut self.entity().timers;
+        match timers.iter_mut().find(|known| known.name == name) {
+            Some(known) => *known = timer,
+            None => timers.push(timer),
+        }
+        self.touch(&name);
+    }
+
+    fn cancel_timer(&mut self, payload: &Value) {
+        let Value::Record(fields) = payload else { return };
+        let [Value::String(name)] = &**fields else { return };
+        if let Some(index) = self.out.entity.timers.iter().position(|timer| *timer.name == **name) {
+            let timer = self.out.entity.timers.remove(index);
+            self.touch(&timer.name);
+        }
+    }
+
+    fn touch(&mut self, name: &Arc<str>) {
+        if !self.out.timers.contains(name) {
+            self.out.timers.push(name.clone());
+        }
+    }
+
+    fn deliver(&mut self, route: &DeliverRoute, case: u32, payload: &Value, asked: (u64, u32), now: u64, correlation_id: &Arc<str>) {
+        let Some(delivery) = &self.plan.deliveries[case as usize] else { return };
+        let Some(key) = delivery_key(route, delivery, payload) else { return };
+        let mut json = Vec::new();
+        // The intents were encoded before: this is the same record.
+        if delivery.codec.encode(payload, &mut json).is_err() {
+            return;
+        }
+        let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, asked.0, asked.1);
+        self.out.deliveries.push(DeliveryRow {
+            id: self.ids.delivery.fetch_add(1, Ordering::Relaxed) + 1,
+            workflow: route.workflow.clone(),
+            key: key.into(),
+            input: route.input.clone(),
+            payload: json.into(),
+            now,
+            sender: format!("{}/{}", self.plan.workflow.name, self.out.entity.row.key),
+            sequence: asked.0,
+            index: asked.1,
+            event_id: id.to_string().into(),
+            correlation_id: correlation_id.clone(),
+        });
+    }
+
+    fn conclude(&mut self, intent: &Outstanding, conclusion: &Conclusion) {
+        let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, intent.sequence, intent.index);
+        let case = self.plan.workflow.contract.intent.cases[intent.case as usize].name.snake();
+        let input = concluded_input(case, intent.sequence, intent.index);
+        let output = concluded_output(conclusion);
+        self.note_entry(Kind::Concluded, id.to_string().into(), intent.correlation_id.clone(), input, output);
+    }
+
+    fn park(&mut self, ready: &Ready, input: Box<[u8]>, fault: &Fault) {
+        self.out.entity.row.parked = true;
+        if ready.inbox.is_none() {
+            self.wait(ready, input.clone());
+        }
+        let reason = serde_json::json!({ "code": fault.code, "reason": fault.reason }).to_string().into_bytes();
+        self.note_entry(Kind::Parked, ready.event_id.clone(), ready.correlation_id.clone(), input, reason.into());
+    }
+
+    /// Puts an input at the end of the inbox.
+    fn wait(&mut self, ready: &Ready, input: Box<[u8]>) {
+        let row = InboxRow {
+            id: self.ids.inbox.fetch_add(1, Ordering::Relaxed) + 1,
+            entity: self.out.entity.row.id,
+            origin: ready.origin.name(),
+            sequence: ready.asked.0,
+            index: ready.asked.1,
+            now: ready.time,
+            event_id: ready.event_id.clone(),
+            correlation_id: ready.correlation_id.clone(),
+            input,
+            bytes: ready.event.as_ref().map(|(bytes, _)| bytes.clone()),
+        };
+        self.out.entity.inbox.push(row.clone());
+        self.out.inbox_added.push(row);
+    }
+
+    fn leave_inbox(&mut self, ready: &Ready) {
+        if let Some(id) = ready.inbox {
+            self.out.entity.inbox.retain(|row| row.id != id);
+            self.out.inbox_removed.push(id);
+        }
+    }
+
+    /// Takes the state over from the release that wrote it, step by step. Gives the fault that keeps it from going on.
+    fn migrate(&mut self) -> Result<Option<Fault>, EngineError> {
+        let plan = self.plan;
+        let Some(state) = self.out.entity.state.clone() else { return Ok(None) };
+        if self.out.entity.state_release == plan.release {
+            return Ok(None);
+        }
+        let from = self.out.entity.state_release;
+        let Some(mut state_type) = plan.earlier.iter().find(|r| r.generation == from).map(|r| r.state_type.as_str()) else { return Ok(None) };
+        let mut state = state;
+        let current = plan.workflow.contract.state_fingerprint();
+        let steps = plan.earlier.iter().filter(|r| r.generation > from).map(|r| (r.generation, &r.reducer, &r.codec, r.state_type.as_str()));
+        for (generation, reducer, codec, target) in steps.chain([(plan.release, &plan.reducer, &plan.codec, current.as_str())]) {
+            if target == state_type {
+                continue;
+            }
+            let migrated = match reducer.migrate(&state)? {
+                Some(Ok(migrated)) => migrated,
+                Some(Err(fault)) => return Ok(Some(fault)),
+                None => return Ok(Some(Fault { code: "migrate-missing", reason: format!("release {generation} exports no migrate") })),
+            };
+            let (decision, encoded) = codec.encode(Decision::Accepted { state: Some(migrated), intents: Vec::new() });
+            let Decision::Accepted { state: Some(migrated), .. } = decision else {
+                return Ok(Some(Fault { code: "migrate-refused", reason: "the migrated state has no JSON form or is too large".into() }));
+            };
+            let row = &mut self.out.entity.row;
+            row.ordinal += 1;
+            let entry = Entry {
+                sequence: row.sequence,
+                ordinal: row.ordinal,
+                kind: Kind::Migrated,
+                release: generation,
+                now: row.now,
+                event_id: "".into(),
+                correlation_id: "".into(),
+                input: Box::default(),
+                verdict: None,
+                state: encoded.state,
+                output: Box::default(),
+                event_hash: None,
+            };
+            self.push(entry, None, Some(true));
+            state = Arc::new(migrated);
+            state_type = target;
+        }
+        self.out.entity.state = Some(state);
+        self.out.entity.state_release = plan.release;
+        Ok(None)
+    }
+
+    /// An entry that is no decision: under the last sequence, with the next ordinal.
+    fn note_entry(&mut self, kind: Kind, event_id: Arc<str>, correlation_id: Arc<str>, input: Box<[u8]>, output: Box<[u8]>) {
+        let release = self.plan.release;
+        let row = &self.out.entity.row;
+        let entry = Entry {
+            sequence: row.sequence,
+            ordinal: row.ordinal + 1,
+            kind,
+            release,
+            now: row.now,
+            event_id,
+            correlation_id,
+            input,
+            verdict: None,
+            state: None,
+            output,
+            event_hash: None,
+        };
+        self.push(entry, None, None);
+    }
+
+    fn push(&mut self, entry: Entry, event: Option<Arc<[u8]>>, state: Option<bool>) {
+        let row = &mut self.out.entity.row;
+        let hash = entry.hash(&row.head, &self.plan.workflow.name, &row.key, &self.plan.profile);
+        row.sequence = entry.sequence;
+        row.ordinal = entry.ordinal;
+        row.now = entry.now;
+        row.head = hash;
+        self.out.dirty = true;
+        self.out.entries.push(FoldedEntry { entry, hash, event, state });
+    }
+}
+
+/// Holds an accepted decision to the machine and to the bounds that the routes set. `timers` are those pending before it.
+pub(crate) fn check(plan: &Plan, timers: &[TimerRow], before: Option<&Value>, decision: Decision) -> Decision {
+    let Decision::Accepted { state, intents } = &decision else { return decision };
+    if let Some(machine) = &plan.workflow.machine
+        && let Err(reason) = machine.check(before, state.as_ref())
+    {
+        return Decision::Faulted(Fault { code: "machine", reason });
+    }
+    let mut new_timers: Vec<&str> = Vec::new();
+    for intent in intents {
+        let Value::Variant(case, Some(payload)) = intent else { continue };
+        match (&plan.workflow.routes[*case as usize], &plan.deliveries[*case as usize], &**payload) {
+            (RoutePlan::Timer { .. }, _, Value::Record(fields)) => {
+                let Some(Value::String(name)) = fields.first() else { continue };
+                if !new_timers.contains(&&**name) && !timers.iter().any(|timer| *timer.name == **name) {
+                    new_timers.push(name);
+                }
+            }
+            (RoutePlan::Deliver(route), Some(delivery), payload) if delivery_key(route, delivery, payload).is_none() => {
+                let case = plan.workflow.contract.intent.cases[*case as usize].name.kebab();
+                let reason = format!("the intent {case} names no entity: a key has 1 to {} bytes", super::key::MOST_KEY_BYTES);
+                return Decision::Faulted(Fault { code: "deliver-key", reason });
+            }
+            _ => {}
+        }
+    }
+    if timers.len() + new_timers.len() > MOST_TIMERS {
+        return Decision::Faulted(Fault { code: "too-many-timers", reason: format!("more than {MOST_TIMERS} pending timers") });
+    }
+    decision
+}
+
+fn delivery_key(route: &DeliverRoute, delivery: &super::plan::Delivery, payload: &Value) -> Option<String> {
+    let Value::Record(fields) = payload else { return None };
+    super::key::key_text(fields.get(route.key_field)?, delivery.key_names.as_deref())
+}

@@ -1,0 +1,194 @@
+//! What can be decided next for an entity.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use purefold_effects::Reply;
+use purefold_wit::Value;
+
+use crate::journal::EntryHash;
+use crate::store::{DeliveryRow, InboxRow, IntentKey};
+
+/// An entity's name: which workflow of the host, and the key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityName {
+    /// Index of the workflow in the host.
+    pub workflow: usize,
+    /// The key's text; never empty.
+    pub key: Arc<str>,
+}
+
+/// A line of the source, by its number from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line(pub u64);
+
+/// Where an event was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventOrigin {
+    /// In the source.
+    Line(Line),
+    /// Among the dead letters: an operator has it decided after all.
+    DeadLetter {
+        /// Its id.
+        id: i64,
+        /// The source that it came from.
+        source: i64,
+        /// Its line there.
+        line: Line,
+    },
+}
+
+/// A decoded event.
+#[derive(Clone, Debug)]
+pub struct EventInput {
+    /// Where it was read.
+    pub origin: EventOrigin,
+    /// The event's id.
+    pub id: Arc<str>,
+    /// Its correlation id.
+    pub correlation_id: Arc<str>,
+    /// Its own time; the arrival's where the clock is the wall's.
+    pub time: u64,
+    /// See [`crate::journal::event_fingerprint`].
+    pub fingerprint: u128,
+    /// The input variant.
+    pub input: Value,
+    /// The original bytes.
+    pub bytes: Arc<[u8]>,
+    /// Their SHA-256.
+    pub hash: EntryHash,
+}
+
+/// Why an intent has no success: the cases of the standard `failure`, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The backend will never do it.
+    Refused,
+    /// Attempts or time are used up; it has not happened.
+    Exhausted,
+    /// It may or may not have happened.
+    Unknown,
+    /// It happened; the reply does not fit.
+    UnreadableReply,
+}
+
+impl FailureKind {
+    /// Index of the case in the standard `failure`.
+    #[must_use]
+    pub fn case(self) -> u32 {
+        self as u32
+    }
+
+    /// The case's name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::Refused => "refused",
+            FailureKind::Exhausted => "exhausted",
+            FailureKind::Unknown => "unknown",
+            FailureKind::UnreadableReply => "unreadable_reply",
+        }
+    }
+}
+
+/// The final result of an intent.
+pub type Conclusion = Result<Reply, (FailureKind, String)>;
+
+/// Everything that waits to be decided for one entity.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// Conclusions that have arrived, in the order of arrival.
+    pub conclusions: Vec<(IntentKey, Conclusion)>,
+    /// Deliveries, in the order of commits.
+    pub deliveries: Vec<DeliveryRow>,
+    /// Timers that fell due, by name and generation (arrival clock; on the event clock the entity knows its own).
+    pub timers: Vec<(Arc<str>, u64, u32)>,
+    /// Events, in the order of the source.
+    pub events: VecDeque<EventInput>,
+    /// What an operator asks.
+    pub orders: Vec<Order>,
+    /// How attempts stand that have not come to an end.
+    pub notes: Vec<(IntentKey, Note)>,
+}
+
+/// How an intent stands that has no conclusion yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it waits for an operator.
+    pub held: bool,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
+impl Pending {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conclusions.is_empty() && self.deliveries.is_empty() && self.timers.is_empty() && self.events.is_empty() && self.orders.is_empty() && self.notes.is_empty()
+    }
+}
+
+/// What an operator asks of a parked entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The command's id.
+    pub command: i64,
+    /// What to do.
+    pub what: OrderKind,
+}
+
+/// What an operator can ask of a parked entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKind {
+    /// Decide the head of the inbox again and go on.
+    Redrive,
+    /// Drop the head of the inbox and go on.
+    Drop,
+}
+
+/// One input, ready to be decided.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) origin: Origin,
+    /// The time that it carries: the decision's `now` is this or the entity's latest, whichever is later.
+    pub(super) time: u64,
+    pub(super) event_id: Arc<str>,
+    pub(super) correlation_id: Arc<str>,
+    pub(super) input: Value,
+    /// The asking intent of an outcome, timer or delivery.
+    pub(super) asked: (u64, u32),
+    pub(super) event: Option<(Arc<[u8]>, EntryHash)>,
+    /// Its row in the inbox, where it waited there.
+    pub(super) inbox: Option<i64>,
+}
+
+/// Where an input came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Event,
+    Outcome,
+    Timer,
+    Delivery,
+}
+
+impl Origin {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Origin::Event => "event",
+            Origin::Outcome => "outcome",
+            Origin::Timer => "timer",
+            Origin::Delivery => "delivery",
+        }
+    }
+
+    pub(super) fn of(row: &InboxRow) -> Self {
+        match row.origin {
+            "outcome" => Origin::Outcome,
+            "timer" => Origin::Timer,
+            "delivery" => Origin::Delivery,
+            _ => Origin::Event,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Intake: sorts what was read into fresh events, duplicates and dead letters, and knows from where a restart reads on.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::input::{EntityName, EventInput, Line};
+use crate::journal::EntryHash;
+use crate::source::{TakenLine, Undecodable};
+use crate::store::{AcceptedRow, Batch, DeadLetterRow, Reader, SourceRow, StoreError};
+
+/// Accepted rows that leave the window together.
+const FORGET_TOGETHER: i64 = 4096;
+
+/// How far one workflow has read the source.
+struct Track {
+    workflow: i64,
+    row: SourceRow,
+    /// Lines up to this one were sorted by an earlier run.
+    sorted: u64,
+    /// Of those, the ones that are done.
+    done_before: HashSet<u64>,
+    /// Lines read and not yet passed by the position, in order: number, end, hash, done.
+    open: VecDeque<(u64, u64, EntryHash, bool)>,
+    max_skew: u64,
+    changed: bool,
+}
+
+/// The intake of all workflows of the host.
+pub(super) struct Intake {
+    tracks: Vec<Track>,
+    /// Fingerprints of the accepted events within the window, and in the order in which they were accepted.
+    known: HashSet<u128>,
+    order: VecDeque<u128>,
+    window: usize,
+    last_accepted: i64,
+    forgotten: i64,
+    /// The greatest event time accepted, on the event clock.
+    clock: u64,
+    clock_changed: bool,
+    event_clock: bool,
+    pub(super) dead_letters: u64,
+    pub(super) duplicates: u64,
+}
+
+/// What a workflow brings to the intake.
+pub(super) struct Taker {
+    pub(super) workflow: i64,
+    pub(super) row: SourceRow,
+    pub(super) max_skew: u64,
+    /// Whether lines are numbered anew: what an earlier run read of this source says nothing about them.
+    pub(super) anew: bool,
+}
+
+impl Intake {
+    pub(super) fn new(takers: Vec<Taker>, reader: &Reader, window: u64, event_clock: bool, clock: u64) -> Result<Self, StoreError> {
+        let accepted = reader.accepted(window)?;
+        let last_accepted = accepted.last().map_or(0, |(row, ..)| *row);
+        let mut tracks = Vec::with_capacity(takers.len());
+        for Taker { workflow, mut row, max_skew, anew } in takers {
+            let mut done_before = HashSet::new();
+            if anew {
+                (row.next_offset, row.next_line, row.read_line) = (0, 0, 0);
+            } else {
+                done_before.extend(reader.dead_lines(row.id, row.next_line)?);
+                let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);
+                done_before.extend(accepted.map(|(_, _, line, _)| *line));
+            }
+            tracks.push(Track { workflow, sorted: row.read_line, row, done_before, open: VecDeque::new(), max_skew, changed: false });
+        }
+        let order: VecDeque<u128> = accepted.iter().map(|(.., fingerprint)| *fingerprint).collect();
+        Ok(Intake {
+            tracks,
+            known: order.iter().copied().collect(),
+            order,
+            window: usize::try_from(window).unwrap_or(usize::MAX),
+            last_accepted,
+            forgotten: accepted.first().map_or(0, |(row, ..)| *row - 1),
+            clock,
+            clock_changed: false,
+            event_clock,
+            dead_letters: 0,
+            duplicates: 0,
+        })
+    }
+
+    /// The greatest event time accepted.
+    pub(super) fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Lines that were read and are not done.
+    pub(super) fn open_lines(&self) -> usize {
+        self.tracks.iter().map(|track| track.open.len()).max().unwrap_or(0)
+    }
+
+    /// Whether something is to be committed about how far was read.
+    pub(super) fn is_changed(&self) -> bool {
+        self.clock_changed || self.tracks.iter().any(|track| track.changed)
+    }
+
+    /// Sorts one line. Fresh events come back; what else it holds goes into `batch`.
+    pub(super) fn sort(&mut self, line: TakenLine, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
+        let TakenLine { line: Line(number), end, hash, bytes, taken } = line;
+        let mut waits = vec![false; self.tracks.len()];
+        let mut fresh = Vec::with_capacity(taken.len());
+        for (workflow, decoded) in taken {
+            let track = &self.tracks[workflow];
+            if number <= track.row.next_line || track.done_before.contains(&number) {
+                continue;
+            }
+            let first_time = number > track.sorted;
+            match decoded.and_then(|(key, event)| self.admit(workflow, event).map(|event| (key, event))) {
+                Ok((key, Some(event))) => {
+                    waits[workflow] = true;
+                    fresh.push((EntityName { workflow, key }, event));
+                }
+                Ok((_, None)) => {
+                    if first_time {
+                        self.duplicates += 1;
+                        self.tracks[workflow].row.duplicates += 1;
+                    }
+                }
+                Err(undecodable) => self.bury(workflow, Line(number), undecodable, bytes.clone(), batch),
+            }
+        }
+        for (track, waits) in self.tracks.iter_mut().zip(waits) {
+            if number > track.row.next_line {
+                track.open.push_back((number, end, hash, !waits));
+                track.row.read_line = track.row.read_line.max(number);
+                track.changed = true;
+            }
+        }
+        fresh
+    }
+
+    /// A fresh event, or none where it is a duplicate.
+    fn admit(&mut self, workflow: usize, event: EventInput) -> Result<Option<EventInput>, Undecodable> {
+        if self.known.contains(&event.fingerprint) {
+            return Ok(None);
+        }
+        let latest = self.clock.saturating_add(self.tracks[workflow].max_skew);
+        if self.event_clock && self.clock > 0 && event.time > latest {
+            let at = |time| purefold_wit::instant::format(time).unwrap_or_default();
+            let reason = format!("{} is further ahead of the clock ({}) than source.max-skew allows", at(event.time), at(self.clock));
+            return Err(Undecodable { event_id: Some(event.id.to_string()), code: "time-ahead", path: "time".into(), reason });
+        }
+        if self.event_clock && event.time > self.clock {
+            self.clock = event.time;
+            self.clock_changed = true;
+        }
+        self.remember(event.fingerprint);
+        Ok(Some(event))
+    }
+
+    /// Whether an event of that fingerprint was accepted within the window.
+    pub(super) fn knows(&self, fingerprint: u128) -> bool {
+        self.known.contains(&fingerprint)
+    }
+
+    /// Notes an event as accepted.
+    pub(super) fn remember(&mut self, fingerprint: u128) {
+        self.known.insert(fingerprint);
+        self.order.push_back(fingerprint);
+        if self.order.len() > self.window
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// A dead letter.
+    pub(super) fn bury(&mut self, workflow: usize, Line(line): Line, undecodable: Undecodable, bytes: Arc<[u8]>, batch: &mut Batch) {
+        self.dead_letters += 1;
+        let track = &self.tracks[workflow];
+        let Undecodable { event_id, code, path, reason } = undecodable;
+        let row = DeadLetterRow { workflow: track.workflow, source: track.row.id, line, event_id, code, path, reason, bytes };
+        batch.dead_letters.push(row);
+    }
+
+    /// The event of a line is decided, waits in an inbox or is a dead letter. With a fingerprint it counts as accepted.
+    pub(super) fn done(&mut self, workflow: usize, Line(number): Line, fingerprint: Option<u128>, batch: &mut Batch) {
+        let track = &mut self.tracks[workflow];
+        if let Ok(index) = track.open.binary_search_by_key(&number, |(number, ..)| *number) {
+            track.open[index].3 = true;
+            track.changed = true;
+        }
+        let source = track.row.id;
+        if let Some(fingerprint) = fingerprint {
+            self.accepted(source, Line(number), fingerprint, batch);
+        }
+    }
+
+    /// Writes an event down as accepted.
+    pub(super) fn accepted(&mut self, source: i64, Line(line): Line, fingerprint: u128, batch: &mut Batch) {
+        self.last_accepted += 1;
+        batch.accepted.push(AcceptedRow { row: self.last_accepted, source, line, fingerprint });
+    }
+
+    /// Adds to `batch` how far everything has been read.
+    pub(super) fn finish(&mut self, batch: &mut Batch) {
+        for track in &mut self.tracks {
+            while let Some((number, end, hash, true)) = track.open.front().copied() {
+                track.open.pop_front();
+                track.row.next_line = number;
+                track.row.next_offset = end;
+                track.row.tail = hash;
+                track.done_before.remove(&number);
+            }
+            if std::mem::take(&mut track.changed) {
+                batch.sources.push(track.row.clone());
+            }
+            if self.clock_changed {
+                batch.clocks.push((track.workflow, self.clock));
+            }
+        }
+        self.clock_changed = false;
+        let window = i64::try_from(self.window).unwrap_or(i64::MAX);
+        let leaves = self.last_accepted.saturating_sub(window);
+        if leaves >= self.forgotten + FORGET_TOGETHER {
+            self.forgotten = leaves;
+            batch.forget_accepted = Some(leaves);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The engine: one loop that takes events, has them decided, commits, and hands intents to their effects.
+//!
+//! ```text
+//! source ─► intake ─► pending by entity ─► workers (fold) ─► assemble ─► writer (commit) ─► lanes ─► effects
+//!                          ▲                                                                 │
+//!                          └──────────────── conclusions, timers, deliveries ◄───────────────┘
+//! ```
+//! Everything that can happen to the loop is a [`run::Message`] or a batch of lines.
+
+mod assemble;
+mod entity;
+mod error;
+mod fold;
+mod input;
+mod intake;
+pub mod key;
+mod lanes;
+mod outcome;
+mod plan;
+mod run;
+mod start;
+mod summary;
+mod workers;
+mod writer;
+
+pub(crate) use fold::check;
+
+pub use entity::Entity;
+pub use error::EngineError;
+pub use fold::{Folded, Ids, Moment, fold};
+pub use input::{Conclusion, EntityName, EventInput, EventOrigin, FailureKind, Line, Pending};
+pub use plan::{EarlierRelease, Plan};
+pub use run::Engine;
+pub use start::{Clock, Options, Stopper, start};
+pub use summary::{Progress, Summary};
+
+/// The wall's clock, in microseconds since the Unix epoch.
+#[must_use]
+pub fn wall_clock() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

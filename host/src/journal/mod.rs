@@ -1,0 +1,7 @@
+//! The journal's entries: the append-only, hash-chained log of everything that changed an entity.
+
+mod entry;
+mod ids;
+
+pub use entry::{Entry, EntryHash, Kind, UnknownName, Verdict, sha256};
+pub use ids::{event_fingerprint, intent_id, seed};

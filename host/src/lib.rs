@@ -1,0 +1,9 @@
+//! purefold: the host for pure reducers.
+
+pub mod engine;
+pub mod gate;
+pub mod journal;
+pub mod sandbox;
+pub mod source;
+pub mod store;
+pub mod workflow;

@@ -1,0 +1,300 @@
+//! What one commit changes: rows to write, all or none.
+
+use std::sync::Arc;
+
+use crate::journal::{Entry, EntryHash};
+
+/// Row id of an entity. The engine gives them out.
+pub type EntityId = i64;
+
+/// Row id of a journal entry. The engine gives them out, ascending.
+pub type Row = i64;
+
+/// One commit.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Counts the commits of this process.
+    pub number: u64,
+    /// Entities that changed, each once.
+    pub entities: Vec<EntityRow>,
+    /// New entries, by ascending row.
+    pub entries: Vec<EntryRow>,
+    /// Events newly accepted.
+    pub accepted: Vec<AcceptedRow>,
+    /// Rows of `accepted` up to this one have left the window.
+    pub forget_accepted: Option<i64>,
+    /// Events that could not be taken.
+    pub dead_letters: Vec<DeadLetterRow>,
+    /// Dead letters that an operator dropped or had decided after all.
+    pub dead_letters_removed: Vec<i64>,
+    /// Intents to perform.
+    pub outbox_added: Vec<OutboxRow>,
+    /// Intents concluded.
+    pub outbox_removed: Vec<IntentKey>,
+    /// Intents whose standing changed without a conclusion.
+    pub outbox_changed: Vec<OutboxChange>,
+    /// Timers set or set again.
+    pub timers_set: Vec<TimerRow>,
+    /// Timers fired, taken back or gone with their entity.
+    pub timers_removed: Vec<(EntityId, Arc<str>)>,
+    /// Inputs for other entities.
+    pub deliveries_added: Vec<DeliveryRow>,
+    /// Deliveries decided or put into an inbox.
+    pub deliveries_removed: Vec<i64>,
+    /// Inputs that wait behind a fault.
+    pub inbox_added: Vec<InboxRow>,
+    /// Inputs that wait no more.
+    pub inbox_removed: Vec<i64>,
+    /// How far the sources have been read.
+    pub sources: Vec<SourceRow>,
+    /// The virtual clock of a workflow.
+    pub clocks: Vec<(i64, u64)>,
+    /// A release that comes into force, with what it is made of.
+    pub release: Option<super::release::NewRelease>,
+    /// Operators' commands that were applied, with the answer.
+    pub answers: Vec<(i64, String)>,
+}
+
+impl Batch {
+    /// Whether there is nothing to commit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+            && self.accepted.is_empty()
+            && self.dead_letters.is_empty()
+            && self.dead_letters_removed.is_empty()
+            && self.outbox_changed.is_empty()
+            && self.sources.is_empty()
+            && self.clocks.is_empty()
+            && self.answers.is_empty()
+            && self.forget_accepted.is_none()
+    }
+}
+
+/// An entity as it is after the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityRow {
+    /// Its id.
+    pub id: EntityId,
+    /// The workflow's id.
+    pub workflow: i64,
+    /// The key's text; empty for the workflow itself.
+    pub key: Arc<str>,
+    /// The last decision's number.
+    pub sequence: u64,
+    /// The last entry's ordinal.
+    pub ordinal: u32,
+    /// The latest `now`.
+    pub now: u64,
+    /// The last entry's hash.
+    pub head: EntryHash,
+    /// The last entry's row.
+    pub head_row: Row,
+    /// The row that holds the state.
+    pub state_row: Option<Row>,
+    /// Whether it waits for an operator.
+    pub parked: bool,
+    /// `head_row` before this commit: what the engine decided on. The commit fails where the store has another. 0: the entity is new.
+    pub expected_head_row: Row,
+}
+
+/// A journal entry with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Its row.
+    pub row: Row,
+    /// The entity.
+    pub entity: EntityId,
+    /// The entity's entry before; 0 for the first.
+    pub previous_row: Row,
+    /// Id of the semantic profile and engine build.
+    pub profile: i64,
+    /// The entry's hash.
+    pub hash: EntryHash,
+    /// The entry.
+    pub entry: Entry,
+    /// The original bytes of the event that led here.
+    pub event: Option<Arc<[u8]>>,
+}
+
+/// An event that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedRow {
+    /// Ascending over all sources.
+    pub row: i64,
+    /// The source's id.
+    pub source: i64,
+    /// Its line there, from 1.
+    pub line: u64,
+    /// See [`crate::journal::event_fingerprint`].
+    pub fingerprint: u128,
+}
+
+/// An event that could not be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterRow {
+    /// The workflow's id.
+    pub workflow: i64,
+    /// The source's id.
+    pub source: i64,
+    /// Its line there, from 1.
+    pub line: u64,
+    /// The event's id, where it could be read.
+    pub event_id: Option<String>,
+    /// Stable code.
+    pub code: &'static str,
+    /// Where in the event.
+    pub path: String,
+    /// What is wrong.
+    pub reason: String,
+    /// The event's bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Names an intent within a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IntentKey {
+    /// The entity that asked.
+    pub entity: EntityId,
+    /// The decision that asked.
+    pub sequence: u64,
+    /// The intent's index there.
+    pub index: u32,
+}
+
+/// An intent in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Which intent.
+    pub key: IntentKey,
+    /// The entry that holds its payload.
+    pub row: Row,
+}
+
+/// How an intent stands that has no conclusion yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutboxStatus {
+    /// Waits or is being tried.
+    Pending,
+    /// Waits for an operator; blocks its lane.
+    Held,
+    /// Will be concluded as refused, because an intent that it comes after failed.
+    Settled,
+}
+
+impl OutboxStatus {
+    /// The name in the store and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OutboxStatus::Pending => "pending",
+            OutboxStatus::Held => "held",
+            OutboxStatus::Settled => "settled",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [OutboxStatus::Pending, OutboxStatus::Held, OutboxStatus::Settled].into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+/// A new standing of an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxChange {
+    /// Which intent.
+    pub key: IntentKey,
+    /// Its standing.
+    pub status: OutboxStatus,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
+/// A pending timer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerRow {
+    /// The entity.
+    pub entity: EntityId,
+    /// The timer's name.
+    pub name: Arc<str>,
+    /// When it falls due, in microseconds.
+    pub due: u64,
+    /// The decision that set it: with `index`, its generation.
+    pub sequence: u64,
+    /// The intent's index there.
+    pub index: u32,
+    /// Carried to the input.
+    pub correlation_id: Arc<str>,
+}
+
+/// An input for another entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Its id. The engine gives them out, ascending.
+    pub id: i64,
+    /// The workflow that takes it.
+    pub workflow: Arc<str>,
+    /// The entity that takes it.
+    pub key: Arc<str>,
+    /// The input case, in kebab case.
+    pub input: String,
+    /// The record, as JSON.
+    pub payload: Box<[u8]>,
+    /// The asking decision's `now`.
+    pub now: u64,
+    /// The asking workflow and entity, for the order among several senders.
+    pub sender: String,
+    /// The decision that asked.
+    pub sequence: u64,
+    /// The intent's index there.
+    pub index: u32,
+    /// The intent's id.
+    pub event_id: Arc<str>,
+    /// Carried through.
+    pub correlation_id: Arc<str>,
+}
+
+/// An input that waits behind a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxRow {
+    /// Its id. The engine gives them out, ascending.
+    pub id: i64,
+    /// The entity.
+    pub entity: EntityId,
+    /// `event`, `outcome`, `timer` or `delivery`.
+    pub origin: &'static str,
+    /// The asking decision of an outcome, timer or delivery; else 0.
+    pub sequence: u64,
+    /// The intent's index there.
+    pub index: u32,
+    /// The time that it carries.
+    pub now: u64,
+    /// The event's or the asking intent's id.
+    pub event_id: Arc<str>,
+    /// Carried through.
+    pub correlation_id: Arc<str>,
+    /// The input, as canonical JSON.
+    pub input: Box<[u8]>,
+    /// The event's original bytes.
+    pub bytes: Option<Arc<[u8]>>,
+}
+
+/// How far a source has been read by a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRow {
+    /// The source's id.
+    pub id: i64,
+    /// Byte offset from which a restart reads on: everything before it is done.
+    pub next_offset: u64,
+    /// Lines before that offset.
+    pub next_line: u64,
+    /// Lines read and sorted in all; those between the two are done only where `accepted` or `dead_letters` name them.
+    pub read_line: u64,
+    /// SHA-256 of the line before `next_offset`: tells when the file is not the one that was read.
+    pub tail: EntryHash,
+    /// Duplicates counted.
+    pub duplicates: u64,
+}

@@ -1,0 +1,88 @@
+//! What can go wrong with the store.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened or read.
+    #[error("cannot open the store {}: {reason}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock the store by {}: {source}", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process has the store.
+    #[error("the store {} is in use by another host; stop that one, or give this one a store of its own", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The tables are of another version.
+    #[error("the store {} has tables of version {found}; this host knows version {known}", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The manifest names another journal.
+    #[error("the store {} is journal {found}; the manifest's `store.id` is {expected}", path.display())]
+    OtherJournal {
+        /// The file.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: String,
+        /// What the store says.
+        found: String,
+    },
+    /// An entity is not as the engine read it: somebody else wrote the store.
+    #[error("entity {key:?} was changed by somebody else between reading and committing; nothing was committed")]
+    Conflict {
+        /// The entity.
+        key: String,
+    },
+    /// The store holds what no host wrote.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// SQLite failed.
+    #[error("the store failed: {0}")]
+    Sql(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    pub(super) fn open(path: &Path, error: &rusqlite::Error) -> Self {
+        StoreError::Open { path: path.into(), reason: error.to_string() }
+    }
+
+    /// Whether the same commit may succeed later: the disk is full, fails or is busy.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        let StoreError::Sql(error) = self else { return false };
+        matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::OutOfMemory
+            )
+        )
+    }
+}

@@ -1,0 +1,74 @@
+-- The journal's tables. They are made to be read by a person with a SQL prompt: times are microseconds since the Unix
+-- epoch, JSON is text, hashes are blobs.
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE workflows (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, clock INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE components (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE manifests (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
+-- Semantic profile and engine build of an entry.
+CREATE TABLE profiles (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE releases (
+  workflow INTEGER NOT NULL REFERENCES workflows, generation INTEGER NOT NULL, component TEXT NOT NULL REFERENCES components,
+  manifest TEXT NOT NULL REFERENCES manifests, contract TEXT NOT NULL, state_type TEXT NOT NULL,
+  PRIMARY KEY (workflow, generation)
+) STRICT, WITHOUT ROWID;
+
+-- One row an entity. `head` is the hash of its last entry and `head_row` that entry's row; `state_row` the row that holds
+-- its state (none: it never began, or ended). The workflow's own entries stand under the empty key.
+CREATE TABLE entities (
+  id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, key TEXT NOT NULL,
+  sequence INTEGER NOT NULL, ordinal INTEGER NOT NULL, now INTEGER NOT NULL, head BLOB NOT NULL, head_row INTEGER NOT NULL,
+  state_row INTEGER, parked INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (workflow, key)
+) STRICT;
+
+-- Append-only. `previous_row` leads to the entity's entry before, so that one entity's history needs no index over all.
+CREATE TABLE journal (
+  row INTEGER PRIMARY KEY, entity INTEGER NOT NULL, sequence INTEGER NOT NULL, ordinal INTEGER NOT NULL, kind TEXT NOT NULL,
+  release INTEGER NOT NULL, profile INTEGER NOT NULL, now INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL,
+  input TEXT NOT NULL, verdict TEXT, state TEXT, output TEXT NOT NULL, event_hash BLOB, previous_row INTEGER NOT NULL, hash BLOB NOT NULL
+) STRICT;
+-- The original bytes of the event that led to the entry of the same row. May be erased: the entry keeps their hash.
+CREATE TABLE events (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+
+CREATE TABLE sources (id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, name TEXT NOT NULL,
+  next_offset INTEGER NOT NULL, next_line INTEGER NOT NULL, read_line INTEGER NOT NULL, tail BLOB NOT NULL, duplicates INTEGER NOT NULL,
+  UNIQUE (workflow, name)) STRICT;
+-- What was accepted of each source, as far back as duplicates are looked for.
+CREATE TABLE accepted (row INTEGER PRIMARY KEY, source INTEGER NOT NULL, line INTEGER NOT NULL, fingerprint BLOB NOT NULL) STRICT;
+CREATE TABLE dead_letters (
+  id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, source INTEGER NOT NULL, line INTEGER NOT NULL,
+  event_id TEXT, code TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL
+) STRICT;
+
+-- Committed intents without a conclusion. The payload stands in the entry of `row`.
+CREATE TABLE outbox (
+  entity INTEGER NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, row INTEGER NOT NULL,
+  status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0, reason TEXT,
+  PRIMARY KEY (entity, sequence, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE timers (
+  entity INTEGER NOT NULL, name TEXT NOT NULL, due INTEGER NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
+  correlation_id TEXT NOT NULL,
+  PRIMARY KEY (entity, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX timers_due ON timers (due);
+CREATE TABLE deliveries (
+  id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, key TEXT NOT NULL, input TEXT NOT NULL, payload TEXT NOT NULL, now INTEGER NOT NULL,
+  sender TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL
+) STRICT;
+-- Inputs of parked entities, in the order in which they wait.
+CREATE TABLE inbox (
+  id INTEGER PRIMARY KEY, entity INTEGER NOT NULL, origin TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
+  now INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL, input TEXT NOT NULL, bytes BLOB
+) STRICT;
+CREATE INDEX inbox_entity ON inbox (entity, id);
+-- What operators ask of the running host.
+CREATE TABLE commands (id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, command TEXT NOT NULL, subject TEXT NOT NULL, answer TEXT) STRICT;
+
+CREATE VIEW states AS
+  SELECT workflows.name AS workflow, entities.key AS entity, entities.sequence, journal.release, journal.state
+  FROM entities JOIN workflows ON workflows.id = entities.workflow JOIN journal ON journal.row = entities.state_row;
+CREATE VIEW entries AS
+  SELECT workflows.name AS workflow, entities.key AS entity, journal.sequence, journal.ordinal, journal.kind, journal.release, journal.now,
+    journal.event_id, journal.correlation_id, journal.input, journal.verdict, journal.state, journal.output, hex(journal.hash) AS hash
+  FROM journal JOIN entities ON entities.id = journal.entity JOIN workflows ON workflows.id = entities.workflow;

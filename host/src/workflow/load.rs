@@ -1,0 +1,97 @@
+//! From a manifest's path to a workflow, or to everything that is wrong with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use purefold_wit::{Contract, Finding};
+use sha2::{Digest, Sha256};
+
+use super::{Manifest, Workflow, component, inputs, machine, routes};
+use crate::gate;
+
+/// What a manifest takes from its surroundings.
+pub struct Surroundings<'a> {
+    /// Answers for environment variables.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The current folder.
+    pub current: PathBuf,
+}
+
+/// Loads and checks the workflow whose manifest lies at `path`, in the process's own surroundings.
+///
+/// Creates nothing and starts nothing: effects are opened and bound, their backends are not made.
+///
+/// # Errors
+/// Everything that is wrong, at once. Values from the environment are shown as the `${NAME}` that they came from.
+pub fn load(path: &Path) -> Result<Workflow, Vec<Finding>> {
+    // Without a current folder the manifest's own folder is searched only.
+    let current = std::env::current_dir().unwrap_or_default();
+    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current })
+}
+
+/// [`load`] in surroundings that the caller provides.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Workflow, Vec<Finding>> {
+    let (manifest, mut findings) = Manifest::read(path, surroundings.environment);
+    let Some(manifest) = manifest else { return Err(findings) };
+    let variables = manifest.variables().clone();
+    let loaded = check(manifest, surroundings, &mut findings);
+    for finding in &mut findings {
+        variables.redact(finding);
+    }
+    match loaded {
+        Some(workflow) if findings.is_empty() => Ok(workflow),
+        _ => Err(findings),
+    }
+}
+
+fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Workflow> {
+    let opened = routes::open(&manifest, findings);
+    // The manifest's own check has told of a component that is not named.
+    if manifest.reducer.component.is_empty() {
+        return None;
+    }
+    let component = component::read(&manifest, surroundings).map_err(|found| findings.push(found)).ok()?;
+    let contract = read_contract(&component, manifest.limits.memory_bytes, findings)?;
+    let inputs = inputs::check(&manifest, &contract, findings);
+    let machine = manifest.machine.as_ref().and_then(|settings| machine::plan(settings, &contract, findings));
+    let routes::Plan { routes, effects } = routes::plan(&manifest, &contract, opened, findings);
+    Some(Workflow {
+        name: manifest.name.as_str().into(),
+        component_digest: super::manifest::hex(&Sha256::digest(&component)).into(),
+        component: component.into(),
+        manifest_digest: manifest.digest.as_str().into(),
+        manifest,
+        contract: Arc::new(contract),
+        inputs,
+        routes,
+        machine,
+        effects,
+    })
+}
+
+/// The contract of a component, after the gate has seen it.
+///
+/// What the gate finds does not hide what is wrong with the contract, as long as the bytes can be read at all.
+fn read_contract(component: &[u8], memory_bytes: usize, findings: &mut Vec<Finding>) -> Option<Contract> {
+    let found = gate::inspect_within(component, memory_bytes);
+    let unreadable = gate::is_unreadable(&found);
+    findings.extend(found);
+    if unreadable {
+        return None;
+    }
+    match Contract::read(component) {
+        Ok(contract) => Some(contract),
+        Err(found) => {
+            for finding in found {
+                // Both look at imports.
+                if !findings.iter().any(|known| known.code == finding.code && known.place == finding.place) {
+                    findings.push(finding);
+                }
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `${NAME}` in a manifest's strings: read from the environment, and kept out of everything that is shown.
+
+use purefold_wit::Finding;
+use toml::Value;
+
+/// A value shorter than this is not kept out of findings: it is no secret, and taking it out would garble the text.
+const SECRET_BYTES_LEAST: usize = 3;
+
+/// What the environment put into a manifest.
+#[derive(Clone, Default)]
+pub struct Variables {
+    /// Value and name, longest value first, so that no value is torn by a shorter one within it.
+    values: Vec<(String, String)>,
+}
+
+impl Variables {
+    fn add(&mut self, name: &str, value: &str) {
+        if value.len() < SECRET_BYTES_LEAST {
+            return;
+        }
+        // As it stands, and as messages quote it.
+        let quoted = format!("{value:?}");
+        for form in [value, &quoted[1..quoted.len() - 1]] {
+            if !self.values.iter().any(|(known, _)| known == form) {
+                self.values.push((form.to_owned(), name.to_owned()));
+            }
+        }
+        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    }
+
+    /// `text` with every value from the environment replaced by the `${NAME}` that it came from.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        self.values.iter().fold(text.to_owned(), |text, (value, name)| text.replace(value.as_str(), &format!("${{{name}}}")))
+    }
+
+    /// Hides the values in all texts of a finding.
+    pub fn redact(&self, finding: &mut Finding) {
+        for text in [&mut finding.place, &mut finding.cause, &mut finding.help] {
+            *text = self.hide(text);
+        }
+    }
+}
+
+/// Replaces every `${NAME}` in the table's strings. Keys are left alone.
+pub(super) fn expand(table: &mut toml::Table, environment: &dyn Fn(&str) -> Option<String>, findings: &mut Vec<Finding>) -> Variables {
+    let mut expansion = Expansion { environment, variables: Variables::default(), findings };
+    expansion.table(table, "");
+    expansion.variables
+}
+
+struct Expansion<'a> {
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    variables: Variables,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Expansion<'_> {
+    fn table(&mut self, table: &mut toml::Table, place: &str) {
+        for (key, value) in table.iter_mut() {
+            let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+            self.value(value, &place);
+        }
+    }
+
+    fn value(&mut self, value: &mut Value, place: &str) {
+        match value {
+            Value::String(text) if text.contains('$') => *text = self.text(text, place),
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.value(item, &format!("{place}[{index}]"));
+                }
+            }
+            Value::Table(table) => self.table(table, place),
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, place: &str) -> String {
+        let mut expanded = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            expanded.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(after) = rest.strip_prefix("$${") {
+                expanded.push_str("${");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("${") {
+                let Some(end) = after.find('}').filter(|end| is_name(&after[..*end])) else {
+                    self.findings.push(Finding::new(
+                        "variable-syntax",
+                        place,
+                        format!("`{text}` holds a `${{` that no variable's name and `}}` follow"),
+                        "write `${NAME}` for an environment variable, `$${` for the characters themselves",
+                    ));
+                    expanded.push_str(rest);
+                    return expanded;
+                };
+                let (name, after) = (&after[..end], &after[end + 1..]);
+                self.variable(name, place, &mut expanded);
+                rest = after;
+            } else {
+                expanded.push('$');
+                rest = &rest[1..];
+            }
+        }
+        expanded.push_str(rest);
+        expanded
+    }
+
+    fn variable(&mut self, name: &str, place: &str, expanded: &mut String) {
+        if let Some(value) = (self.environment)(name) {
+            self.variables.add(name, &value);
+            expanded.push_str(&value);
+        } else {
+            self.findings.push(Finding::new(
+                "variable-missing",
+                place,
+                format!("the environment has no variable `{name}` (or it is not UTF-8)"),
+                format!("set `{name}` before you start purefold, or write the value into the manifest"),
+            ));
+            // The name stands in, so that one missing variable does not cause a second finding for an empty setting.
+            expanded.push_str(name);
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn expanded(text: &str) -> (String, Vec<Finding>) {
+        let mut table = toml::Table::new();
+        table.insert("value".to_owned(), Value::String(text.to_owned()));
+        let environment = |name: &str| match name {
+            "HOST" => Some("db.example".to_owned()),
+            "PASSWORD" => Some("p\"4ss".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let mut findings = Vec::new();
+        let variables = expand(&mut table, &environment, &mut findings);
+        for finding in &mut findings {
+            variables.redact(finding);
+        }
+        (table["value"].as_str().unwrap().to_owned(), findings)
+    }
+
+    #[test]
+    fn variables_escapes_and_plain_dollars() {
+        for (text, expected) in [
+            ("postgres://u:${PASSWORD}@${HOST}/x", "postgres://u:p\"4ss@db.example/x"),
+            ("$${HOST}", "${HOST}"),
+            ("a$b$$", "a$b$$"),
+            ("$$${HOST}", "$${HOST}"),
+            ("[${EMPTY}]", "[]"),
+        ] {
+            let (value, findings) = expanded(text);
+            assert_eq!(value, expected, "{text}");
+            assert_eq!(findings, [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let (_, findings) = expanded("${HOST}${NOWHERE}");
+        assert_eq!(findings.len(), 1);
+        assert_eq!((findings[0].code, findings[0].place.as_str()), ("variable-missing", "value"));
+        assert!(findings[0].cause.contains("`NOWHERE`"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_a_finding() {
+        for text in ["${", "${}", "${A B}", "${1}", "${HOST"] {
+            assert_eq!(expanded(text).1[0].code, "variable-syntax", "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_hidden_as_they_stand_and_as_they_are_quoted() {
+        let mut variables = Variables::default();
+        variables.add("PASSWORD", "p\"4ss");
+        variables.add("URL", "db://p\"4ss@host");
+        variables.add("FLAG", "1");
+        assert_eq!(variables.hide("cannot use \"p\\\"4ss\" nor p\"4ss 1"), "cannot use \"${PASSWORD}\" nor ${PASSWORD} 1");
+        assert_eq!(variables.hide("db://p\"4ss@host"), "${URL}");
+    }
+}

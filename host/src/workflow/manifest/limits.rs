@@ -1,0 +1,88 @@
+//! `[limits]`: the bounds that a workflow may set.
+
+use purefold_effects::settings::Settings;
+use purefold_wit::Finding;
+
+use crate::sandbox;
+
+/// Waiting inputs of one parked entity, where the manifest does not say.
+pub const DEFAULT_INBOX: usize = 1000;
+/// Bytes of one event, where the manifest does not say.
+pub const DEFAULT_EVENT_BYTES: usize = 1 << 20;
+/// Attempts that one effect has under way at a time, where the manifest does not say.
+pub const DEFAULT_PARALLEL: usize = 1024;
+
+/// Less fuel than this does not even enter a reducer.
+const FUEL_LEAST: i64 = 10_000;
+/// Minutes of computing: far more than a decision should ever need.
+const FUEL_MOST: i64 = 1_000_000_000_000;
+/// One page of linear memory.
+const MEMORY_BYTES_LEAST: i64 = 64 << 10;
+const OUTPUT_BYTES_LEAST: i64 = 1 << 10;
+const OUTPUT_BYTES_MOST: i64 = 64 << 20;
+const INTENTS_MOST: i64 = 10_000;
+const INBOX_MOST: i64 = 1_000_000;
+const EVENT_BYTES_LEAST: i64 = 1 << 10;
+const EVENT_BYTES_MOST: i64 = 64 << 20;
+const PARALLEL_MOST: i64 = 4096;
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// `fuel`: units of work of one decision, about one for each WebAssembly instruction.
+    pub fuel: u64,
+    /// `memory`: bytes of linear memory of one decision.
+    pub memory_bytes: usize,
+    /// `output`: bytes of one decision's state and intents as canonical JSON.
+    pub output_bytes: usize,
+    /// `intents`: intents of one decision.
+    pub intents: usize,
+    /// `inbox`: inputs that wait behind the head of one parked entity before further events become dead letters.
+    pub inbox: usize,
+    /// `event`: bytes of one event.
+    pub event_bytes: usize,
+    /// `parallel`: attempts that one effect has under way at a time.
+    pub parallel: usize,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let sandbox::Limits { fuel, memory_bytes, output_bytes, intents } = sandbox::Limits::default();
+        LimitSettings {
+            fuel,
+            memory_bytes,
+            output_bytes,
+            intents,
+            inbox: DEFAULT_INBOX,
+            event_bytes: DEFAULT_EVENT_BYTES,
+            parallel: DEFAULT_PARALLEL,
+        }
+    }
+}
+
+impl LimitSettings {
+    pub(super) fn sandbox(&self) -> sandbox::Limits {
+        sandbox::Limits { fuel: self.fuel, memory_bytes: self.memory_bytes, output_bytes: self.output_bytes, intents: self.intents }
+    }
+
+    pub(super) fn read(mut settings: Settings<'_>) -> (Self, Vec<Finding>) {
+        let mut limits = LimitSettings::default();
+        if let Some(fuel) = settings.integer("fuel", FUEL_LEAST..=FUEL_MOST) {
+            limits.fuel = fuel.unsigned_abs();
+        }
+        let memory_most = i64::try_from(sandbox::MOST_MEMORY_BYTES).unwrap_or(i64::MAX);
+        for (name, bound, range) in [
+            ("memory", &mut limits.memory_bytes, MEMORY_BYTES_LEAST..=memory_most),
+            ("output", &mut limits.output_bytes, OUTPUT_BYTES_LEAST..=OUTPUT_BYTES_MOST),
+            ("intents", &mut limits.intents, 1..=INTENTS_MOST),
+            ("inbox", &mut limits.inbox, 1..=INBOX_MOST),
+            ("event", &mut limits.event_bytes, EVENT_BYTES_LEAST..=EVENT_BYTES_MOST),
+            ("parallel", &mut limits.parallel, 1..=PARALLEL_MOST),
+        ] {
+            if let Some(value) = settings.integer(name, range).and_then(|value| usize::try_from(value).ok()) {
+                *bound = value;
+            }
+        }
+        (limits, settings.finish())
+    }
+}

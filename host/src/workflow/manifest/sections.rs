@@ -1,0 +1,159 @@
+//! From a table to a manifest, section by section.
+
+use std::time::Duration;
+
+use purefold_effects::settings::Settings;
+use purefold_wit::{Finding, uuid};
+use toml::{Table, Value};
+
+use super::super::{DELIVER, TIMER};
+use super::{EffectSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, SourceSettings, intents};
+
+/// Names end up in ids, logs and tables.
+const NAME_BYTES_MOST: usize = 128;
+const MAX_SKEW_MOST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const TIMER_WAIT_MOST: Duration = Duration::from_secs(60 * 60);
+const DEDUPE_MOST: i64 = 100_000_000;
+
+/// Fills the manifest from `table`. What cannot be read is told in `findings` and left as it was.
+pub(super) fn fill(manifest: &mut Manifest, table: &Table, findings: &mut Vec<Finding>) {
+    let mut top = Settings::new(table, "");
+    if let Some(name) = top.required("name", Settings::string) {
+        manifest.name = name.to_owned();
+        name_of_workflow(&mut top, name);
+    }
+    if let Some(reducer) = section(&mut top, "reducer", "`component` and `key`") {
+        manifest.reducer = self::reducer(reducer, &mut top);
+    }
+    if let Some(source) = top.nested("source") {
+        manifest.source = self::source(source, manifest, &mut top);
+    }
+    if let Some(inputs) = top.table("inputs") {
+        manifest.inputs = self::inputs(inputs, &mut top);
+    }
+    if let Some(machine) = top.nested("machine") {
+        manifest.machine = self::machine(machine, &mut top);
+    }
+    if let Some(store) = section(&mut top, "store", "`sqlite = \"…\"`") {
+        self::store(store, manifest, &mut top);
+    }
+    if let Some(effects) = top.nested("effects") {
+        manifest.effects = self::effects(effects, &mut top);
+    }
+    if let Some(routes) = top.nested("intents") {
+        manifest.intents = intents::read(routes, &mut top);
+    }
+    if let Some(limits) = top.nested("limits") {
+        let (limits, found) = LimitSettings::read(limits);
+        manifest.limits = limits;
+        top.absorb(found);
+    }
+    findings.extend(top.finish());
+}
+
+/// A section that every manifest has.
+fn section<'a>(top: &mut Settings<'a>, name: &str, with: &str) -> Option<Settings<'a>> {
+    if !top.has(name) {
+        top.report("setting-missing", name, format!("there is no section `[{name}]`"), format!("add `[{name}]` with {with}"));
+    }
+    top.nested(name)
+}
+
+fn name_of_workflow(top: &mut Settings<'_>, name: &str) {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if !plain || name.len() > NAME_BYTES_MOST {
+        let help = format!("use letters, digits, `-`, `_` and `.`, {NAME_BYTES_MOST} at most");
+        top.report("setting-range", "name", format!("`{name}` is not a workflow's name"), help);
+    }
+}
+
+fn reducer(mut settings: Settings<'_>, top: &mut Settings<'_>) -> ReducerSettings {
+    let component = settings.required("component", Settings::string).unwrap_or_default().to_owned();
+    let key = settings.required("key", Settings::string).unwrap_or_default().to_owned();
+    top.absorb(settings.finish());
+    ReducerSettings { component, key }
+}
+
+fn source(mut settings: Settings<'_>, manifest: &Manifest, top: &mut Settings<'_>) -> SourceSettings {
+    let mut source = SourceSettings::default();
+    if let Some(max_skew) = settings.duration("max-skew", Duration::ZERO..=MAX_SKEW_MOST) {
+        source.max_skew = max_skew;
+    }
+    if let Some(dedupe) = settings.integer("dedupe", 0..=DEDUPE_MOST) {
+        source.dedupe = dedupe.unsigned_abs();
+    }
+    if let Some(timer_wait) = settings.duration("timer-wait", Duration::ZERO..=TIMER_WAIT_MOST) {
+        source.timer_wait = timer_wait;
+    }
+    source.file = settings.path("file", &manifest.folder);
+    for (name, instead) in
+        [("kafka", "`file`, or the `--events` option of `purefold run`"), ("http", "`file`, or the `--events` option of `purefold run`")]
+    {
+        if settings.has(name) {
+            settings.report(
+                "not-built-in",
+                name,
+                format!("a `{name}` source is not built into this version"),
+                format!("read events from {instead}"),
+            );
+        }
+    }
+    top.absorb(settings.finish());
+    source
+}
+
+fn inputs(table: &Table, top: &mut Settings<'_>) -> Vec<(String, String)> {
+    let mut inputs = Vec::with_capacity(table.len());
+    for (event, case) in table {
+        match case {
+            Value::String(case) if !event.is_empty() => inputs.push((event.clone(), case.clone())),
+            _ => top.absorb([Finding::new(
+                "setting-type",
+                format!("inputs.{event:?}"),
+                "an input is a CloudEvent type and the text that names its input case",
+                "write `\"the.event.type\" = \"input-case\"`",
+            )]),
+        }
+    }
+    inputs
+}
+
+fn machine(mut settings: Settings<'_>, top: &mut Settings<'_>) -> Option<MachineSettings> {
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let field = settings.required("field", Settings::string).map(str::to_owned);
+    let start = owned(settings.required("start", Settings::strings).unwrap_or_default());
+    let end = owned(settings.strings("end").unwrap_or_default());
+    let phases: Vec<&str> = settings.names().filter(|name| !matches!(*name, "field" | "start" | "end")).collect();
+    let transitions = phases.into_iter().map(|phase| (phase.to_owned(), owned(settings.strings(phase).unwrap_or_default()))).collect();
+    top.absorb(settings.finish());
+    Some(MachineSettings { field: field?, start, end, transitions })
+}
+
+fn store(mut settings: Settings<'_>, manifest: &mut Manifest, top: &mut Settings<'_>) {
+    if settings.has("postgres") {
+        settings.report("not-built-in", "postgres", "a `postgres` store is not built into this version", "keep the journal in `sqlite`");
+    } else if let Some(sqlite) = settings.required("sqlite", |settings, name| settings.path(name, &manifest.folder)) {
+        manifest.store.sqlite = sqlite;
+    }
+    if let Some(id) = settings.string("id") {
+        manifest.store.id = uuid::parse(id);
+        if manifest.store.id.is_none() {
+            settings.report("setting-type", "id", "it is not a UUID", "write it as 8-4-4-4-12 hexadecimal digits, or leave it out");
+        }
+    }
+    top.absorb(settings.finish());
+}
+
+fn effects(mut settings: Settings<'_>, top: &mut Settings<'_>) -> Vec<EffectSettings> {
+    let mut effects = Vec::new();
+    for name in settings.names() {
+        let Some(table) = settings.table(name) else { continue };
+        if matches!(name, TIMER | DELIVER) {
+            settings.report("effect-reserved", name, format!("`{name}` is the name of a built-in effect"), "give the effect another name");
+        } else {
+            effects.push(EffectSettings { name: name.to_owned(), settings: table.clone() });
+        }
+    }
+    top.absorb(settings.finish());
+    effects
+}

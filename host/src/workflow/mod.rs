@@ -1,0 +1,177 @@
+//! A workflow, loaded and checked: everything the engine needs to run one manifest.
+
+mod component;
+mod deliver;
+mod inputs;
+mod link;
+mod load;
+mod machine;
+pub mod manifest;
+mod order;
+mod outcome;
+mod routes;
+mod standard;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use purefold_effects::{Effect, Operation};
+use purefold_wit::{Codec, Contract};
+
+pub use component::REDUCERS_VARIABLE;
+pub use link::link;
+pub use load::{Surroundings, load, load_in};
+pub use manifest::Manifest;
+
+/// The name by which routes call the built-in effect that sets timers and takes them back.
+pub const TIMER: &str = "timer";
+
+/// The name by which routes call the built-in effect that hands inputs to other entities.
+pub const DELIVER: &str = "deliver";
+
+/// A manifest whose component, contract and routes have been checked against each other.
+pub struct Workflow {
+    /// The workflow's name.
+    pub name: Arc<str>,
+    /// The manifest it was loaded from.
+    pub manifest: Manifest,
+    /// The component's bytes.
+    pub component: Arc<[u8]>,
+    /// SHA-256 of the component's bytes, lower-case hex.
+    pub component_digest: Arc<str>,
+    /// SHA-256 of the manifest's text with its `${…}` unexpanded, lower-case hex.
+    pub manifest_digest: Arc<str>,
+    /// The reducer's contract.
+    pub contract: Arc<Contract>,
+    /// CloudEvent type (or plain topic) to the input case that it feeds.
+    pub inputs: HashMap<String, EventInput>,
+    /// One for each intent case, by the case's index.
+    pub routes: Vec<RoutePlan>,
+    /// The state machine that the reducer must keep to.
+    pub machine: Option<Machine>,
+    /// The effects by name, for `start`.
+    pub effects: Vec<(Arc<str>, Arc<dyn Effect>)>,
+}
+
+/// How events of one type become inputs.
+#[derive(Clone)]
+pub struct EventInput {
+    /// Index of the input case.
+    pub case: u32,
+    /// Codec of the record that the case carries.
+    pub codec: Codec,
+    /// Index of the field that names the entity.
+    pub key_field: usize,
+    /// Index of the field `correlation-id`, where the record has one.
+    pub correlation_field: Option<usize>,
+}
+
+/// What becomes of the intents of one case.
+pub enum RoutePlan {
+    /// Performed by an effect.
+    Effect(EffectRoute),
+    /// Sets a timer; handed back as this input case. The payload is the standard `timer`.
+    Timer {
+        /// Index of the input case that takes the timer.
+        input_case: u32,
+    },
+    /// Takes a timer back. The payload is the standard `timer-cancel`.
+    TimerCancel,
+    /// An input for another entity.
+    Deliver(DeliverRoute),
+}
+
+/// A route to an effect.
+pub struct EffectRoute {
+    /// The effect's name in the manifest: with the entity it names the lane.
+    pub effect: Arc<str>,
+    /// The bound operation.
+    pub operation: Arc<dyn Operation>,
+    /// Where the outcome goes.
+    pub outcome: Option<OutcomePlan>,
+    /// Indices of intent cases that, where the same decision emitted them earlier, must have succeeded first.
+    pub after: Vec<u32>,
+    /// What becomes of an intent whose attempts are used up.
+    pub on_exhausted: OnExhausted,
+    /// How often and how long to try.
+    pub retry: Retry,
+}
+
+/// How an outcome's record is filled.
+pub struct OutcomePlan {
+    /// Index of the input case.
+    pub input_case: u32,
+    /// One for each field of the case's record, in order.
+    pub fields: Vec<OutcomeField>,
+}
+
+/// Where a field of an outcome's record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeField {
+    /// The result itself: `result<T, failure>` or `result<_, failure>`.
+    Result,
+    /// The intent's id.
+    IntentId,
+    /// The intent's field of this index.
+    Echo(usize),
+}
+
+/// What becomes of an intent whose attempts are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// It is concluded as a failure, which the outcome route tells the reducer.
+    Outcome,
+    /// It waits for an operator, and its lane behind it.
+    Hold,
+}
+
+/// A retry policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, at least 1.
+    pub attempts: u32,
+    /// Upper end of the first delay.
+    pub first: Duration,
+    /// Upper end of every delay.
+    pub most: Duration,
+    /// From the first attempt on; no attempt starts after it, and none runs past it.
+    pub deadline: Duration,
+}
+
+/// A route to another entity.
+pub struct DeliverRoute {
+    /// The workflow that the entity is of.
+    pub workflow: Arc<str>,
+    /// The input case there, in kebab case.
+    pub input: String,
+    /// Index of the intent's field that names the entity.
+    pub key_field: usize,
+}
+
+/// The declared state machine, by case indices of the state's enum field.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Index of the state's field.
+    pub field: usize,
+    /// The cases' names in kebab case.
+    pub phases: Vec<String>,
+    /// Phases in which an entity may begin.
+    pub start: Vec<bool>,
+    /// Phases from which it may end.
+    pub end: Vec<bool>,
+    /// `allowed[from][to]`; staying is always allowed.
+    pub allowed: Vec<Vec<bool>>,
+}
+
+/// Where the journal is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The SQLite file, resolved against the manifest's folder.
+    pub sqlite: PathBuf,
+    /// The journal's id, where the manifest sets it.
+    pub id: Option<(u64, u64)>,
+}

@@ -1,0 +1,103 @@
+//! The command line, parsed by hand: a parser library would take longer to build than all of this crate.
+
+use crate::test;
+
+/// What `cargo xtask` prints when it is asked for help or does not understand.
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  build                  the host (target/release/purefold) and the reducers (target/reducers/<name>.wasm)
+  reducers [--fixtures]  the reducers only; with --fixtures also the deliberately bad ones (target/fixtures)
+  test [STEP]...         every check and test, or only the steps named:
+                         toolchain format clippy layering deny reducers source-gate tests
+  demo [OPTION]...       build, then run the reference workflow over demo/events.jsonl and show what came of it
+         --folder DIR    where its stores go (default: target/demo)
+         --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
+         --all           print whole tables
+  demo-events            make demo/events.jsonl anew";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Build,
+    Reducers {
+        fixtures: bool,
+    },
+    /// All steps where none is named.
+    Test {
+        steps: Vec<test::Step>,
+    },
+    /// The demo's own options, as they were given.
+    Demo {
+        arguments: Vec<String>,
+    },
+    DemoEvents,
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// What is not understood, in words for the user.
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut arguments = arguments.peekable();
+    let Some(command) = arguments.next() else { return Err("no command given".to_owned()) };
+    let rest: Vec<String> = arguments.collect();
+    match command.as_str() {
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        "build" => none(&rest, Command::Build),
+        "reducers" => match rest.as_slice() {
+            [] => Ok(Command::Reducers { fixtures: false }),
+            [flag] if flag == "--fixtures" => Ok(Command::Reducers { fixtures: true }),
+            _ => Err(format!("`reducers` takes --fixtures or nothing, not `{}`", rest.join(" "))),
+        },
+        "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
+        "demo" => Ok(Command::Demo { arguments: rest }),
+        "demo-events" => none(&rest, Command::DemoEvents),
+        other => Err(format!("unknown command `{other}`")),
+    }
+}
+
+fn none(rest: &[String], command: Command) -> Result<Command, String> {
+    match rest.first() {
+        None => Ok(command),
+        Some(surplus) => Err(format!("unexpected argument `{surplus}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, USAGE, parse};
+    use crate::test::Step;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        assert_eq!(parsed("build"), Ok(Command::Build));
+        assert_eq!(parsed("reducers"), Ok(Command::Reducers { fixtures: false }));
+        assert_eq!(parsed("reducers --fixtures"), Ok(Command::Reducers { fixtures: true }));
+        assert_eq!(parsed("test"), Ok(Command::Test { steps: vec![] }));
+        assert_eq!(parsed("test deny clippy"), Ok(Command::Test { steps: vec![Step::Deny, Step::Clippy] }));
+        assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
+        assert_eq!(parsed("--help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        assert_eq!(parsed(""), Err("no command given".to_owned()));
+        assert_eq!(parsed("biuld"), Err("unknown command `biuld`".to_owned()));
+        assert_eq!(parsed("build fast"), Err("unexpected argument `fast`".to_owned()));
+        assert!(parsed("test clipy").is_err_and(|error| error.contains("`clipy`") && error.contains("source-gate")));
+        assert!(parsed("reducers --fixture").is_err());
+    }
+
+    #[test]
+    fn the_usage_names_every_step() {
+        for step in Step::ALL {
+            assert!(USAGE.contains(step.name()), "{} is missing in the usage", step.name());
+        }
+    }
+}
