@@ -73,7 +73,10 @@ impl Template {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Field { index, name, ty } => {
-                    let text = values.get(*index).and_then(|value| plain(value, ty)).ok_or_else(|| format!("the field `{name}` is not of its type"))?;
+                    let text = values
+                        .get(*index)
+                        .and_then(|value| plain(value, ty))
+                        .ok_or_else(|| format!("the field `{name}` is not of its type"))?;
                     escape(&text, out).map_err(|reason| format!("the field `{name}` {reason}"))?;
                 }
             }

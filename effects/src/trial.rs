@@ -62,7 +62,13 @@ pub(crate) fn open(settings: &str, base: &Path) -> Result<Arc<dyn Effect>, Vec<F
 pub(crate) fn bind(effect: &dyn Effect, trials: &[Trial]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>> {
     let routes: Vec<Route<'_>> = trials
         .iter()
-        .map(|trial| Route { workflow: "w", case: &trial.case, intent: &trial.intent, reply: trial.reply.as_ref(), settings: &trial.settings })
+        .map(|trial| Route {
+            workflow: "w",
+            case: &trial.case,
+            intent: &trial.intent,
+            reply: trial.reply.as_ref(),
+            settings: &trial.settings,
+        })
         .collect();
     effect.bind(&routes)
 }

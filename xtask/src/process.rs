@@ -34,6 +34,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs `command` and returns whether it succeeded and what it printed. Its errors and progress go to the terminal.
+///
+/// # Errors
+/// Where it cannot be started.
+pub(crate) fn attempt(command: &mut Command) -> Result<(bool, String)> {
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{}`", shown(command)))?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
 /// Runs `command` and returns what it printed. Its errors and progress still go to the terminal.
 ///
 /// # Errors

@@ -50,10 +50,7 @@ fn more(host: &Host, node: &str) {
         (&["dead-letters", &workflow, "list"], "what could not be read"),
         (&["machine", &workflow], "the state machine that the reducer is held to"),
         (&["check", &workflow], "what keeps a wrong manifest or reducer from running"),
-        (
-            &["run", &workflow, "--events", "-", "--clock", "event", "--advance", "5m", "--until-idle", "</dev/null"],
-            "five silent minutes: every node expires",
-        ),
+        (&["run", &workflow, "--clock", "event", "--advance", "5m", "--until-idle"], "five silent minutes: every node expires"),
     ];
     for (arguments, purpose) in commands {
         println!("  {purpose}\n    {}", host.line(arguments));

@@ -30,7 +30,12 @@ impl Hosts {
                 Some(host) => hosts.push(host),
                 None => {
                     let cause = format!("`{}` is not a host", text.escape_debug());
-                    settings.report("setting-range", &format!("{name}[{index}]"), cause, "write a host with or without a port: pay.example, 127.0.0.1:8080, [::1]:8080");
+                    settings.report(
+                        "setting-range",
+                        &format!("{name}[{index}]"),
+                        cause,
+                        "write a host with or without a port: pay.example, 127.0.0.1:8080, [::1]:8080",
+                    );
                 }
             }
         }

@@ -38,26 +38,31 @@ pub(crate) fn open(name: &str, mut settings: Settings<'_>, _base: &Path) -> Resu
     let timeout = settings.duration("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
     let client = client(timeout);
     if let Err(error) = &client {
-        let help = "mend the system's certificate store; on Debian, install ca-certificates";
+        let help = "the machine lacks what HTTP needs; mend what the cause names";
         settings.report("http-unavailable", "capability", format!("no HTTP client can be made: {error}"), help);
     }
     backend::opened(settings, hosts.zip(client.ok()), |(hosts, client)| Arc::new(Http { name: name.into(), hosts, client }))
 }
 
+/// A machine without trusted certificates serves plain HTTP all the same; over TLS it then trusts nobody.
 fn client(timeout: Duration) -> Result<Client, String> {
     // The process has one provider; who installed it first does not matter.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .timeout(timeout)
-        .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        // A redirect would leave the allow-list's hands, and an intent is one request.
-        .redirect(reqwest::redirect::Policy::none())
-        // The manifest says where requests go, not the environment.
-        .no_proxy()
-        .referer(false)
-        .build()
-        .map_err(|error| error.to_string())
+    let builder = || {
+        Client::builder()
+            .timeout(timeout)
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
+            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            // A redirect would leave the allow-list's hands, and an intent is one request.
+            .redirect(reqwest::redirect::Policy::none())
+            // The manifest says where requests go, not the environment.
+            .no_proxy()
+            .referer(false)
+    };
+    builder().build().or_else(|error| {
+        tracing::warn!(%error, "the system's trusted certificates cannot be read: no HTTPS server will be trusted");
+        builder().tls_certs_only([]).build().map_err(|error| error.to_string())
+    })
 }
 
 struct Http {

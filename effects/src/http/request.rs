@@ -98,7 +98,8 @@ impl Plan {
                 out.push_str(value);
                 Ok(())
             })?;
-            let mut value = HeaderValue::from_str(&text).map_err(|_| format!("the header `{name}` has a character that it does not carry"))?;
+            let mut value =
+                HeaderValue::from_str(&text).map_err(|_| format!("the header `{name}` has a character that it does not carry"))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }

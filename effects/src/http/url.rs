@@ -45,7 +45,9 @@ impl UrlTemplate {
             return Err(wrong("has `.` or `..` as a part of its path", "write the path that they lead to"));
         }
         let origin = Url::parse(&format!("{scheme}://{authority}/")).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty()));
-        let Some(origin) = origin else { return Err(wrong("has no host that a URL may have", "write the whole URL: https://pay.example/charges")) };
+        let Some(origin) = origin else {
+            return Err(wrong("has no host that a URL may have", "write the whole URL: https://pay.example/charges"));
+        };
         if !hosts.allow(&origin) {
             let cause = format!("requests to {} are not allowed", shown(&origin));
             let help = format!("add it to `effects.{effect}.hosts` if requests may go there");
@@ -123,7 +125,7 @@ fn shown(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use proptest::prelude::*;
     use purefold_wit::{Field, Name, Type};
 

@@ -60,10 +60,19 @@ struct Expect {
 
 /// What one intent asks for.
 pub(crate) enum Entry {
-    Put { key: String, value: String },
-    Delete { key: String },
+    Put {
+        key: String,
+        value: String,
+    },
+    Delete {
+        key: String,
+    },
     /// `expect` is what must be there now; `None`: nothing.
-    Cas { key: String, value: String, expect: Option<String> },
+    Cas {
+        key: String,
+        value: String,
+        expect: Option<String>,
+    },
 }
 
 /// Reads the settings of one route.
@@ -115,7 +124,7 @@ fn key_template(settings: &mut Settings<'_>, route: &Route<'_>, text: &str) -> O
 
 /// What is stored, and its type where it is one field.
 fn value(settings: &mut Settings<'_>, route: &Route<'_>) -> Option<(Body, Option<Type>)> {
-    let Some(name) = settings.string("value").or_else(|| (!settings.has("value")).then_some("record")) else { return None };
+    let name = if settings.has("value") { settings.string("value")? } else { "record" };
     let body = Body::bind(settings, "value", name, route.intent)?;
     let ty = if name == "record" { None } else { route.intent.field(name).map(|(_, ty)| ty.clone()) };
     Some((body, ty))

@@ -150,5 +150,6 @@ fn json(codec: &Codec, fields: &[Value], index: Option<usize>, absent: &str) -> 
 /// The decision's time and `later`, not past the last instant there is.
 fn time(now: u64, later: Duration) -> Result<String, String> {
     let later = u64::try_from(later.as_micros()).unwrap_or(u64::MAX);
-    instant::format(now.saturating_add(later).min(instant::LAST.max(now))).ok_or_else(|| "the decision's time is past the year 9999".to_owned())
+    instant::format(now.saturating_add(later).min(instant::LAST.max(now)))
+        .ok_or_else(|| "the decision's time is past the year 9999".to_owned())
 }

@@ -37,6 +37,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let (name, unit) = UNITS.iter().rev().find(|(_, unit)| millis % u128::from(*unit) == 0 && millis > 0).unwrap_or(&UNITS[0]);
+    let (name, unit) = UNITS.iter().rev().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit)) && millis > 0).unwrap_or(&UNITS[0]);
     format!("{}{name}", millis / u128::from(*unit))
 }

@@ -96,7 +96,8 @@ impl ExistingTable {
 
 /// The columns, and the names of those that make the primary key.
 fn columns(connection: &Connection, table: &str) -> Result<(Vec<ExistingColumn>, Vec<String>)> {
-    let mut statement = connection.prepare("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)")?;
+    let mut statement =
+        connection.prepare("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)")?;
     let mut rows = statement.query([table])?;
     let mut columns = Vec::new();
     let mut primary = Vec::new();

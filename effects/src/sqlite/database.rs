@@ -7,13 +7,13 @@ use std::thread::JoinHandle;
 use rusqlite::types::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::lane::Lane;
+use super::lane::{Lane, Owner};
 use super::worker::{self, Job};
 use crate::by_path::ByPath;
 use crate::{Call, EffectError, Reply};
 
 /// Calls that may wait for the thread of one file. A sender beyond that waits, which is the backpressure.
-const QUEUE_CALLS_MAX: usize = 4_096;
+const QUEUE_CALLS_MAX: usize = 8_192;
 
 static OPEN: ByPath<Database> = ByPath::new();
 
@@ -65,9 +65,7 @@ impl Database {
             .map_err(|_| EffectError::Refused(format!("sequence {} is past what SQLite's integers hold", call.sequence)))?;
         let queue = self.running().as_ref().map(|running| running.queue.clone()).ok_or_else(|| self.stopped())?;
         let lane = Lane {
-            journal: Arc::clone(&call.journal),
-            workflow: Arc::clone(&call.workflow),
-            effect,
+            owner: Owner { journal: Arc::clone(&call.journal), workflow: Arc::clone(&call.workflow), effect },
             entity: Arc::clone(&call.entity),
             sequence,
             index: i64::from(call.index),

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::{classify, classify_commit};
-use super::lane::Lane;
+use super::lane::{Lane, Owner};
 use super::worker::Job;
 use super::*;
 use crate::trial::{call, refused};
@@ -118,6 +118,8 @@ async fn repeats_and_stragglers_change_nothing_and_succeed() {
         assert_eq!(database.change(effect.into(), &at("n", sequence, index), change(INSERT, &[text])).await, Ok(None));
     }
     assert_eq!(column(&path, "SELECT x FROM t ORDER BY rowid"), ["first", "another effect's lane", "next", "later"]);
+    let marks = column(&path, "SELECT concat_ws(' ', workflow, effect, entity, sequence, idx) FROM purefold_marks ORDER BY effect");
+    assert_eq!(marks, ["w e n 6 0", "w other n 4 9"]);
 }
 
 #[tokio::test]
@@ -190,7 +192,12 @@ async fn an_abandoned_attempt_that_has_not_begun_is_skipped() {
     let (queue, jobs) = mpsc::channel(2);
     let job = |entity: &str, text: &str| {
         let (reply, answer) = oneshot::channel();
-        let lane = Lane { journal: "j".into(), workflow: "w".into(), effect: "e".into(), entity: entity.into(), sequence: 1, index: 0 };
+        let lane = Lane {
+            owner: Owner { journal: "j".into(), workflow: "w".into(), effect: "e".into() },
+            entity: entity.into(),
+            sequence: 1,
+            index: 0,
+        };
         queue.try_send(Job::Change { lane, change: change(INSERT, &[text]), reply }).unwrap();
         answer
     };

@@ -130,7 +130,11 @@ fn column_names(settings: &mut Settings<'_>, record: &Record) -> Vec<String> {
     }
     for (index, name) in names.iter().enumerate() {
         if let Some(twin) = names[..index].iter().position(|other| other.eq_ignore_ascii_case(name)) {
-            let cause = format!("the fields `{}` and `{}` both go to the column `{name}`", record.fields[twin].name.kebab(), record.fields[index].name.kebab());
+            let cause = format!(
+                "the fields `{}` and `{}` both go to the column `{name}`",
+                record.fields[twin].name.kebab(),
+                record.fields[index].name.kebab()
+            );
             settings.report("column-twice", "columns", cause, "give one of them another column");
         }
     }
@@ -152,7 +156,12 @@ fn key_fields(settings: &mut Settings<'_>, record: &Record, key: &[&str], verb: 
             Some((index, ty)) => {
                 if !can_be_key(ty) {
                     let cause = format!("`{field}` is {ty}, which cannot tell rows apart");
-                    settings.report("key-field-type", "key", cause, "use fields of a string, uuid, integer, enum, instant, char or bool type");
+                    settings.report(
+                        "key-field-type",
+                        "key",
+                        cause,
+                        "use fields of a string, uuid, integer, enum, instant, char or bool type",
+                    );
                 }
                 indices.push(index);
             }

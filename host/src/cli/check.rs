@@ -138,7 +138,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     }
     if json {
-        report::line(&mut out, &Summary { checked: arguments.files.len(), findings: count, well: &well })?;
+        report::json_line(&mut out, &Summary { checked: arguments.files.len(), findings: count, well: &well })?;
     }
     out.flush()?;
     Ok(if count == 0 { Exit::Well } else { Exit::Wrong })
@@ -348,3 +348,6 @@ impl ComponentSummary {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

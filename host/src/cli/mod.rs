@@ -1,14 +1,25 @@
 //! The command line: one module for each command. Results go to standard output, everything else to standard error.
 
+mod ask;
+mod bench;
 mod check;
 mod component;
+mod dead_letters;
+mod entity;
 mod exit;
+mod intents;
+mod journal;
+mod json;
+mod logging;
 mod machine;
 mod open;
+mod parked;
 mod reduce;
 mod report;
 mod run;
+mod state;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -28,8 +39,22 @@ enum Command {
     Check(check::Arguments),
     /// Run workflows until stopped, or until everything is done
     Run(run::Arguments),
+    /// Check the journal and execute every decision again
+    Verify(verify::Arguments),
+    /// Measure decisions and the durable pipeline with a workflow's own reducer
+    Bench(bench::Arguments),
     /// Decide one line at a time: JSON lines in, one JSON line out for each
     Reduce(reduce::Arguments),
+    /// Show the state of one entity, now or earlier, or of all
+    State(state::Arguments),
+    /// Show what was decided, on what, and what came of it
+    Journal(journal::Arguments),
+    /// Show the intents that are not concluded, or all
+    Intents(intents::Arguments),
+    /// Show events that could not be taken; have them decided after all, or drop them
+    DeadLetters(dead_letters::Arguments),
+    /// Show entities that a fault has stopped; let them go on, or drop the faulting input
+    Parked(parked::Arguments),
     /// Draw the state machine that a workflow declares
     Machine(machine::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
@@ -40,10 +65,18 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     // A wrong command line ends here, with exit code 2.
     let cli = Cli::parse();
+    logging::set_up();
     let done = match cli.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Reduce(arguments) => reduce::run(&arguments),
+        Command::State(arguments) => state::run(&arguments),
+        Command::Journal(arguments) => journal::run(&arguments),
+        Command::Intents(arguments) => intents::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
+        Command::Parked(arguments) => parked::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
     };

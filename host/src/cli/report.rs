@@ -25,13 +25,18 @@ struct Line<'a> {
 /// One JSON object for each finding.
 pub(crate) fn json(out: &mut dyn Write, file: &str, findings: &[Finding]) -> io::Result<()> {
     for Finding { code, place, cause, help } in findings {
-        line(out, &Line { file, code, place, cause, help, page: page(code) })?;
+        json_line(out, &Line { file, code, place, cause, help, page: page(code) })?;
     }
     Ok(())
 }
 
+/// A line of results on standard output.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
 /// Any value as one line of JSON.
-pub(crate) fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }

@@ -9,15 +9,15 @@ use crate::workflow::RoutePlan;
 
 /// An intent on its way to an effect.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub(super) struct Task {
     /// Which intent.
-    pub key: IntentKey,
+    pub(super) key: IntentKey,
     /// The entity that asked.
-    pub name: EntityName,
+    pub(super) name: EntityName,
     /// The intent, with its payload.
-    pub intent: Outstanding,
+    pub(super) intent: Outstanding,
     /// Indices of intents of the same decision that must have succeeded first.
-    pub waits: Vec<u32>,
+    pub(super) waits: Vec<u32>,
 }
 
 /// What a commit leads to, once it is durable.

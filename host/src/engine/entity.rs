@@ -67,7 +67,15 @@ impl Entity {
             parked: false,
             expected_head_row: 0,
         };
-        Entity { row, state: None, state_release: plan.release, timers: Vec::new(), outstanding: Vec::new(), inbox: Vec::new(), under_way: 0 }
+        Entity {
+            row,
+            state: None,
+            state_release: plan.release,
+            timers: Vec::new(),
+            outstanding: Vec::new(),
+            inbox: Vec::new(),
+            under_way: 0,
+        }
     }
 
     /// Loads the entity `name` from the store.

@@ -181,7 +181,8 @@ impl Fold<'_> {
                 OrderKind::Redrive => (Kind::Resumed, "resumed"),
                 OrderKind::Drop => (Kind::Dropped, "dropped the head of the inbox"),
             };
-            let head = self.out.entity.inbox.first().map(|row| (row.id, row.event_id.clone(), row.correlation_id.clone(), row.input.clone()));
+            let head =
+                self.out.entity.inbox.first().map(|row| (row.id, row.event_id.clone(), row.correlation_id.clone(), row.input.clone()));
             let Some((id, event_id, correlation_id, input)) = head else {
                 return Err(EngineError::Stored { what: "inbox", reason: "a parked entity has an empty one".into() });
             };
@@ -345,7 +346,8 @@ impl Fold<'_> {
         json.extend_from_slice(b"\":");
         json.extend_from_slice(&delivery.payload);
         json.push(b'}');
-        let input = self.plan.codec.input().decode("delivery", &json, purefold_wit::UnknownFields::Ignore).map_err(|e| unfit(e.to_string()))?;
+        let input =
+            self.plan.codec.input().decode("delivery", &json, purefold_wit::UnknownFields::Ignore).map_err(|e| unfit(e.to_string()))?;
         self.out.delivered.push(delivery.id);
         Ok(Next::Decide(Ready {
             origin: Origin::Delivery,
@@ -436,7 +438,8 @@ impl Fold<'_> {
         };
         let before = self.out.entity.state.clone();
         let decision = self.plan.reducer.reduce(&context, before.as_deref(), &ready.input)?;
-        let decision = check(self.plan, &self.out.entity.timers, before.as_deref(), decision);
+        let timers: Vec<&str> = self.out.entity.timers.iter().map(|timer| &*timer.name).collect();
+        let decision = check(self.plan, &timers, before.as_deref(), decision);
         let (decision, encoded) = self.plan.codec.encode(decision);
 
         let verdict = match &decision {
@@ -445,6 +448,16 @@ impl Fold<'_> {
             Decision::Faulted(_) => Verdict::Faulted,
         };
         self.out.verdicts[verdict as usize] += 1;
+        tracing::debug!(
+            workflow = %self.plan.workflow.name, entity = %context.entity, sequence, event_id = %context.event_id,
+            correlation_id = %context.correlation_id, origin = ready.origin.name(), verdict = verdict.as_str(), "decided"
+        );
+        if let Decision::Faulted(fault) = &decision {
+            tracing::warn!(
+                workflow = %self.plan.workflow.name, entity = %context.entity, sequence, correlation_id = %context.correlation_id,
+                code = fault.code, reason = fault.reason, "the reducer faulted: the entity is parked"
+            );
+        }
         let Encoded { state, output } = encoded;
         let entry = Entry {
             sequence,
@@ -612,10 +625,13 @@ impl Fold<'_> {
             return Ok(None);
         }
         let from = self.out.entity.state_release;
-        let Some(mut state_type) = plan.earlier.iter().find(|r| r.generation == from).map(|r| r.state_type.as_str()) else { return Ok(None) };
+        let Some(mut state_type) = plan.earlier.iter().find(|r| r.generation == from).map(|r| r.state_type.as_str()) else {
+            return Ok(None);
+        };
         let mut state = state;
         let current = plan.workflow.contract.state_fingerprint();
-        let steps = plan.earlier.iter().filter(|r| r.generation > from).map(|r| (r.generation, &r.reducer, &r.codec, r.state_type.as_str()));
+        let steps =
+            plan.earlier.iter().filter(|r| r.generation > from).map(|r| (r.generation, &r.reducer, &r.codec, r.state_type.as_str()));
         for (generation, reducer, codec, target) in steps.chain([(plan.release, &plan.reducer, &plan.codec, current.as_str())]) {
             if target == state_type {
                 continue;
@@ -687,8 +703,8 @@ impl Fold<'_> {
     }
 }
 
-/// Holds an accepted decision to the machine and to the bounds that the routes set. `timers` are those pending before it.
-pub(crate) fn check(plan: &Plan, timers: &[TimerRow], before: Option<&Value>, decision: Decision) -> Decision {
+/// Holds an accepted decision to the machine and to the bounds that the routes set. `timers` are the names of those pending before it.
+pub(crate) fn check(plan: &Plan, timers: &[&str], before: Option<&Value>, decision: Decision) -> Decision {
     let Decision::Accepted { state, intents } = &decision else { return decision };
     if let Some(machine) = &plan.workflow.machine
         && let Err(reason) = machine.check(before, state.as_ref())
@@ -701,7 +717,7 @@ pub(crate) fn check(plan: &Plan, timers: &[TimerRow], before: Option<&Value>, de
         match (&plan.workflow.routes[*case as usize], &plan.deliveries[*case as usize], &**payload) {
             (RoutePlan::Timer { .. }, _, Value::Record(fields)) => {
                 let Some(Value::String(name)) = fields.first() else { continue };
-                if !new_timers.contains(&&**name) && !timers.iter().any(|timer| *timer.name == **name) {
+                if !new_timers.contains(&&**name) && !timers.contains(&&**name) {
                     new_timers.push(name);
                 }
             }

@@ -126,7 +126,12 @@ impl Pending {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.conclusions.is_empty() && self.deliveries.is_empty() && self.timers.is_empty() && self.events.is_empty() && self.orders.is_empty() && self.notes.is_empty()
+        self.conclusions.is_empty()
+            && self.deliveries.is_empty()
+            && self.timers.is_empty()
+            && self.events.is_empty()
+            && self.orders.is_empty()
+            && self.notes.is_empty()
     }
 }
 

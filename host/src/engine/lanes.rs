@@ -271,6 +271,10 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.busy = false;
         let Some(done) = lane.queue.pop_front() else { return };
+        tracing::debug!(
+            workflow = %self.plans[key.0].workflow.name, entity = %done.task.name.key, sequence = done.task.key.sequence, index = done.task.key.index,
+            correlation_id = %done.task.intent.correlation_id, attempts = done.attempts, succeeded = conclusion.is_ok(), "intent concluded"
+        );
         self.release_dependents(done.task.key, conclusion.is_ok());
         self.conclusions.push((done.task.name, done.task.key, conclusion));
         self.look(key);

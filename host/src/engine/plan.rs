@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use purefold_wit::{Codec, Type};
 
-use crate::sandbox::{DecisionCodec, ENGINE_BUILD, Reducer};
+use crate::sandbox::{DecisionCodec, ENGINE_BUILD, Reducer, Sandbox, SandboxError};
 use crate::workflow::{RoutePlan, Workflow};
 
 /// Everything that deciding needs and that does not change while a release is in force.
@@ -54,6 +54,28 @@ pub struct EarlierRelease {
 }
 
 impl Plan {
+    /// A plan to replay by: nothing is registered, no release is in force.
+    ///
+    /// # Errors
+    /// Where the component cannot be loaded.
+    pub fn to_replay(workflow: Workflow, sandbox: &Sandbox, id: i64, journal: (u64, u64)) -> Result<Self, SandboxError> {
+        let limits = workflow.manifest.limits();
+        let reducer = sandbox.load(&workflow.component, workflow.contract.clone(), limits)?;
+        Ok(Plan {
+            codec: DecisionCodec::new(&workflow.contract, &limits),
+            profile: Plan::profile_of(&reducer),
+            deliveries: Plan::deliveries_of(&workflow),
+            inbox: workflow.manifest.limits.inbox,
+            workflow,
+            reducer,
+            id,
+            journal,
+            release: 0,
+            profile_id: 0,
+            earlier: Vec::new(),
+        })
+    }
+
     /// Semantic profile and engine build as the journal names them.
     #[must_use]
     pub fn profile_of(reducer: &Reducer) -> Arc<str> {

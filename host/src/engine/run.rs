@@ -305,7 +305,8 @@ impl Engine {
 
     /// Decides for what is ready and hands the result to the writer.
     fn step(&mut self) -> Result<(), EngineError> {
-        let moment = if self.course.event_clock { Moment::Event { bound: self.state.bound } } else { Moment::Arrival { now: wall_clock() } };
+        let moment =
+            if self.course.event_clock { Moment::Event { bound: self.state.bound } } else { Moment::Arrival { now: wall_clock() } };
         let names: Vec<EntityName> = self.state.ready.iter().take(MOST_ITEMS).cloned().collect();
         let mut items: Vec<Item> = Vec::with_capacity(names.len());
         for name in names {
@@ -353,8 +354,7 @@ impl Engine {
             for event in assembled.dead {
                 if let EventOrigin::Line(line) = event.origin {
                     let reason = format!("entity {:?} is parked and its inbox is full", name.key);
-                    let undecodable =
-                        Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
+                    let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
                     self.intake.bury(name.workflow, line, undecodable, event.bytes, &mut batch);
                     self.intake.done(name.workflow, line, None, &mut batch);
                 }

@@ -278,7 +278,7 @@ fn plan(
         Some(last) if is_in_force(&plan, last) => last.generation,
         last => release(&plan, last, writer, reader, rows, clock)?,
     };
-    plan.earlier = earlier(&plan, sandbox, reader, &releases)?;
+    plan.earlier = earlier(&plan, sandbox, reader, &reader.releases(id)?)?;
     Ok(plan)
 }
 
@@ -355,9 +355,8 @@ fn release(
 
 /// Whether the states, and the work under way, of the release before can go on under this one.
 fn may_take_over(plan: &Plan, contract: &Contract, last: &Release, new: &Release, reader: &Reader) -> Result<(), EngineError> {
-    let refuse = |reason: String| {
-        Err(EngineError::Release { workflow: plan.workflow.name.to_string(), generation: new.generation, reason })
-    };
+    let refuse =
+        |reason: String| Err(EngineError::Release { workflow: plan.workflow.name.to_string(), generation: new.generation, reason });
     if new.state_type != last.state_type {
         match contract.migrates_from() {
             None => {
@@ -388,10 +387,12 @@ fn may_take_over(plan: &Plan, contract: &Contract, last: &Release, new: &Release
 
 /// What is needed to read states that earlier releases wrote.
 fn earlier(plan: &Plan, sandbox: &Sandbox, reader: &Reader, releases: &[Release]) -> Result<Vec<EarlierRelease>, EngineError> {
-    let current = plan.workflow.contract.state_fingerprint();
     let mut earlier = Vec::new();
     for release in releases.iter().filter(|release| release.generation != plan.release) {
-        let (reducer, codec) = if release.state_type == current {
+        let (reducer, codec) = if *release.component == *plan.workflow.component_digest {
+            (plan.reducer.clone(), plan.codec.clone())
+        } else if releases.iter().all(|other| other.state_type == release.state_type) {
+            // All of one type: nothing is ever taken over, and each can read the others' states.
             (plan.reducer.clone(), plan.codec.clone())
         } else {
             let component = reader.component(&release.component)?;

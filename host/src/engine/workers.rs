@@ -81,15 +81,21 @@ impl Workers {
     }
 }
 
-fn decide(shared: &Shared, reader: &Reader, moment: Moment, items: Vec<Item>) -> Done {
+fn decide(shared: &Shared, reader: &Reader, moment: Moment, mut items: Vec<Item>) -> Done {
+    if items.iter().any(|(_, entity, _)| entity.is_none()) {
+        reader.at_once(|reader| {
+            for (name, entity, _) in &mut items {
+                if entity.is_none() {
+                    *entity = Some(Box::new(Entity::load(reader, &shared.plans[name.workflow], name)?));
+                }
+            }
+            Ok::<_, EngineError>(())
+        })?;
+    }
     let mut results = Vec::with_capacity(items.len());
     for (name, entity, pending) in items {
-        let plan = &shared.plans[name.workflow];
-        let entity = match entity {
-            Some(entity) => entity,
-            None => Box::new(Entity::load(reader, plan, &name)?),
-        };
-        let folded = fold(plan, &shared.ids, entity, pending, moment)?;
+        let Some(entity) = entity else { continue };
+        let folded = fold(&shared.plans[name.workflow], &shared.ids, entity, pending, moment)?;
         results.push((name, folded));
     }
     Ok(results)

@@ -8,6 +8,9 @@ use super::modules::Module;
 /// Callers that a finding names.
 const CALLERS_SHOWN: usize = 3;
 
+/// Imports whose callers are searched for; a component with more is told enough.
+const SEARCHES_MOST: usize = 100;
+
 /// Crates that call on behalf of others.
 const RUNTIME_CRATES: &[&str] = &[
     "std",
@@ -34,34 +37,8 @@ const RUNTIME_CRATES: &[&str] = &[
 /// A function of a module.
 type Node = (usize, u32);
 
-/// ` and …` for the end of a sentence about the import `name` of `interface`; empty where the component does not tell.
-pub(super) fn callers(modules: &[Module], interface: &str, name: &str) -> String {
-    let graph = Graph::new(modules);
-    let starts: Vec<Node> = imports(modules, |module, import| import == name && same_interface(module, interface));
-    let found = graph.authors(&starts);
-    if !found.is_empty() {
-        let told: Vec<String> = found.into_iter().take(CALLERS_SHOWN).map(|node| graph.tell(node)).collect();
-        return format!("; it is called by {}", told.join(", and by "));
-    }
-    let mut direct: Vec<String> = starts
-        .iter()
-        .flat_map(|start| graph.callers_of(*start))
-        .filter(|(module, function)| modules[*module].names.contains_key(function))
-        .map(|(module, function)| format!("`{}`", modules[module].name(function)))
-        .collect();
-    direct.sort();
-    direct.dedup();
-    direct.truncate(CALLERS_SHOWN);
-    if direct.is_empty() { String::new() } else { format!("; it is called by {}", direct.join(", ")) }
-}
-
-fn imports(modules: &[Module], matches: impl Fn(&str, &str) -> bool) -> Vec<Node> {
-    let all = modules
-        .iter()
-        .enumerate()
-        .flat_map(|(index, module)| (0..).zip(&module.imports).map(move |(import, names)| (index, import, names)));
-    all.filter(|(_, _, (module, name))| matches(module, name)).map(|(index, import, _)| (index, import)).collect()
-}
+/// Interface and function of an import.
+type Import<'a> = (&'a str, &'a str);
 
 /// Linking may have raised an interface's version, and newer tools put a prefix before it.
 fn same_interface(core: &str, component: &str) -> bool {
@@ -73,15 +50,23 @@ fn same_interface(core: &str, component: &str) -> bool {
 }
 
 /// The calls of a component's core modules, from callee to caller.
-struct Graph<'a> {
+pub(super) struct Graph<'a> {
     modules: &'a [Module],
     callers: HashMap<Node, Vec<Node>>,
+    /// The imports of all modules, by the imported function's name.
+    imports: HashMap<&'a str, Vec<(&'a str, Node)>>,
+    /// Searches that may still be made.
+    searches: usize,
 }
 
 impl<'a> Graph<'a> {
-    fn new(modules: &'a [Module]) -> Self {
+    pub(super) fn new(modules: &'a [Module]) -> Self {
+        let mut imports: HashMap<&str, Vec<(&str, Node)>> = HashMap::new();
         let mut callers: HashMap<Node, Vec<Node>> = HashMap::new();
         for (index, module) in modules.iter().enumerate() {
+            for (import, (from, name)) in (0..).zip(&module.imports) {
+                imports.entry(name).or_default().push((from, (index, import)));
+            }
             for (body, calls) in module.bodies.iter().enumerate() {
                 let caller = (index, module.index_of_body(body));
                 for callee in &calls.calls {
@@ -92,12 +77,41 @@ impl<'a> Graph<'a> {
         // An adapter between an older system interface and the component's: its exports meet the other module's imports by name.
         for (index, module) in modules.iter().enumerate() {
             for (name, function) in &module.exports {
-                let importers = imports(modules, |from, import| import == name && !from.contains(':'));
-                let importers = importers.into_iter().filter(|(importer, _)| *importer != index);
-                callers.entry((index, *function)).or_default().extend(importers);
+                let importers =
+                    imports.get(name.as_str()).into_iter().flatten().filter(|(from, node)| node.0 != index && !from.contains(':'));
+                callers.entry((index, *function)).or_default().extend(importers.map(|(_, node)| *node));
             }
         }
-        Graph { modules, callers }
+        Graph { modules, callers, imports, searches: SEARCHES_MOST }
+    }
+
+    /// `; it is called by …`, for the end of a sentence about an import; empty where the component does not tell.
+    pub(super) fn callers(&mut self, (interface, name): Import<'_>) -> String {
+        let Some(searches) = self.searches.checked_sub(1) else { return String::new() };
+        self.searches = searches;
+        let starts: Vec<Node> = self
+            .imports
+            .get(name)
+            .into_iter()
+            .flatten()
+            .filter(|(from, _)| same_interface(from, interface))
+            .map(|(_, node)| *node)
+            .collect();
+        let found = self.authors(&starts);
+        if !found.is_empty() {
+            let told: Vec<String> = found.into_iter().take(CALLERS_SHOWN).map(|node| self.tell(node)).collect();
+            return format!("; it is called by {}", told.join(", and by "));
+        }
+        let mut direct: Vec<String> = starts
+            .iter()
+            .flat_map(|start| self.callers_of(*start))
+            .filter(|(module, function)| self.modules[*module].names.contains_key(function))
+            .map(|(module, function)| format!("`{}`", self.modules[module].name(function)))
+            .collect();
+        direct.sort();
+        direct.dedup();
+        direct.truncate(CALLERS_SHOWN);
+        if direct.is_empty() { String::new() } else { format!("; it is called by {}", direct.join(", ")) }
     }
 
     fn callers_of(&self, node: Node) -> impl Iterator<Item = Node> {

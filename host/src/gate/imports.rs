@@ -5,16 +5,17 @@ use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::Types;
 use wasmparser::{Encoding, Parser, Payload};
 
-use super::blame;
+use super::blame::Graph;
 use super::modules::Module;
 
 /// How deep instances of instances are followed; the validator admits no deeper ones.
 const DEPTH_MOST: usize = 100;
 
 pub(super) fn check(component: &[u8], types: &Types, modules: &[Module], findings: &mut Vec<Finding>) {
+    let mut walk = Walk { types, graph: Graph::new(modules), findings };
     for name in names(component) {
         if let Some(item) = types.as_ref().component_item_for_import(&name) {
-            Walk { types, modules, findings }.entity(&name, None, &item.ty, 0);
+            walk.entity(&name, None, &item.ty, 0);
         }
     }
 }
@@ -38,7 +39,7 @@ fn names(component: &[u8]) -> Vec<String> {
 
 struct Walk<'a> {
     types: &'a Types,
-    modules: &'a [Module],
+    graph: Graph<'a>,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -72,7 +73,7 @@ impl Walk<'_> {
 
     fn function(&mut self, name: &str, within: Option<&str>) {
         let of = within.map_or_else(String::new, |within| format!(" of `{within}`"));
-        let callers = blame::callers(self.modules, within.unwrap_or("$root"), name);
+        let callers = self.graph.callers((within.unwrap_or("$root"), name));
         self.findings.push(Finding::new(
             "function-import",
             place(name, within),

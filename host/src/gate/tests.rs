@@ -254,3 +254,14 @@ fn sizes_are_limited() {
     assert_eq!(inspect_within(&of_module("(memory 300)"), 20 << 20), []);
     assert_eq!(codes(&vec![0; COMPONENT_BYTES_MOST + 1]), ["component-too-large"]);
 }
+
+#[test]
+fn many_imports_and_exports_of_the_same_names_take_no_long_time() {
+    // As many as fit: each import meets each export by its name, and every import is told.
+    let count = 20_000;
+    let imports: String = (0..count).map(|n| format!("(import \"m\" \"f{n}\" (func))")).collect();
+    let exports: String = (0..count).map(|n| format!("(export \"f{n}\" (func 0))")).collect();
+    let outer: String = (0..count / 20).map(|n| format!("(import \"f{n}\" (func))")).collect();
+    let component = wat(&format!("(component {outer} (core module {imports}) (core module (func) {exports}))"));
+    assert_eq!(inspect(&component).len(), count / 20);
+}

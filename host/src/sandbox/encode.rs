@@ -86,7 +86,7 @@ impl DecisionCodec {
             Decision::Accepted { state, intents } => {
                 if let Some(state) = state {
                     let mut json = Vec::with_capacity(1024);
-                    self.state.encode(state, &mut json).map_err(|error| unencodable(&error))?;
+                    self.state.encode(state, &mut json).map_err(|error| unencodable("state", &error))?;
                     encoded.state = Some(json.into_boxed_slice());
                 }
                 encoded.output.reserve(512);
@@ -95,11 +95,13 @@ impl DecisionCodec {
                     if index > 0 {
                         encoded.output.push(b',');
                     }
-                    self.intent.encode(intent, &mut encoded.output).map_err(|error| unencodable(&error))?;
+                    self.intent.encode(intent, &mut encoded.output).map_err(|error| unencodable(&format!("intents[{index}]"), &error))?;
                 }
                 encoded.output.push(b']');
             }
-            Decision::Rejected(rejection) => self.rejection.encode(rejection, &mut encoded.output).map_err(|error| unencodable(&error))?,
+            Decision::Rejected(rejection) => {
+                self.rejection.encode(rejection, &mut encoded.output).map_err(|error| unencodable("rejection", &error))?;
+            }
             Decision::Faulted(fault) => encoded.output = fault_json(fault),
         }
         let bytes = encoded.output.len() + encoded.state.as_ref().map_or(0, |state| state.len());
@@ -111,8 +113,10 @@ impl DecisionCodec {
     }
 }
 
-fn unencodable(error: &EncodeError) -> Fault {
-    Fault { code: "output-not-json", reason: format!("{}: {}", error.path, error.reason) }
+/// The codec calls whatever it encodes `value`.
+fn unencodable(root: &str, error: &EncodeError) -> Fault {
+    let path = error.path.strip_prefix("value").map_or_else(|| error.path.clone(), |rest| format!("{root}{rest}"));
+    Fault { code: "output-not-json", reason: format!("{path}: {}", error.reason) }
 }
 
 fn fault_json(fault: &Fault) -> Vec<u8> {

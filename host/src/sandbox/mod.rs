@@ -54,7 +54,8 @@ impl Sandbox {
     /// # Errors
     /// Where the engine cannot reserve its pool or its cache directory.
     pub fn new() -> Result<Self, SandboxError> {
-        let engine = profile::config().and_then(|config| Engine::new(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let engine =
+            profile::config().and_then(|config| Engine::new(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         Ok(Sandbox { engine })
     }
 
@@ -74,4 +75,3 @@ impl Sandbox {
         Reducer::new(self.engine.clone(), &component, instance, contract, limits)
     }
 }
-

@@ -51,6 +51,16 @@ impl Limits {
             self.fuel, self.memory_bytes, self.output_bytes, self.intents
         )
     }
+
+    /// The limits that a [`Limits::semantic_profile`] names; none where this version cannot keep to them.
+    #[must_use]
+    pub fn from_semantic_profile(text: &str) -> Option<Self> {
+        let number = |name: &str| text.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok());
+        let size = |name: &str| usize::try_from(number(name)?).ok();
+        let limits =
+            Limits { fuel: number("fuel")?, memory_bytes: size("memory")?, output_bytes: size("output")?, intents: size("intents")? };
+        text.starts_with(&limits.semantic_profile()).then_some(limits)
+    }
 }
 
 pub(super) fn config() -> Result<Config> {

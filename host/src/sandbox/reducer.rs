@@ -90,8 +90,8 @@ impl Reducer {
             Some(Value::Record(fields)) => Some(Box::new(convert_record(&self.contract.state, fields, "state")?)),
             Some(_) => return Err(SandboxError::Shape { what: "state", reason: "it is no record".into() }),
         };
-        let input = to_val(&Type::Variant(self.contract.input.clone()), input)
-            .map_err(|reason| SandboxError::Shape { what: "input", reason })?;
+        let input =
+            to_val(&Type::Variant(self.contract.input.clone()), input).map_err(|reason| SandboxError::Shape { what: "input", reason })?;
         Ok([context_val(context), Val::Option(state), input])
     }
 
@@ -195,7 +195,9 @@ fn classify(error: &wasmtime::Error, guard: &Guard, limits: &Limits) -> Result<F
         None if is_lift_error(error) => {
             Fault { code: "output-size", reason: format!("the result is far larger than the limit of {} bytes", limits.output_bytes) }
         }
-        None if is_guest_error(error) => Fault { code: "trap", reason: "the result is not well formed: ".to_owned() + &error.root_cause().to_string() },
+        None if is_guest_error(error) => {
+            Fault { code: "trap", reason: "the result is not well formed: ".to_owned() + &error.root_cause().to_string() }
+        }
         None => return Err(SandboxError::Host(format!("{error:#}"))),
     };
     Ok(fault)

@@ -59,7 +59,9 @@ pub enum SourceError {
         source: io::Error,
     },
     /// The file is shorter than what was already read.
-    #[error("{name} has {length} bytes, but {position} were read before: it was cut or replaced; name it differently to read it as a new source, or restore it")]
+    #[error(
+        "{name} has {length} bytes, but {position} were read before: it was cut or replaced; name it differently to read it as a new source, or restore it"
+    )]
     BeyondEnd {
         /// The source.
         name: String,
@@ -69,7 +71,9 @@ pub enum SourceError {
         position: u64,
     },
     /// The file differs before the position.
-    #[error("{name} is not the file that was read before: the line that ends at byte {position} differs; name it differently to read it as a new source, or restore it")]
+    #[error(
+        "{name} is not the file that was read before: the line that ends at byte {position} differs; name it differently to read it as a new source, or restore it"
+    )]
     Replaced {
         /// The source.
         name: String,
@@ -106,22 +110,19 @@ impl LineSource {
     ///
     /// # Errors
     /// Where the file cannot be read or is not the one that was read before.
-    pub fn open(feed: &Feed, (offset, line): (u64, u64), tail: &EntryHash, most_bytes: usize, decoder: Decoder) -> Result<Self, SourceError> {
+    pub fn open(
+        feed: &Feed,
+        (offset, line): (u64, u64),
+        tail: &EntryHash,
+        most_bytes: usize,
+        decoder: Decoder,
+    ) -> Result<Self, SourceError> {
         let (input, offset, line): (Box<dyn Read + Send>, u64, u64) = match feed {
             Feed::Stdin => (Box::new(io::stdin()), 0, 0),
             Feed::File(path) => (Box::new(open_at(path, offset, tail, most_bytes)?), offset, line),
         };
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Ok(LineSource {
-            input,
-            name: feed.name(),
-            offset,
-            line,
-            most_bytes,
-            decoder,
-            waiting_since: Arc::default(),
-            stop: Arc::default(),
-        })
+        Ok(LineSource { input, name: feed.name(), offset, line, most_bytes, decoder, waiting_since: Arc::default(), stop: Arc::default() })
     }
 
     /// Since when the source has had nothing to read, in microseconds since the Unix epoch; 0 while it has.
@@ -203,7 +204,7 @@ impl LineSource {
     fn take(&self, bytes: Arc<[u8]>, oversized: bool) -> TakenLine {
         let line = Line(self.line);
         let taken = if oversized {
-            let reason = format!("more than {} bytes; raise limits.event-bytes to take it", self.most_bytes);
+            let reason = format!("more than {} bytes; raise limits.event to take it", self.most_bytes);
             vec![(0, Err(Undecodable { event_id: None, code: "event-too-large", path: String::new(), reason }))]
         } else {
             self.decoder.decode(&bytes, EventOrigin::Line(line), wall_clock())

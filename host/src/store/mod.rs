@@ -5,6 +5,7 @@
 
 mod batch;
 mod error;
+mod inspect;
 mod read;
 mod release;
 mod write;
@@ -19,6 +20,7 @@ pub use batch::{
     OutboxStatus, Row, SourceRow, TimerRow,
 };
 pub use error::StoreError;
+pub use inspect::{Chain, Link, OutboxLine, Snapshot, Standing, WaitingInput};
 pub use read::{CommandRow, DeadLetter, DueTimer, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
 pub use write::Writer;
@@ -32,8 +34,11 @@ const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Page cache of each connection.
 const CACHE_KIB: i64 = 16 << 10;
 
+/// A decision's row is 1 to 3 KiB: pages of 4 KiB would hold one each and waste the rest.
+const PAGE_BYTES: i64 = 8192;
+
 /// Pages of write-ahead log after which a commit also writes back into the main file.
-const CHECKPOINT_PAGES: i64 = 4000;
+const CHECKPOINT_PAGES: i64 = 4096;
 
 /// A store that this process has to itself for writing.
 pub struct Store {
@@ -54,7 +59,8 @@ impl Store {
         let lock = lock(path)?;
         let mut connection = Connection::open(path).map_err(|error| StoreError::open(path, &error))?;
         configure(&connection).map_err(|error| StoreError::open(path, &error))?;
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| StoreError::open(path, &error))?;
+        let version: i64 =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| StoreError::open(path, &error))?;
         if version == 0 {
             create(&mut connection, id.unwrap_or(random)).map_err(|error| StoreError::open(path, &error))?;
         }
@@ -118,6 +124,8 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Holds for a new file only, and before it becomes one with a log.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;

@@ -199,6 +199,17 @@ impl Reader {
         Ok(self.connection.prepare_cached(query)?.query_row(parameters, map).optional()?)
     }
 
+    /// Runs `read` on one view of the store, as of its beginning.
+    ///
+    /// # Errors
+    /// Those of `read`, and where the store fails.
+    pub fn at_once<T, E: From<StoreError>>(&self, read: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        let view = self.connection.unchecked_transaction().map_err(StoreError::from)?;
+        let result = read(self)?;
+        view.finish().map_err(StoreError::from)?;
+        Ok(result)
+    }
+
     /// A number that changes when another connection commits.
     ///
     /// # Errors
@@ -245,7 +256,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn resuming(&self, workflow: i64) -> Result<Vec<Arc<str>>, StoreError> {
-        let query = "SELECT DISTINCT key FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ? AND NOT parked ORDER BY key";
+        let query =
+            "SELECT DISTINCT key FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ? AND NOT parked ORDER BY key";
         self.rows(query, [workflow], |row| row.get(0))
     }
 
@@ -256,6 +268,14 @@ impl Reader {
     pub fn entry(&self, row: Row) -> Result<StoredEntry, StoreError> {
         let query = format!("SELECT {ENTRY} FROM journal JOIN profiles ON profiles.id = journal.profile WHERE row = ?");
         self.row(&query, [row], stored_entry)?.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
+    }
+
+    /// The row of the entity's entry before the one in `row`; none where there is no such row.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn previous_row(&self, row: Row) -> Result<Option<Row>, StoreError> {
+        self.row("SELECT previous_row FROM journal WHERE row = ?", [row], |r| r.get(0))
     }
 
     /// State and release generation of the entry in `row`.
@@ -421,6 +441,14 @@ impl Reader {
     /// Where the store fails.
     pub fn dead_lines(&self, source: i64, line: u64) -> Result<Vec<u64>, StoreError> {
         self.rows("SELECT line FROM dead_letters WHERE source = ? AND line > ?", params![source, int(line)], |row| row.get(0))
+    }
+
+    /// Row of the journal's last entry; 0 where it is empty.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn last_entry(&self) -> Result<Row, StoreError> {
+        self.last("journal", "row")
     }
 
     /// The greatest id in a table, 0 where it is empty.

@@ -56,11 +56,28 @@ fn write_entities(transaction: &Transaction<'_>, entities: &[EntityRow]) -> Resu
     for e in entities {
         if e.expected_head_row == 0 {
             insert.execute(params![
-                e.id, e.workflow, e.key, int(e.sequence), e.ordinal, int(e.now), e.head, e.head_row, e.state_row, e.parked
+                e.id,
+                e.workflow,
+                e.key,
+                int(e.sequence),
+                e.ordinal,
+                int(e.now),
+                e.head,
+                e.head_row,
+                e.state_row,
+                e.parked
             ])?;
         } else {
             let changed = update.execute(params![
-                int(e.sequence), e.ordinal, int(e.now), e.head, e.head_row, e.state_row, e.parked, e.id, e.expected_head_row
+                int(e.sequence),
+                e.ordinal,
+                int(e.now),
+                e.head,
+                e.head_row,
+                e.state_row,
+                e.parked,
+                e.id,
+                e.expected_head_row
             ])?;
             if changed != 1 {
                 return Err(StoreError::Conflict { key: e.key.to_string() });
@@ -152,7 +169,16 @@ fn write_inputs(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resul
     let mut wait = transaction.prepare_cached("INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     for i in &batch.inbox_added {
         wait.execute(params![
-            i.id, i.entity, i.origin, int(i.sequence), i.index, int(i.now), i.event_id, i.correlation_id, text(&i.input), i.bytes
+            i.id,
+            i.entity,
+            i.origin,
+            int(i.sequence),
+            i.index,
+            int(i.now),
+            i.event_id,
+            i.correlation_id,
+            text(&i.input),
+            i.bytes
         ])?;
     }
     let mut waited = transaction.prepare_cached("DELETE FROM inbox WHERE id = ?")?;
@@ -180,9 +206,8 @@ fn write_sources(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resu
     for id in &batch.dead_letters_removed {
         unbury.execute([id])?;
     }
-    let mut source = transaction.prepare_cached(
-        "UPDATE sources SET next_offset = ?, next_line = ?, read_line = ?, tail = ?, duplicates = ? WHERE id = ?",
-    )?;
+    let mut source = transaction
+        .prepare_cached("UPDATE sources SET next_offset = ?, next_line = ?, read_line = ?, tail = ?, duplicates = ? WHERE id = ?")?;
     for s in &batch.sources {
         source.execute(params![int(s.next_offset), int(s.next_line), int(s.read_line), s.tail, int(s.duplicates), s.id])?;
     }

@@ -37,7 +37,11 @@ pub fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Workflow,
     let (manifest, mut findings) = Manifest::read(path, surroundings.environment);
     let Some(manifest) = manifest else { return Err(findings) };
     let variables = manifest.variables().clone();
+    // What stands where a variable is missing cannot be right: that it is wrong would be told twice.
+    let unexpanded: Vec<String> =
+        findings.iter().filter(|finding| finding.code.starts_with("variable-")).map(|finding| finding.place.clone()).collect();
     let loaded = check(manifest, surroundings, &mut findings);
+    findings.retain(|finding| finding.code.starts_with("variable-") || !unexpanded.contains(&finding.place));
     for finding in &mut findings {
         variables.redact(finding);
     }

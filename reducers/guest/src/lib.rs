@@ -29,19 +29,23 @@ pub use types::{Context, Failure, Instant, Timer, TimerCancel, Uuid};
 #[doc(hidden)]
 pub use wit_bindgen;
 
-/// Makes a module `contract` from the WIT package in the crate's folder `wit/`, and exports `reduce` of a type that implements
-/// `contract::Guest` as the component's. To be called at the crate's root, once.
+/// Makes a module `contract` from a WIT package, and exports `reduce` of a type that implements `contract::Guest` as the
+/// component's. To be called at the crate's root, once.
 ///
-/// The package `purefold:reducer@1.0.0` is looked for in `wit/deps/`; its types are those of this crate.
+/// The package is the one in the crate's folder `wit/`, or in the folder that `path` names from there. The package
+/// `purefold:reducer@1.0.0` is looked for in the folder's `deps/`; its types are those of this crate.
 #[macro_export]
 macro_rules! reducer {
     (world: $world:literal, reduce: $reducer:ident $(,)?) => {
+        $crate::reducer! { world: $world, path: "wit", reduce: $reducer }
+    };
+    (world: $world:literal, path: $path:literal, reduce: $reducer:ident $(,)?) => {
         /// The contract's types, and the trait `Guest` to implement.
-        #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from the contract")]
+        #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated from the contract")]
         pub mod contract {
             $crate::wit_bindgen::generate!({
                 world: $world,
-                path: "wit",
+                path: $path,
                 runtime_path: "purefold_guest::wit_bindgen::rt",
                 with: { "purefold:reducer/types@1.0.0": purefold_guest::types },
                 additional_derives: [PartialEq],

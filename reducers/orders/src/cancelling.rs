@@ -5,9 +5,9 @@ use crate::order::Deciding;
 use crate::{archive, payment, reserving};
 
 /// The customer withdraws; a shipment under way is not called back.
-pub(crate) fn withdraw(order: Deciding<'_>, reason: String) -> Result<Transition, Rejection> {
+pub(crate) fn withdraw(order: Deciding<'_>, reason: &str) -> Result<Transition, Rejection> {
     match order.phase {
-        Phase::Reserving | Phase::Charging => Ok(cancel(order, ["withdrawn: ", &reason].concat())),
+        Phase::Reserving | Phase::Charging => Ok(cancel(order, ["withdrawn: ", reason].concat())),
         phase @ (Phase::Shipping | Phase::Shipped | Phase::Cancelled | Phase::Stocked) => Err(Rejection::TooLate(phase)),
     }
 }

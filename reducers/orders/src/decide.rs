@@ -20,7 +20,7 @@ pub fn decide(context: &Context, state: Option<State>, input: Input) -> Result<T
         Input::Arrived(event) => Ok(stock::arrive(context, stock_of(state)?, &event)),
         Input::Reserve(request) => stock::reserve(context, stock_of(state)?, request),
         Input::Settle(settle) => stock::settle(context, stock_of(state)?, &settle),
-        Input::Withdrawn(event) => order_of(context, state).and_then(|order| cancelling::withdraw(order, event.reason)),
+        Input::Withdrawn(event) => order_of(context, state).and_then(|order| cancelling::withdraw(order, &event.reason)),
         Input::Answered(answered) => order_of(context, state).and_then(|order| reserving::answered(order, answered)),
         Input::Charged(outcome) => order_of(context, state).and_then(|order| payment::charged(order, outcome)),
         Input::Booked(outcome) => order_of(context, state).and_then(|order| shipping::booked(order, outcome.result)),

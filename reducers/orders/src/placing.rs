@@ -11,8 +11,8 @@ use crate::reserving;
 /// The most that an order may cost, in hundredths: every amount up to it has an exact floating-point form.
 const TOTAL_MAX: u64 = 1 << 53;
 
-/// The most lines of one order: each is an intent, and a delivery to another entity.
-const LINES_MAX: usize = 100;
+/// The most lines of one order: each is an intent, of which a decision has 64 at most unless a manifest says otherwise.
+const LINES_MAX: usize = 50;
 
 /// How long the stock may take to answer for every line.
 const RESERVING_TIMEOUT: Duration = Duration::from_secs(2 * 60);
@@ -103,8 +103,8 @@ mod tests {
         assert_eq!(decide_now(None, placed_with(&[], None)), Err(Rejection::NoLines));
         let names: Vec<String> = (0..=LINES_MAX).map(|number| number.to_string()).collect();
         let lines: Vec<(&str, u32, u64)> = names.iter().map(|name| (name.as_str(), 1, 1)).collect();
-        assert_eq!(decide_now(None, placed_with(&lines, None)), Err(Rejection::TooManyLines(100)));
-        assert_eq!(accepted(None, placed_with(&lines[1..], None)).1.len(), 102);
+        assert_eq!(decide_now(None, placed_with(&lines, None)), Err(Rejection::TooManyLines(50)));
+        assert_eq!(accepted(None, placed_with(&lines[1..], None)).1.len(), 52);
         assert_eq!(decide_now(None, placed_with(&[("tea", 1, 1), ("cup", 0, 1)], None)), Err(Rejection::BadQuantity("cup".to_owned())));
         assert_eq!(
             decide_now(None, placed_with(&[("tea", 1, 1), ("cup", 1, 1), ("tea", 2, 1)], None)),

@@ -76,7 +76,9 @@ impl Writer {
         let queue = self.queue().ok_or_else(|| self.not_done("write to", &"it is not open"))?;
         let (reply, answer) = oneshot::channel();
         queue.send(Job { line, reply }).await.map_err(|_| self.not_done("write to", &"its writer has ended"))?;
-        answer.await.unwrap_or_else(|_| Err(EffectError::Unknown(format!("the writer of {} ended before it answered", self.path.display()))))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(EffectError::Unknown(format!("the writer of {} ended before it answered", self.path.display()))))
     }
 
     fn queue(&self) -> Option<mpsc::Sender<Job>> {

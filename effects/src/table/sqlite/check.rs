@@ -1,6 +1,6 @@
 //! Holding a route against the columns of its table, whether the table exists or is about to be created.
 
-use purefold_wit::{Finding, finding};
+use purefold_wit::{Finding, Name, finding};
 
 use super::column::{ColumnType, Form};
 use super::definition::{Definition, admitted, same_names};
@@ -18,7 +18,12 @@ pub(super) fn against(plan: &Plan, shape: &Shape<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = match shape {
         Shape::Existing(table) if table.kind != TableKind::Table => {
             let cause = format!("`{}` is not a table", table.name);
-            return vec![Finding::new("table-unknown", format!("{}.table", plan.place), cause, "name a table; views and virtual tables are not written to")];
+            return vec![Finding::new(
+                "table-unknown",
+                format!("{}.table", plan.place),
+                cause,
+                "name a table; views and virtual tables are not written to",
+            )];
         }
         Shape::Existing(table) => plan.columns.iter().flat_map(|planned| existing_column(plan, planned, table)).collect(),
         Shape::Defined(definition) => plan.columns.iter().filter_map(|planned| defined_column(plan, planned, definition)).collect(),
@@ -57,7 +62,8 @@ fn existing_column(plan: &Plan, planned: &PlannedColumn, table: &ExistingTable) 
         return findings;
     }
     if !ty.form.fits(&column.declared, table.strict) {
-        let cause = format!("`{}` is {}, which the column `{}` of type {} does not keep", planned.field, planned.ty, column.name, column.declared);
+        let cause =
+            format!("`{}` is {}, which the column `{}` of type {} does not keep", planned.field, planned.ty, column.name, column.declared);
         let help = format!("make the column {}, or send the field to another one under `columns`", ty.form.storage().sql());
         findings.push(Finding::new("column-type", place.clone(), cause, help));
     }
@@ -66,7 +72,7 @@ fn existing_column(plan: &Plan, planned: &PlannedColumn, table: &ExistingTable) 
         findings.push(Finding::new("column-type", place.clone(), cause, "let the column be NULL, or the field be no option"));
     }
     if let (Form::Enum(cases), Some(names)) = (&ty.form, admitted(&table.definition, &column.name)) {
-        let missing: Vec<&str> = cases.cases.iter().map(|case| case.snake()).filter(|case| !names.iter().any(|name| name == case)).collect();
+        let missing: Vec<&str> = cases.cases.iter().map(Name::snake).filter(|case| !names.iter().any(|name| name == case)).collect();
         if !missing.is_empty() {
             let cause = format!("the check of the column `{}` does not admit {}", column.name, missing.join(", "));
             findings.push(Finding::new("column-type", place, cause, "create the table anew with a wider check, and copy its rows"));
@@ -83,11 +89,18 @@ fn defined_column(plan: &Plan, planned: &PlannedColumn, definition: &Definition)
         return Some(without_column(planned, &plan.table, place, help.to_owned()));
     };
     if column.storage() != ty.form.storage() {
-        let cause = format!("`{}` is {}, and another route makes the column `{}` {}", planned.field, planned.ty, planned.column, column.storage().sql());
+        let cause = format!(
+            "`{}` is {}, and another route makes the column `{}` {}",
+            planned.field,
+            planned.ty,
+            planned.column,
+            column.storage().sql()
+        );
         return Some(Finding::new("column-type", place, cause, "give the fields of one column one type, or separate them under `columns`"));
     }
     if ty.optional && !column.nullable() {
-        let cause = format!("`{}` may be absent, and the routes that fill the table make the column `{}` NOT NULL", planned.field, planned.column);
+        let cause =
+            format!("`{}` may be absent, and the routes that fill the table make the column `{}` NOT NULL", planned.field, planned.column);
         return Some(Finding::new("column-type", place, cause, "let the field be no option here, or one there"));
     }
     None
@@ -128,7 +141,11 @@ fn key(plan: &Plan, shape: &Shape<'_>) -> Option<Finding> {
     (!unique).then(|| {
         let cause = format!("the columns ({}) of `{}` are neither its primary key nor a unique index", key.join(", "), plan.table);
         let names: Vec<String> = key.iter().map(|name| quote(name)).collect();
-        let help = format!("name the primary key's fields, or create the index: CREATE UNIQUE INDEX … ON {} ({})", quote(&plan.table), names.join(", "));
+        let help = format!(
+            "name the primary key's fields, or create the index: CREATE UNIQUE INDEX … ON {} ({})",
+            quote(&plan.table),
+            names.join(", ")
+        );
         Finding::new("key-not-unique", format!("{}.key", plan.place), cause, help)
     })
 }

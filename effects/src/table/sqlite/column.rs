@@ -135,9 +135,7 @@ impl Form {
             (Form::Float, Value::F64(number)) => real(*number)?,
             (Form::Text, Value::String(text)) => SqlValue::Text(text.to_string()),
             (Form::Text, Value::Char(one)) => SqlValue::Text(one.to_string()),
-            (Form::Instant, Value::Instant(micros)) => {
-                SqlValue::Text(instant::format(*micros).ok_or("the instant is past the year 9999")?)
-            }
+            (Form::Instant, Value::Instant(micros)) => SqlValue::Text(instant::format(*micros).ok_or("the instant is past the year 9999")?),
             (Form::Uuid, Value::Uuid(high, low)) => SqlValue::Text(uuid::format(*high, *low)),
             (Form::Enum(cases), Value::Enum(case)) => {
                 let name = cases.cases.get(*case as usize).ok_or("the case does not exist")?;
@@ -159,7 +157,9 @@ fn integer(value: &Value) -> Result<i64, String> {
         Value::U8(number) => i64::from(*number),
         Value::U16(number) => i64::from(*number),
         Value::U32(number) => i64::from(*number),
-        Value::U64(number) => i64::try_from(*number).map_err(|_| format!("a number is past {}, the largest that SQLite holds", i64::MAX))?,
+        Value::U64(number) => {
+            i64::try_from(*number).map_err(|_| format!("a number is past {}, the largest that SQLite holds", i64::MAX))?
+        }
         Value::S8(number) => i64::from(*number),
         Value::S16(number) => i64::from(*number),
         Value::S32(number) => i64::from(*number),

@@ -30,8 +30,14 @@ impl Definition {
         let mut findings = Vec::new();
         for plan in &defining {
             if !same_names(&key_of(plan), &definition.key) {
-                let cause = format!("the key of `{}` is ({}), here it is ({})", first.place, definition.key.join(", "), key_of(plan).join(", "));
-                findings.push(Finding::new("table-definitions-differ", format!("{}.key", plan.place), cause, "give both routes the same key"));
+                let cause =
+                    format!("the key of `{}` is ({}), here it is ({})", first.place, definition.key.join(", "), key_of(plan).join(", "));
+                findings.push(Finding::new(
+                    "table-definitions-differ",
+                    format!("{}.key", plan.place),
+                    cause,
+                    "give both routes the same key",
+                ));
             }
             for planned in &plan.columns {
                 let ty = ColumnType::of(&planned.ty);
@@ -40,7 +46,8 @@ impl Definition {
         }
         for column in &mut definition.columns {
             // A row that a route creates without this column has nothing in it.
-            column.nullable |= defining.iter().any(|plan| !plan.columns.iter().any(|planned| planned.column.eq_ignore_ascii_case(&column.name)));
+            column.nullable |=
+                defining.iter().any(|plan| !plan.columns.iter().any(|planned| planned.column.eq_ignore_ascii_case(&column.name)));
         }
         // Updates may bring names that no insert has; what an update cannot store is found when it is held against the definition.
         for planned in plans.iter().filter(|plan| !plan.defines()).flat_map(|plan| &plan.columns) {

@@ -19,7 +19,7 @@ use self::column::ColumnType;
 use self::definition::Definition;
 use super::Plan;
 use crate::sqlite::{Catalog, Change, Database, ExistingTable, OnNoRow};
-use crate::{Call, Effect, EffectError, Operation, Reply, Route, route};
+use crate::{Call, Effect, EffectError, Operation, Reply, Route};
 
 struct SqliteTable {
     name: Arc<str>,

@@ -31,6 +31,7 @@ const MISTAKES: &[Mistake] = &[
     // The environment.
     Mistake("\"news.jsonl\"", "\"${NEWS}\"", &[("variable-missing", "effects.news.jsonl", "set `NEWS`")]),
     Mistake("\"news.jsonl\"", "\"${NEWS\"", &[("variable-syntax", "effects.news.jsonl", "$${")]),
+    Mistake("[\"prices.example\"]", "[\"prices example:${PORT}\"]", &[("variable-missing", "effects.prices.hosts[0]", "set `PORT`")]),
     // The component.
     Mistake("parcels.wasm", "parcel.wasm", &[("component-missing", "reducer.component", "build the reducer")]),
     Mistake("parcels.wasm", "workflow.toml", &[("not-a-component", "component", "build")]),

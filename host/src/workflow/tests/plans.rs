@@ -134,3 +134,22 @@ fn the_component_is_found_beside_the_manifest_in_a_named_folder_and_among_the_bu
         assert_eq!(&*loaded(folder.load_with(MANIFEST, &environment)).name, "parcels", "{place}");
     }
 }
+
+#[test]
+fn the_guide_shows_a_manifest_that_loads_and_the_true_defaults() {
+    let guide = include_str!("../../../../docs/guide/manifest.md");
+    assert!(guide.contains(MANIFEST), "the guide's whole manifest is the one of these tests");
+    let LimitSettings { fuel, memory_bytes, output_bytes, intents, inbox, event_bytes, parallel } = LimitSettings::default();
+    for (name, value) in [
+        ("fuel", fuel),
+        ("memory", memory_bytes as u64),
+        ("output", output_bytes as u64),
+        ("intents", intents as u64),
+        ("inbox", inbox as u64),
+        ("event", event_bytes as u64),
+        ("parallel", parallel as u64),
+        ("dedupe", DEFAULT_DEDUPE),
+    ] {
+        assert!(guide.contains(&format!("| `{name}` | {value} |")), "{name} = {value}");
+    }
+}

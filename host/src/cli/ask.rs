@@ -1,0 +1,130 @@
+//! Asking for what only a host may do: the running one where there is one, else one that is started for no more than that.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use purefold::engine::{self, Clock, Engine, EngineError, Options, Stopper};
+use purefold::sandbox::Sandbox;
+use purefold::store::{Reader, StoreError, Writer};
+use purefold::workflow::Workflow;
+
+use super::open::{self, Stored};
+
+/// How long a running host may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a host that is started for the commands may take for what they lead to.
+const WORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often answers are looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// After how long without an answer the store is tried again: the host that had it may be gone.
+const AGAIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What came of commands.
+pub(super) struct Answered {
+    /// One for each subject, in order.
+    pub(super) answers: Vec<String>,
+    /// Whether no host was running: everything that could be done at once is done.
+    pub(super) directly: bool,
+    pub(super) reader: Reader,
+    /// The workflow's id in the store.
+    pub(super) id: i64,
+}
+
+enum Started {
+    Engine(Engine, Stopper),
+    /// Another host has the store.
+    Taken(EngineError),
+    /// It cannot start with this manifest; that was told.
+    Wrong,
+}
+
+/// Has `command` done on each of `subjects`; none where that was told to be impossible.
+pub(super) fn ask(manifest: &Path, stored: Stored, command: &str, subjects: &[String]) -> anyhow::Result<Option<Answered>> {
+    let Stored { workflow, reader, id } = stored;
+    let (name, path) = (workflow.name.clone(), workflow.manifest.store.sqlite.clone());
+    let begun = Instant::now();
+    let mut workflow = Some(workflow);
+    let mut asked: Option<Vec<i64>> = None;
+    loop {
+        let Some(loaded) = workflow.take().or_else(|| open::workflows(&[manifest.to_path_buf()])?.pop()) else { return Ok(None) };
+        let started = start(loaded, &reader)?;
+        let commands = match &asked {
+            _ if matches!(started, Started::Wrong) => return Ok(None),
+            Some(commands) => commands.clone(),
+            None => asked.insert(Writer::ask_beside(&path, &name, command, subjects)?).clone(),
+        };
+        match started {
+            Started::Engine(engine, stopper) => {
+                apply(engine, &stopper)?;
+                let answers = answers(&reader, &commands)?;
+                let answers = answers.ok_or_else(|| anyhow::anyhow!("the commands were asked and not answered within {WORK_TIMEOUT:?}"))?;
+                return Ok(Some(Answered { answers, directly: true, reader, id }));
+            }
+            Started::Taken(error) => {
+                if let Some(answers) = wait(&reader, &commands)? {
+                    return Ok(Some(Answered { answers, directly: false, reader, id }));
+                }
+                if begun.elapsed() > ANSWER_TIMEOUT {
+                    anyhow::bail!(
+                        "no answer within {ANSWER_TIMEOUT:?}, and {error}; what was asked waits in the store for a host that runs {name:?}"
+                    );
+                }
+            }
+            Started::Wrong => return Ok(None),
+        }
+    }
+}
+
+/// Starts a host that reads no source and performs no intent.
+fn start(workflow: Workflow, reader: &Reader) -> anyhow::Result<Started> {
+    let clock = reader.clock()?.and_then(|name| Clock::from_name(&name)).unwrap_or_default();
+    let options = Options { clock, until_idle: true, perform: false, feed: None, ..Options::default() };
+    match engine::start(vec![workflow], &Sandbox::new()?, &options) {
+        Ok((engine, stopper)) => Ok(Started::Engine(engine, stopper)),
+        Err(error @ EngineError::Store(StoreError::Taken { .. })) => Ok(Started::Taken(error)),
+        Err(error @ (EngineError::Release { .. } | EngineError::Store(StoreError::OtherJournal { .. }))) => {
+            eprintln!("error: {error}");
+            Ok(Started::Wrong)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Has the commands done, and what can be decided because of them.
+fn apply(engine: Engine, stopper: &Stopper) -> Result<(), EngineError> {
+    let begun = Instant::now();
+    // An input that waits for the outcome of an intent waits longer than this host lives.
+    engine.run(|_| {
+        if begun.elapsed() > WORK_TIMEOUT {
+            stopper.stop();
+        }
+    })?;
+    Ok(())
+}
+
+/// Waits a while for a running host.
+fn wait(reader: &Reader, commands: &[i64]) -> anyhow::Result<Option<Vec<String>>> {
+    let begun = Instant::now();
+    loop {
+        if let Some(answers) = answers(reader, commands)? {
+            return Ok(Some(answers));
+        }
+        if begun.elapsed() > AGAIN_INTERVAL {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// The answers, where all are there.
+fn answers(reader: &Reader, commands: &[i64]) -> Result<Option<Vec<String>>, StoreError> {
+    commands.iter().map(|id| Ok(reader.command(*id)?.and_then(|command| command.answer))).collect()
+}
+
+/// Whether a host would not do what was asked.
+pub(super) fn is_refused(answer: &str) -> bool {
+    answer.starts_with("refused")
+}

@@ -1,0 +1,194 @@
+//! `purefold bench`: what one decision of a workflow costs, and what the durable pipeline makes of it.
+//!
+//! Runs a copy of the workflow in a folder of its own. The same rows are then written once more without deciding
+//! anything, in the same run and on the same disk, so that the two rates can be compared.
+
+mod decisions;
+mod raw;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use purefold::engine::{self, Clock, Options, Summary};
+use purefold::sandbox::Sandbox;
+use purefold::source::Feed;
+use purefold::workflow::Workflow;
+
+use super::exit::Exit;
+use super::table::{Side, Style, Table};
+use super::{open, report};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The workflow's manifest; a copy of it runs in a folder of its own
+    #[arg(value_name = "WORKFLOW")]
+    workflow: PathBuf,
+    /// The events to measure with, one CloudEvent as JSON a line
+    #[arg(long, value_name = "FILE")]
+    events: PathBuf,
+    /// Events to run before, which are not measured
+    #[arg(long, value_name = "FILE")]
+    setup: Option<PathBuf>,
+    /// Perform the intents too: the manifest's effects are really carried out
+    #[arg(long)]
+    perform: bool,
+    /// Where to make the folder: choose the disk to be measured
+    #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir())]
+    folder: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was measured.
+#[derive(serde::Serialize)]
+struct Measured {
+    events: u64,
+    seconds: f64,
+    events_per_second: f64,
+    raw_events_per_second: f64,
+    ratio_to_raw: f64,
+    commits: u64,
+    bytes_per_event: u64,
+    peak_resident_mib: Option<u64>,
+    decisions: Vec<decisions::Case>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let Some(original) = open::workflows(std::slice::from_ref(&arguments.workflow)).and_then(|mut loaded| loaded.pop()) else {
+        return Ok(Exit::Wrong);
+    };
+    let folder = Folder::make(&arguments.folder)?;
+    let manifest = copy(&original, &folder.0)?;
+    drop(original);
+    let sandbox = Sandbox::new()?;
+    if let Some(setup) = &arguments.setup {
+        eprintln!("running the set-up events");
+        pipeline(&manifest, setup, &sandbox, arguments.perform)?;
+    }
+    let store = folder.0.join(STORE);
+    let before = size(&store);
+    let last_row = raw::last_row(&store)?;
+    eprintln!("running the events");
+    let (summary, took) = pipeline(&manifest, &arguments.events, &sandbox, arguments.perform)?;
+    if summary.events == 0 {
+        bail!("{} holds no events", arguments.events.display());
+    }
+    let peak_resident_mib = peak_resident_mib();
+    eprintln!("writing the same rows without deciding");
+    let workflow = load(&manifest)?;
+    let raw = raw::write(&workflow, &store, last_row, &folder.0.join("raw.db"), summary.commits)?;
+    eprintln!("measuring single decisions");
+    let decisions = decisions::measure(&workflow, &store, &sandbox)?;
+    #[allow(clippy::cast_precision_loss)]
+    let per_second = |took: Duration| summary.events as f64 / took.as_secs_f64();
+    let measured = Measured {
+        events: summary.events,
+        seconds: took.as_secs_f64(),
+        events_per_second: per_second(took),
+        raw_events_per_second: per_second(raw),
+        ratio_to_raw: raw.as_secs_f64() / took.as_secs_f64(),
+        commits: summary.commits,
+        bytes_per_event: size(&store).saturating_sub(before) / summary.events,
+        peak_resident_mib,
+        decisions,
+    };
+    if arguments.json {
+        report::line(&serde_json::to_string(&measured)?)?;
+    } else {
+        show(&measured)?;
+    }
+    Ok(Exit::Well)
+}
+
+/// The store's file in the folder.
+const STORE: &str = "bench.db";
+
+/// A folder that goes with the measurement.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(parent: &Path) -> anyhow::Result<Self> {
+        let folder = parent.join(format!("purefold-bench-{}", std::process::id()));
+        std::fs::create_dir(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        Ok(Folder(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Left over it does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Copies manifest and component, with the store under the folder.
+fn copy(workflow: &Workflow, folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut table: toml::Table = workflow.manifest.text.parse().context("cannot read the manifest again")?;
+    let mut store = toml::Table::new();
+    store.insert("sqlite".into(), STORE.into());
+    table.insert("store".into(), store.into());
+    if let Some(reducer) = table.get_mut("reducer").and_then(toml::Value::as_table_mut) {
+        reducer.insert("component".into(), "reducer.wasm".into());
+    }
+    let manifest = folder.join("workflow.toml");
+    std::fs::write(folder.join("reducer.wasm"), &workflow.component)?;
+    std::fs::write(&manifest, toml::to_string(&table)?)?;
+    Ok(manifest)
+}
+
+fn load(manifest: &Path) -> anyhow::Result<Workflow> {
+    open::workflows(&[manifest.to_path_buf()]).and_then(|mut loaded| loaded.pop()).context("the copied workflow does not load")
+}
+
+fn pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool) -> anyhow::Result<(Summary, Duration)> {
+    let feed = Some(Feed::File(events.to_path_buf()));
+    let options = Options { clock: Clock::Arrival, until_idle: true, perform, feed, ..Options::default() };
+    let workflow = load(manifest)?;
+    let started = Instant::now();
+    let (engine, _stopper) = engine::start(vec![workflow], sandbox, &options)?;
+    let summary = engine.run(|_| ())?;
+    Ok((summary, started.elapsed()))
+}
+
+/// Bytes of the store and its log.
+fn size(store: &Path) -> u64 {
+    std::fs::metadata(store).map_or(0, |data| data.len())
+}
+
+/// The most memory that this process ever held, where the system tells.
+fn peak_resident_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024)
+}
+
+fn show(measured: &Measured) -> anyhow::Result<()> {
+    let Measured { events, seconds, events_per_second, raw_events_per_second, ratio_to_raw, commits, bytes_per_event, .. } = measured;
+    report::line(&format!(
+        "pipeline: {events_per_second:.0} events/s ({events} events in {seconds:.2} s, {commits} commits, {bytes_per_event} bytes of store an event)"
+    ))?;
+    report::line(&format!(
+        "raw:      {raw_events_per_second:.0} events/s for writing the same rows; the pipeline makes {ratio_to_raw:.2} of that"
+    ))?;
+    if let Some(peak) = measured.peak_resident_mib {
+        report::line(&format!("memory:   {peak} MiB at most"))?;
+    }
+    report::line("")?;
+    let mut out = std::io::stdout().lock();
+    let columns = [
+        ("input", Side::Left),
+        ("decisions", Side::Right),
+        ("decode ns", Side::Right),
+        ("decide ns", Side::Right),
+        ("encode ns", Side::Right),
+    ];
+    let mut table = Table::new(&mut out, Style::of_stdout(), &columns);
+    for case in &measured.decisions {
+        let numbers = [case.samples as u64, case.decode_ns, case.decide_ns, case.encode_ns].map(|number| number.to_string());
+        table.row(std::iter::once(case.input.clone()).chain(numbers))?;
+    }
+    table.finish()?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! `purefold verify`: checks the journal's chains and executes every decision again.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use purefold::engine::Plan;
+use purefold::replay::{self, Mismatch};
+use purefold::sandbox::Sandbox;
+
+use super::exit::Exit;
+use super::{open, report};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The workflow's manifest
+    #[arg(value_name = "WORKFLOW")]
+    workflow: PathBuf,
+    /// JSON lines: every mismatch, then the counts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let Some(open::Stored { workflow, reader, id }) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
+    let path = workflow.manifest.store.sqlite.clone();
+    let sandbox = Sandbox::new()?;
+    let plan = Plan::to_replay(workflow, &sandbox, id, reader.journal()?)?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(ProgressStyle::with_template("{spinner} {elapsed_precise} {pos} entries checked ({per_sec})")?);
+    let found = replay::verify(&plan, &sandbox, &path, threads, |entries| bar.set_position(entries))?;
+    bar.finish_and_clear();
+    for mismatch in &found.told {
+        report::line(&if arguments.json { serde_json::to_string(mismatch)? } else { text(mismatch) })?;
+    }
+    if arguments.json {
+        // The two fields that the last line promises come first.
+        report::line(&format!(
+            r#"{{"entries":{},"mismatches":{},"decisions":{},"other_build":{}}}"#,
+            found.entries, found.mismatches, found.decisions, found.other_build
+        ))?;
+    } else {
+        let verdict = if found.mismatches == 0 { "verified" } else { "NOT verified" };
+        report::line(&format!(
+            "{verdict}: {} entries, {} decisions executed again, {} mismatches",
+            found.entries, found.decisions, found.mismatches
+        ))?;
+        if found.other_build > 0 {
+            report::line(&format!(
+                "{} faults by a limit were recorded under another engine build and are not repeated by this one",
+                found.other_build
+            ))?;
+        }
+    }
+    Ok(if found.mismatches == 0 { Exit::Well } else { Exit::Negative })
+}
+
+fn text(mismatch: &Mismatch) -> String {
+    let entity = if mismatch.entity.is_empty() { "the workflow itself" } else { &mismatch.entity };
+    let mut text = format!("mismatch: {} of {entity}, sequence {}, ordinal {}", mismatch.what, mismatch.sequence, mismatch.ordinal);
+    for difference in &mismatch.differences {
+        text.push_str(&format!("\n  {}\n    stored:   {}\n    replayed: {}", difference.path, difference.stored, difference.replayed));
+    }
+    text
+}

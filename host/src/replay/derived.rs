@@ -1,0 +1,117 @@
+//! What the tables beside the journal must hold, worked out from the journal alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use purefold_wit::Value;
+
+use super::diff::Difference;
+use crate::engine::Plan;
+use crate::journal::{Entry, Kind, intent_id};
+use crate::store::{EntityRow, InboxRow, IntentKey, OutstandingRow, StoredEntry, TimerRow};
+use crate::workflow::RoutePlan;
+
+/// Follows one entity's entries and knows what must be pending after the last.
+pub(super) struct Derived<'a> {
+    plan: &'a Plan,
+    key: &'a str,
+    timers: BTreeMap<String, (u64, u64, u32)>,
+    outbox: BTreeSet<(u64, u32)>,
+    by_id: BTreeMap<String, (u64, u32)>,
+    parked: bool,
+    state_row: Option<i64>,
+}
+
+impl<'a> Derived<'a> {
+    pub(super) fn new(plan: &'a Plan, key: &'a str) -> Self {
+        Derived { plan, key, timers: BTreeMap::new(), outbox: BTreeSet::new(), by_id: BTreeMap::new(), parked: false, state_row: None }
+    }
+
+    /// The names of the timers that are pending.
+    pub(super) fn timers(&self) -> Vec<&str> {
+        self.timers.keys().map(String::as_str).collect()
+    }
+
+    /// Takes what an entry answers: the intent or timer that led to it is no longer pending.
+    pub(super) fn arrives(&mut self, entry: &Entry) {
+        if matches!(entry.kind, Kind::Decided | Kind::Concluded | Kind::Dropped) {
+            self.settled(&entry.event_id);
+        }
+    }
+
+    /// Takes what an entry leaves, with its intents where it is an accepted decision.
+    pub(super) fn take(&mut self, stored: &StoredEntry, intents: Option<&[Value]>) {
+        let entry = &stored.entry;
+        match entry.kind {
+            Kind::Parked => self.parked = true,
+            Kind::Resumed | Kind::Dropped => self.parked = false,
+            Kind::Decided | Kind::Concluded => {}
+            Kind::Migrated => self.state_row = Some(stored.row),
+            Kind::Ended => self.timers.clear(),
+            Kind::Released => {}
+        }
+        let Some(intents) = intents else { return };
+        self.state_row = entry.state.is_some().then_some(stored.row);
+        for (index, intent) in (0..).zip(intents) {
+            let Value::Variant(case, Some(payload)) = intent else { continue };
+            let id = || intent_id(self.plan.journal, &self.plan.workflow.name, self.key, entry.sequence, index).to_string();
+            match (self.plan.workflow.routes.get(*case as usize), &**payload) {
+                (Some(RoutePlan::Effect(_)), _) => {
+                    self.by_id.insert(id(), (entry.sequence, index));
+                    self.outbox.insert((entry.sequence, index));
+                }
+                (Some(RoutePlan::Timer { .. }), Value::Record(fields)) => {
+                    if let [Value::String(name), Value::Instant(due)] = &**fields {
+                        self.by_id.insert(id(), (entry.sequence, index));
+                        self.timers.insert(name.to_string(), (*due, entry.sequence, index));
+                    }
+                }
+                (Some(RoutePlan::TimerCancel), Value::Record(fields)) => {
+                    if let [Value::String(name)] = &**fields {
+                        self.timers.remove(&**name);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The intent of that id, or the timer that it set, has come back as an input or been concluded.
+    fn settled(&mut self, id: &str) {
+        let Some(asked) = self.by_id.get(id).copied() else { return };
+        self.outbox.remove(&asked);
+        self.timers.retain(|_, (_, sequence, index)| (*sequence, *index) != asked);
+        self.by_id.remove(id);
+    }
+
+    /// Compares with what the store holds.
+    pub(super) fn compare(
+        mut self,
+        row: &EntityRow,
+        last: &StoredEntry,
+        timers: &[TimerRow],
+        outbox: &[OutstandingRow],
+        inbox: &[InboxRow],
+    ) -> Vec<Difference> {
+        for waiting in inbox {
+            self.settled(&waiting.event_id);
+        }
+        let mut found = Vec::new();
+        let mut expect = |path: &str, stored: String, replayed: String| {
+            if stored != replayed {
+                found.push(Difference { path: path.to_owned(), stored, replayed });
+            }
+        };
+        expect("entities.sequence", row.sequence.to_string(), last.entry.sequence.to_string());
+        expect("entities.ordinal", row.ordinal.to_string(), last.entry.ordinal.to_string());
+        expect("entities.now", row.now.to_string(), last.entry.now.to_string());
+        expect("entities.state_row", format!("{:?}", row.state_row), format!("{:?}", self.state_row));
+        expect("entities.parked", row.parked.to_string(), self.parked.to_string());
+        expect("entities.head", format!("{:02x?}", row.head), format!("{:02x?}", last.hash));
+        let held = timers.iter().map(|t| (t.name.to_string(), (t.due, t.sequence, t.index))).collect::<BTreeMap<_, _>>();
+        expect("timers", format!("{held:?}"), format!("{:?}", self.timers));
+        let key = |key: &IntentKey| (key.sequence, key.index);
+        let held = outbox.iter().map(|o| key(&o.key)).collect::<BTreeSet<_>>();
+        expect("outbox", format!("{held:?}"), format!("{:?}", self.outbox));
+        found
+    }
+}

@@ -1,0 +1,8 @@
+//! Replay: what the journal says, executed again.
+
+mod derived;
+mod diff;
+mod verify;
+
+pub use diff::{Difference, differences};
+pub use verify::{Mismatch, Report, VerifyError, verify};

@@ -1,0 +1,452 @@
+//! `verify`: every entity's chain checked and every decision executed again, under the component that decided it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, bounded};
+use purefold_wit::{Contract, Type, UnknownFields, Value};
+use sha2::{Digest, Sha256};
+
+use super::derived::Derived;
+use super::diff::{Difference, differences};
+use crate::engine::{Plan, check};
+use crate::journal::{EntryHash, Kind, Verdict, seed, sha256};
+use crate::sandbox::{Context, Decision, DecisionCodec, ENGINE_BUILD, Limits, Reducer, Sandbox, SandboxError};
+use crate::store::{EntityRow, Reader, Release, StoreError, StoredEntry};
+
+/// Entities that are read together.
+const PAGE: u32 = 256;
+
+/// Mismatches that are told; all are counted.
+const MOST_TOLD: usize = 1000;
+
+/// Faults that the host finds in what a reducer returned.
+const HOST_FAULTS: [&str; 3] = ["machine", "deliver-key", "too-many-timers"];
+
+/// Faults by a limit, whose exact point may differ between engine builds.
+const LIMIT_FAULTS: [&str; 4] = ["fuel", "memory", "stack", "trap"];
+
+/// One entry that is not what replay gives.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Mismatch {
+    /// The entity's key; empty for the workflow itself.
+    pub entity: String,
+    /// The entry's sequence number.
+    pub sequence: u64,
+    /// The entry's ordinal.
+    pub ordinal: u32,
+    /// `hash`, `event`, `decision`, `tables`, `chain` or `component`.
+    pub what: &'static str,
+    /// Where it differs.
+    pub differences: Vec<Difference>,
+}
+
+/// What `verify` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Entries checked.
+    pub entries: u64,
+    /// Decisions executed again.
+    pub decisions: u64,
+    /// Faults by a limit, recorded by another engine build, that this build does not repeat: told apart, no mismatch.
+    pub other_build: u64,
+    /// Entries that are not what replay gives.
+    pub mismatches: u64,
+    /// The first of them, by entity.
+    pub told: Vec<Mismatch>,
+}
+
+/// What keeps `verify` from checking.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sandbox failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A thread cannot be started or ended badly.
+    #[error("a verifying thread failed")]
+    Thread,
+}
+
+/// A release's component, ready to decide again.
+struct Replayer {
+    contract: Arc<Contract>,
+    component: Arc<[u8]>,
+    /// By the semantic profile of the entries.
+    reducers: Mutex<HashMap<Arc<str>, (Reducer, DecisionCodec)>>,
+}
+
+struct Verifier<'a> {
+    plan: &'a Plan,
+    sandbox: &'a Sandbox,
+    releases: HashMap<u64, Replayer>,
+    /// Generations decided under the manifest that is loaded: its machine and routes hold for them.
+    same_manifest: Vec<u64>,
+    report: Mutex<Report>,
+    progress: AtomicU64,
+}
+
+/// Checks all of a workflow's journal, on `threads` threads. `progress` is told the number of entries checked so far.
+///
+/// # Errors
+/// Where the store or the sandbox fails; what is wrong with the journal is in the report.
+pub fn verify(
+    plan: &Plan,
+    sandbox: &Sandbox,
+    path: &std::path::Path,
+    threads: usize,
+    progress: impl Fn(u64),
+) -> Result<Report, VerifyError> {
+    let reader = Reader::open(path)?;
+    let mut report = Report::default();
+    let releases = reader.releases(plan.id)?;
+    let same_manifest =
+        releases.iter().filter(|release| *release.manifest == *plan.workflow.manifest_digest).map(|release| release.generation).collect();
+    let replayers = replayers(&reader, &releases, &mut report)?;
+    let verifier = Verifier { plan, sandbox, releases: replayers, same_manifest, report: Mutex::new(report), progress: AtomicU64::new(0) };
+    if let Some(own) = reader.entity(plan.id, "")? {
+        verifier.entity(&reader, &own)?;
+    }
+    let (send, pages) = bounded::<Vec<EntityRow>>(threads);
+    std::thread::scope(|scope| {
+        let mut workers = Vec::new();
+        for _ in 0..threads {
+            let (pages, verifier) = (pages.clone(), &verifier);
+            workers.push(scope.spawn(move || verifier.pages(path, &pages)));
+        }
+        drop(pages);
+        let mut after = String::new();
+        loop {
+            let page = reader.entities_after(plan.id, &after, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.key.to_string();
+            if send.send(page).is_err() {
+                break;
+            }
+            progress(verifier.progress.load(Ordering::Relaxed));
+        }
+        drop(send);
+        for worker in workers {
+            worker.join().map_err(|_| VerifyError::Thread)??;
+        }
+        Ok::<_, VerifyError>(())
+    })?;
+    let mut report = verifier.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    progress(report.entries);
+    report.told.sort_by(|a, b| (&a.entity, a.sequence, a.ordinal, a.what).cmp(&(&b.entity, b.sequence, b.ordinal, b.what)));
+    Ok(report)
+}
+
+/// Every release's component, if it is the one that its digest names.
+fn replayers(reader: &Reader, releases: &[Release], report: &mut Report) -> Result<HashMap<u64, Replayer>, VerifyError> {
+    let mut replayers = HashMap::new();
+    for release in releases {
+        let component = reader.component(&release.component)?;
+        let digest: String = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut wrong = |path: &str, stored: String, replayed: String| {
+            report.mismatches += 1;
+            let difference = Difference { path: path.into(), stored, replayed };
+            let ordinal = u32::try_from(release.generation).unwrap_or(u32::MAX);
+            report.told.push(Mismatch { entity: String::new(), sequence: 0, ordinal, what: "component", differences: vec![difference] });
+        };
+        if digest != release.component {
+            wrong("components.bytes", digest, release.component.clone());
+            continue;
+        }
+        match Contract::read(&component) {
+            Ok(contract) => {
+                let replayer = Replayer { contract: Arc::new(contract), component: component.into(), reducers: Mutex::default() };
+                replayers.insert(release.generation, replayer);
+            }
+            Err(findings) => wrong("components.bytes", findings.first().map(ToString::to_string).unwrap_or_default(), "a contract".into()),
+        }
+    }
+    Ok(replayers)
+}
+
+impl Verifier<'_> {
+    fn pages(&self, path: &std::path::Path, pages: &Receiver<Vec<EntityRow>>) -> Result<(), VerifyError> {
+        let reader = Reader::open(path)?;
+        for page in pages {
+            for row in page {
+                self.entity(&reader, &row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        // A panic elsewhere is told where that thread is joined.
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mismatch(&self, row: &EntityRow, entry: (u64, u32), what: &'static str, differences: Vec<Difference>) {
+        let mut report = self.report();
+        report.mismatches += 1;
+        if report.told.len() < MOST_TOLD {
+            let (sequence, ordinal) = entry;
+            report.told.push(Mismatch { entity: row.key.to_string(), sequence, ordinal, what, differences });
+        }
+    }
+
+    /// Walks an entity's chain back to its beginning, then replays it forward.
+    fn entity(&self, reader: &Reader, row: &EntityRow) -> Result<(), VerifyError> {
+        let mut rows = Vec::new();
+        let mut next = row.head_row;
+        while next > 0 {
+            rows.push(next);
+            let previous = match reader.previous_row(next)? {
+                Some(previous) if previous < next => previous,
+                found => {
+                    let difference = Difference {
+                        path: format!("journal row {next}"),
+                        stored: found.map_or("no such row".into(), |previous| format!("previous_row {previous}")),
+                        replayed: "an earlier row".into(),
+                    };
+                    self.mismatch(row, (row.sequence, row.ordinal), "chain", vec![difference]);
+                    return Ok(());
+                }
+            };
+            next = previous;
+        }
+        let mut walk = Walk {
+            verifier: self,
+            row,
+            head: [0; 32],
+            sequence: 0,
+            state: None,
+            derived: Derived::new(self.plan, &row.key),
+            derivable: true,
+        };
+        let mut last = None;
+        for journal_row in rows.iter().rev() {
+            let stored = match reader.entry(*journal_row) {
+                Ok(stored) => stored,
+                Err(StoreError::Sql(error)) => {
+                    let difference =
+                        Difference { path: format!("journal row {journal_row}"), stored: error.to_string(), replayed: "an entry".into() };
+                    self.mismatch(row, (row.sequence, row.ordinal), "chain", vec![difference]);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            walk.entry(reader, &stored)?;
+            last = Some(stored);
+        }
+        let count = rows.len() as u64;
+        self.progress.fetch_add(count, Ordering::Relaxed);
+        self.report().entries += count;
+        let Some(last) = last else { return Ok(()) };
+        if !row.key.is_empty() && walk.derivable {
+            let (timers, outbox, inbox) = (reader.timers(row.id)?, reader.outstanding(row.id)?, reader.inbox(row.id)?);
+            let found = walk.derived.compare(row, &last, &timers, &outbox, &inbox);
+            if !found.is_empty() {
+                self.mismatch(row, (row.sequence, row.ordinal), "tables", found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the release's reducer under the limits of `profile`.
+    fn reducer(&self, release: &Replayer, profile: &Arc<str>) -> Result<Option<(Reducer, DecisionCodec)>, VerifyError> {
+        let mut reducers = release.reducers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = reducers.get(profile) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(limits) = Limits::from_semantic_profile(profile) else { return Ok(None) };
+        let reducer = self.sandbox.load(&release.component, release.contract.clone(), limits)?;
+        let loaded = (reducer, DecisionCodec::new(&release.contract, &limits));
+        reducers.insert(profile.clone(), loaded.clone());
+        Ok(Some(loaded))
+    }
+}
+
+/// One entity's chain, as far as it was walked.
+struct Walk<'a> {
+    verifier: &'a Verifier<'a>,
+    row: &'a EntityRow,
+    head: EntryHash,
+    sequence: u64,
+    state: Option<Box<[u8]>>,
+    derived: Derived<'a>,
+    /// Whether the loaded routes hold for all of it.
+    derivable: bool,
+}
+
+impl Walk<'_> {
+    fn entry(&mut self, reader: &Reader, stored: &StoredEntry) -> Result<(), VerifyError> {
+        let entry = &stored.entry;
+        let at = (entry.sequence, entry.ordinal);
+        let hash = entry.hash(&self.head, &self.verifier.plan.workflow.name, &self.row.key, &stored.profile);
+        let mut chain = Vec::new();
+        if hash != stored.hash {
+            let hex = |hash: &EntryHash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            chain.push(Difference { path: "hash".into(), stored: hex(&stored.hash), replayed: hex(&hash) });
+        }
+        // Later entries are compared with what they were chained to, so that only the altered one is named.
+        self.head = stored.hash;
+        let expected = if entry.kind == Kind::Decided { self.sequence + 1 } else { self.sequence };
+        if entry.sequence != expected {
+            chain.push(Difference { path: "sequence".into(), stored: entry.sequence.to_string(), replayed: expected.to_string() });
+        }
+        self.sequence = entry.sequence;
+        if let Some(event_hash) = entry.event_hash
+            && let Some(bytes) = reader.event(stored.row)?
+            && sha256(&bytes) != event_hash
+        {
+            let difference = Difference {
+                path: "events.bytes".into(),
+                stored: "bytes of another hash".into(),
+                replayed: "the bytes that were decided on".into(),
+            };
+            self.verifier.mismatch(self.row, at, "event", vec![difference]);
+        }
+        self.derivable &= self.verifier.same_manifest.contains(&entry.release);
+        self.derived.arrives(entry);
+        let decided = match entry.kind {
+            Kind::Decided => self.decided(stored)?,
+            Kind::Migrated => self.migrated(stored)?,
+            _ => Decided::default(),
+        };
+        if !decided.differences.is_empty() {
+            // The differences say more than the hash that they broke.
+            self.verifier.mismatch(self.row, at, "decision", decided.differences);
+        } else if !chain.is_empty() {
+            self.verifier.mismatch(self.row, at, "hash", chain);
+        }
+        self.derived.take(stored, decided.intents.as_deref());
+        Ok(())
+    }
+
+    fn decided(&mut self, stored: &StoredEntry) -> Result<Decided, VerifyError> {
+        let entry = &stored.entry;
+        self.verifier.report().decisions += 1;
+        let Some(release) = self.verifier.releases.get(&entry.release) else {
+            return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
+        };
+        let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else {
+            return Ok(Decided::wrong("profile", stored.profile.to_string(), "a profile that this version can keep to"));
+        };
+        let unreadable = |error: purefold_wit::DecodeError| Decided::wrong(&error.path, error.reason, "what the type admits");
+        let input = match codec.input().decode("input", &entry.input, UnknownFields::Refuse) {
+            Ok(input) => input,
+            Err(error) => return Ok(unreadable(error)),
+        };
+        let state = match self.state.as_deref().map(|json| codec.decode_state(json)).transpose() {
+            Ok(state) => state,
+            // The entry that wrote it is the one that is named.
+            Err(_) => return Ok(Decided::default()),
+        };
+        let plan = self.verifier.plan;
+        let context = Context {
+            now: entry.now,
+            entity: self.row.key.clone(),
+            sequence: entry.sequence,
+            event_id: entry.event_id.clone(),
+            correlation_id: entry.correlation_id.clone(),
+            seed: seed(plan.journal, &plan.workflow.name, &self.row.key, entry.sequence),
+        };
+        let mut decision = reducer.reduce(&context, state.as_ref(), &input)?;
+        let stored_fault = fault_code(entry.verdict, &entry.output);
+        if self.derivable {
+            decision = check(plan, &self.derived.timers(), state.as_ref(), decision);
+        } else if stored_fault.as_deref().is_some_and(|code| HOST_FAULTS.contains(&code)) && matches!(decision, Decision::Accepted { .. }) {
+            // The machine and routes of that release are not loaded: that it came back accepted is all that can be said.
+            return Ok(Decided::default());
+        }
+        let (decision, encoded) = codec.encode(decision);
+        let other_build = !stored.profile.ends_with(ENGINE_BUILD);
+        let verdict = match &decision {
+            Decision::Accepted { .. } => Verdict::Accepted,
+            Decision::Rejected(_) => Verdict::Rejected,
+            Decision::Faulted(_) => Verdict::Faulted,
+        };
+        let mut found = Vec::new();
+        if entry.verdict != Some(verdict) {
+            if other_build && stored_fault.as_deref().is_some_and(|code| LIMIT_FAULTS.contains(&code)) {
+                self.verifier.report().other_build += 1;
+                return Ok(Decided::default());
+            }
+            let name = |verdict: Option<Verdict>| verdict.map_or("none", Verdict::as_str).to_owned();
+            found.push(Difference { path: "verdict".into(), stored: name(entry.verdict), replayed: name(Some(verdict)) });
+        } else {
+            let null = b"null".as_slice();
+            let state_type = Type::Option(Type::Record(release.contract.state.clone()).into());
+            found.extend(differences(
+                "state",
+                &state_type,
+                entry.state.as_deref().unwrap_or(null),
+                encoded.state.as_deref().unwrap_or(null),
+            ));
+            match verdict {
+                Verdict::Accepted => {
+                    let intents = Type::List(Type::Variant(release.contract.intent.clone()).into());
+                    found.extend(differences("intents", &intents, &entry.output, &encoded.output));
+                }
+                Verdict::Rejected => found.extend(differences("rejection", &release.contract.rejection, &entry.output, &encoded.output)),
+                Verdict::Faulted if fault_code(entry.verdict, &entry.output) != fault_code(entry.verdict, &encoded.output) => {
+                    let text = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
+                    found.push(Difference { path: "fault".into(), stored: text(&entry.output), replayed: text(&encoded.output) });
+                }
+                Verdict::Faulted => {}
+            }
+        }
+        if verdict == Verdict::Accepted {
+            // What replay gives goes on, so that an altered state is named where it stands and nowhere after.
+            self.state = encoded.state;
+        }
+        let intents = match decision {
+            Decision::Accepted { intents, .. } => Some(intents),
+            _ => None,
+        };
+        Ok(Decided { differences: found, intents })
+    }
+
+    fn migrated(&mut self, stored: &StoredEntry) -> Result<Decided, VerifyError> {
+        let entry = &stored.entry;
+        let before = self.state.take();
+        self.state.clone_from(&entry.state);
+        let Some(release) = self.verifier.releases.get(&entry.release) else {
+            return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
+        };
+        let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else { return Ok(Decided::default()) };
+        let (Some(before), Some(previous)) = (before, &release.contract.migrate) else {
+            return Ok(Decided::wrong("state", "a migrated state".into(), "none to migrate"));
+        };
+        let Ok(before) = purefold_wit::Codec::new(previous).decode("state", &before, UnknownFields::Refuse) else {
+            return Ok(Decided::default());
+        };
+        let Some(Ok(migrated)) = reducer.migrate(&before)? else {
+            return Ok(Decided::wrong("state", "a migrated state".into(), "migrate refuses it"));
+        };
+        let (_, encoded) = codec.encode(Decision::Accepted { state: Some(migrated), intents: Vec::new() });
+        let state_type = Type::Record(release.contract.state.clone());
+        let stored_state = entry.state.as_deref().unwrap_or_default();
+        let found = differences("state", &state_type, stored_state, encoded.state.as_deref().unwrap_or_default());
+        Ok(Decided { differences: found, intents: None })
+    }
+}
+
+/// What replaying one entry gave.
+#[derive(Default)]
+struct Decided {
+    differences: Vec<Difference>,
+    intents: Option<Vec<Value>>,
+}
+
+impl Decided {
+    fn wrong(path: &str, stored: String, replayed: &str) -> Self {
+        Decided { differences: vec![Difference { path: path.into(), stored, replayed: replayed.into() }], intents: None }
+    }
+}
+
+fn fault_code(verdict: Option<Verdict>, output: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Fault {
+        code: String,
+    }
+    (verdict == Some(Verdict::Faulted)).then(|| serde_json::from_slice::<Fault>(output).map(|fault| fault.code).unwrap_or_default())
+}

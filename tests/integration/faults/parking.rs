@@ -1,0 +1,148 @@
+//! A parked entity: the faulting input heads its inbox, later ones wait behind it in order, and an operator has it go on.
+
+
+use super::limits::poke;
+use crate::place::{Place, Running};
+use crate::program::Done;
+use crate::tables::number;
+
+fn inbox(place: &Place) -> Vec<String> {
+    place.rows("misbehaving.db", "SELECT origin, event_id FROM inbox ORDER BY id")
+}
+
+fn decided(place: &Place) -> Vec<String> {
+    place.rows("misbehaving.db", "SELECT sequence, ordinal, kind, event_id, coalesce(verdict, '') FROM entries WHERE entity = 'a' ORDER BY sequence, ordinal")
+}
+
+fn operator(place: &Place, order: &str) -> Done {
+    place.ask("parked", &[order, "a"])
+}
+
+/// An entity that faults at its second input, and has two more waiting.
+fn parked() -> Place {
+    let place = Place::misbehaving();
+    place.stream([poke("a", 1, "none"), poke("a", 2, "panic"), poke("b", 3, "none"), poke("a", 4, "none"), poke("a", 5, "none")]);
+    let summary = place.run_as_far_as_the_stream();
+    assert_eq!((&summary["parked"], &summary["accepted"], &summary["faulted"]), (&1.into(), &2.into(), &1.into()), "{summary}");
+    place
+}
+
+#[test]
+fn inputs_of_a_parked_entity_wait_in_order_and_others_go_on() {
+    let place = parked();
+    assert_eq!(inbox(&place), ["event | a-2", "event | a-4", "event | a-5"]);
+    assert_eq!(place.rows("notes.db", "SELECT id, count FROM notes ORDER BY id"), ["a | 1", "b | 1"]);
+    let listed = place.ask("parked", &["list", "--json"]).well().json();
+    assert_eq!((&listed[0]["entity"], &listed[0]["code"], &listed[0]["waiting"]), (&"a".into(), &"trap".into(), &3.into()), "{listed:?}");
+    // A restart changes nothing in that.
+    place.append([poke("a", 6, "none")]);
+    place.run_as_far_as_the_stream();
+    assert_eq!(inbox(&place), ["event | a-2", "event | a-4", "event | a-5", "event | a-6"]);
+    place.verifies();
+}
+
+#[test]
+fn a_redrive_decides_the_head_under_the_next_sequence_and_parks_again_where_it_faults_again() {
+    let place = parked();
+    operator(&place, "redrive").well();
+    place.run_as_far_as_the_stream();
+    assert_eq!(
+        decided(&place),
+        [
+            "1 | 0 | decided | a-1 | accepted",
+            "1 | 1 | concluded | ",
+            "2 | 0 | decided | a-2 | faulted",
+            "2 | 1 | parked | a-2 | ",
+            "2 | 2 | resumed | a-2 | ",
+            "3 | 0 | decided | a-2 | faulted",
+            "3 | 1 | parked | a-2 | ",
+        ]
+        .map(|line| if line.contains("concluded") { decided(&place)[1].clone() } else { line.to_owned() })
+    );
+    assert_eq!(inbox(&place), ["event | a-2", "event | a-4", "event | a-5"]);
+    place.verifies();
+}
+
+#[test]
+fn a_drop_drops_only_the_head_and_the_rest_is_decided_in_order() {
+    let place = parked();
+    operator(&place, "drop").well();
+    let summary = place.run_as_far_as_the_stream();
+    assert_eq!((&summary["accepted"], &summary["parked"]), (&2.into(), &0.into()), "{summary}");
+    let inputs = place.rows("misbehaving.db", "SELECT event_id, coalesce(verdict, kind) FROM entries WHERE entity = 'a' AND kind <> 'concluded' ORDER BY sequence, ordinal");
+    assert_eq!(inputs, ["a-1 | accepted", "a-2 | faulted", "a-2 | parked", "a-2 | dropped", "a-4 | accepted", "a-5 | accepted"]);
+    assert_eq!(place.value("notes.db", "SELECT count FROM notes WHERE id = 'a'"), "3");
+    assert!(inbox(&place).is_empty());
+    place.verifies();
+}
+
+#[test]
+fn a_running_host_takes_the_operators_word() {
+    let place = parked();
+    let mut running = Running::start(place.running(&["--clock", "event"]));
+    let journal = place.path("misbehaving.db");
+    operator(&place, "drop").well();
+    let last = "SELECT count(*) FROM entries WHERE event_id = 'a-5' AND verdict = 'accepted'";
+    running.until("the rest decided", || number(&journal, last) == 1);
+    crate::program::signal(running.child(), "TERM");
+    running.end().well();
+    assert!(inbox(&place).is_empty());
+    place.verifies();
+}
+
+#[test]
+fn a_redrive_with_a_mended_component_goes_on() {
+    let place = Place::misbehaving();
+    // What the limit ends today, a higher one lets pass: the limit is part of the release.
+    place.mend("[store]", "[limits]\noutput = 1024\n\n[store]");
+    place.stream([poke("a", 1, "none"), poke("a", 2, "too_many_intents"), poke("a", 3, "none")]);
+    assert_eq!(place.run_as_far_as_the_stream()["parked"], 1);
+    place.mend("output = 1024", "output = 1048576\nintents = 2000");
+    operator(&place, "redrive").well();
+    let summary = place.run_as_far_as_the_stream();
+    assert_eq!((&summary["accepted"], &summary["parked"]), (&2.into(), &0.into()), "{summary}");
+    assert_eq!(place.value("notes.db", "SELECT count FROM notes WHERE id = 'a'"), "3");
+    place.verifies();
+}
+
+#[test]
+fn when_the_inbox_is_full_further_events_are_dead_letters_and_can_be_redriven() {
+    let place = Place::misbehaving();
+    place.mend("[store]", "[limits]\ninbox = 2\n\n[store]");
+    place.stream([poke("a", 1, "panic"), poke("a", 2, "none"), poke("a", 3, "none"), poke("a", 4, "none"), poke("b", 5, "none")]);
+    let summary = place.run_as_far_as_the_stream();
+    assert_eq!(place.rows("notes.db", "SELECT id FROM notes"), ["b"], "others go on");
+    let dead = place.rows("misbehaving.db", "SELECT line, code, event_id FROM dead_letters ORDER BY line");
+    let waiting = inbox(&place);
+    assert_eq!(waiting.len() + dead.len(), 4, "nothing is lost: {waiting:?} {dead:?}");
+    assert_eq!(summary["dead_letters"], dead.len());
+    assert!(!dead.is_empty() && dead.iter().all(|letter| letter.contains("inbox-full")), "{dead:?}");
+    assert_eq!(dead.last().unwrap(), "4 | inbox-full | a-4");
+
+    operator(&place, "drop").well();
+    place.run_as_far_as_the_stream();
+    let ids = place.rows("misbehaving.db", "SELECT id FROM dead_letters ORDER BY line");
+    for id in &ids {
+        place.ask("dead-letters", &["redrive", id]).well();
+    }
+    place.run_as_far_as_the_stream();
+    assert_eq!(place.value("misbehaving.db", "SELECT count(*) FROM dead_letters"), "0");
+    assert_eq!(place.value("notes.db", "SELECT count FROM notes WHERE id = 'a'"), "3", "2, 3 and 4 were decided after all");
+    place.verifies();
+}
+
+#[test]
+fn outcomes_and_timers_of_a_parked_entity_always_fit() {
+    let place = Place::registration();
+    place.mend("\"awaiting-ack\" = [\"active\", \"ack-timed-out\", \"rejected\"]", "\"awaiting-ack\" = [\"ack-timed-out\", \"rejected\"]");
+    place.mend("[store]", "[limits]\ninbox = 1\n\n[store]");
+    let node = crate::wire::Node::new(1, "effect");
+    let correlation = "eeeeeeee-0000-4000-8000-000000000008";
+    place.stream([node.introspection(0.0, correlation), node.ack(1.0, correlation), node.heartbeat(2.0)]);
+    // Its timer falls due while it is parked.
+    place.run().well();
+    let waiting = place.rows("registration.db", "SELECT origin FROM inbox ORDER BY id");
+    assert_eq!(waiting, ["event", "timer"]);
+    assert_eq!(place.rows("registration.db", "SELECT code FROM dead_letters"), ["inbox-full"]);
+    place.verifies();
+}
