@@ -27,7 +27,7 @@ const GUEST: &str = "purefold-guest";
 const WITHOUT_ANYHOW: &[&str] = &["purefold-wit", "purefold-effects", GUEST];
 
 /// Crates that must hold the workspace's lints, `unsafe_code = "forbid"` among them.
-const SAFE: &[&str] = &["purefold-wit", "purefold-effects", "purefold", "purefold-demo", "purefold-tests", "xtask"];
+const SAFE: &[&str] = &["purefold-wit", "purefold-effects", "purefold", "purefold-benches", "purefold-demo", "purefold-tests", "xtask"];
 
 /// Words of the reducers' domains. Host and effects serve any domain, so none of these has a place there.
 const DOMAIN_WORDS: &[&str] = &[
@@ -48,12 +48,14 @@ const DOMAIN_WORDS: &[&str] = &[
     // orders
     "order_id",
     "order-id",
+    "stock_id",
+    "stock-id",
     "shipment",
-    "warehouse",
     "refund",
-    "checkout",
+    "parcel",
+    "payment",
     "customer",
-    "inventory",
+    "warehouse",
 ];
 
 /// Words that a capability has a right to, by the folder of that capability: a service registry takes registrations.

@@ -2,5 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say so and stop")]
 
+mod acceptance;
+mod bounds;
+mod chance;
+mod commands;
+mod crashes;
+mod error_pages;
+mod faults;
 mod layering;
+mod orders;
+mod payments;
+mod place;
+mod program;
+mod purity_gates;
+mod releases;
 mod repository;
+mod shop;
+mod tables;
+mod traces;
+mod vectors;
+mod verification;
+mod wire;
+mod wrong_manifest;

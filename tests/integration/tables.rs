@@ -47,6 +47,13 @@ pub(crate) fn change(database: &Path, sql: &str) -> usize {
     connection.execute(sql, []).unwrap_or_else(|error| panic!("{sql} on {}: {error}", database.display()))
 }
 
+/// Moves what is in the file beside a database into the database itself, so that it can be copied.
+pub(crate) fn in_one_file(database: &Path) {
+    let connection = Connection::open(database).expect("the database opens");
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("a checkpoint can be made");
+    assert_eq!(busy, 0, "nobody else uses {}", database.display());
+}
+
 /// Holds the write lock of a file until it is dropped.
 pub(crate) struct Locked(Connection);
 

@@ -14,7 +14,8 @@ usage: cargo xtask <command>
          --folder DIR    where its stores go (default: target/demo)
          --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
          --all           print whole tables
-  demo-events            make demo/events.jsonl anew";
+  demo-events            make demo/events.jsonl anew
+  bench                  build, then measure the durable pipeline and one decision";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     DemoEvents,
+    Bench,
 }
 
 /// Reads the arguments after the program's name.
@@ -54,6 +56,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
         "demo" => Ok(Command::Demo { arguments: rest }),
         "demo-events" => none(&rest, Command::DemoEvents),
+        "bench" => none(&rest, Command::Bench),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -82,6 +85,7 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test { steps: vec![] }));
         assert_eq!(parsed("test deny clippy"), Ok(Command::Test { steps: vec![Step::Deny, Step::Clippy] }));
         assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
+        assert_eq!(parsed("bench"), Ok(Command::Bench));
         assert_eq!(parsed("--help"), Ok(Command::Help));
     }
 

@@ -1,4 +1,4 @@
-//! The workspace's own programs: the host and the demo's.
+//! The workspace's own programs: the host, the demo's and the benchmarks'.
 
 use std::path::PathBuf;
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "a chore's progress is its result")]
 
+mod bench;
 mod command_line;
 mod demo;
 mod deny;
@@ -57,6 +58,10 @@ fn run(command: &Command) -> Result<()> {
         Command::Demo { arguments } => {
             build(&workspace)?;
             demo::run(&workspace, arguments)
+        }
+        Command::Bench => {
+            build(&workspace)?;
+            bench::run(&workspace)
         }
         Command::DemoEvents => demo::write_events(&workspace),
     }

@@ -42,7 +42,10 @@ pub(crate) fn check_reducers(workspace: &Workspace) -> Result<()> {
     for found in found.values().flatten() {
         eprintln!("{}", found.rendered);
     }
-    bail!("source-impure: reducers name what a reducer must not:\n{}\nreducers/clippy.toml says why, and what to use instead", offences.join("\n"));
+    bail!(
+        "source-impure: reducers name what a reducer must not:\n{}\nreducers/clippy.toml says why, and what to use instead",
+        offences.join("\n")
+    );
 }
 
 /// Checks that the gate catches every bad reducer that says so in its manifest, by the lint that it names there, and that it

@@ -1,7 +1,7 @@
 //! A table in plain text.
 
 /// Characters of a cell that are shown.
-const CELL_MOST: usize = 90;
+const CELL_MOST: usize = 120;
 
 /// Rows under headings, columns as wide as they must be, numbers to the right.
 pub(super) struct Table {

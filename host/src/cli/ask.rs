@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use purefold::engine::{self, Clock, Engine, EngineError, Options, Stopper};
+use purefold::engine::{self, Clock, Engine, EngineError, Options, Progress, Stopper, Summary};
 use purefold::sandbox::Sandbox;
 use purefold::store::{Reader, StoreError, Writer};
 use purefold::workflow::Workflow;
@@ -15,6 +15,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a host that is started for the commands may take for what they lead to.
 const WORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long such a host goes on when nothing happens: what is left waits for outcomes that it does not bring about.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often answers are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -34,7 +37,7 @@ pub(super) struct Answered {
 }
 
 enum Started {
-    Engine(Engine, Stopper),
+    Engine(Box<Engine>, Stopper),
     /// Another host has the store.
     Taken(EngineError),
     /// It cannot start with this manifest; that was told.
@@ -58,7 +61,7 @@ pub(super) fn ask(manifest: &Path, stored: Stored, command: &str, subjects: &[St
         };
         match started {
             Started::Engine(engine, stopper) => {
-                apply(engine, &stopper)?;
+                apply(*engine, &stopper)?;
                 let answers = answers(&reader, &commands)?;
                 let answers = answers.ok_or_else(|| anyhow::anyhow!("the commands were asked and not answered within {WORK_TIMEOUT:?}"))?;
                 return Ok(Some(Answered { answers, directly: true, reader, id }));
@@ -83,7 +86,7 @@ fn start(workflow: Workflow, reader: &Reader) -> anyhow::Result<Started> {
     let clock = reader.clock()?.and_then(|name| Clock::from_name(&name)).unwrap_or_default();
     let options = Options { clock, until_idle: true, perform: false, feed: None, ..Options::default() };
     match engine::start(vec![workflow], &Sandbox::new()?, &options) {
-        Ok((engine, stopper)) => Ok(Started::Engine(engine, stopper)),
+        Ok((engine, stopper)) => Ok(Started::Engine(Box::new(engine), stopper)),
         Err(error @ EngineError::Store(StoreError::Taken { .. })) => Ok(Started::Taken(error)),
         Err(error @ (EngineError::Release { .. } | EngineError::Store(StoreError::OtherJournal { .. }))) => {
             eprintln!("error: {error}");
@@ -96,9 +99,12 @@ fn start(workflow: Workflow, reader: &Reader) -> anyhow::Result<Started> {
 /// Has the commands done, and what can be decided because of them.
 fn apply(engine: Engine, stopper: &Stopper) -> Result<(), EngineError> {
     let begun = Instant::now();
-    // An input that waits for the outcome of an intent waits longer than this host lives.
-    engine.run(|_| {
-        if begun.elapsed() > WORK_TIMEOUT {
+    let mut latest = (Summary::default(), begun);
+    engine.run(|Progress { summary, .. }| {
+        if summary != latest.0 {
+            latest = (summary, Instant::now());
+        }
+        if latest.1.elapsed() > IDLE_TIMEOUT || begun.elapsed() > WORK_TIMEOUT {
             stopper.stop();
         }
     })?;

@@ -187,7 +187,7 @@ impl Lister<'_> {
                 (standing.status.as_str(), Some(standing.attempts), reason)
             }
             Status::Done => ("done", None, None),
-            Status::Failed(failure) => ("failed", None, Some((*failure).clone())),
+            Status::Failed(failure) => ("failed", None, Some((*failure).to_owned())),
         };
         tell(&Line {
             id: self.id(entity, sequence, index),
@@ -208,7 +208,7 @@ enum Status<'a> {
     Open(&'a Standing),
     Done,
     /// With the failure, as JSON.
-    Failed(&'a Box<RawValue>),
+    Failed(&'a RawValue),
 }
 
 /// The intent that an entry concludes as a failure, by its id: told by the result of a concluded entry, or by the input

@@ -261,7 +261,10 @@ impl Lanes {
                 // The lane stays busy: nothing passes a held intent.
                 let note = Note { held: true, attempts: waiting.attempts, reason: shortened(&format!("{}: {text}", kind.name())) };
                 let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
-                tracing::warn!(workflow = %plan.workflow.name, effect = %route.effect, entity = %name.key, reason = note.reason, "intent held");
+                tracing::warn!(
+                    workflow = %plan.workflow.name, effect = %route.effect, entity = %name.key, sequence = intent.sequence, index = intent.index,
+                    correlation_id = %waiting.task.intent.correlation_id, reason = note.reason, "intent held"
+                );
                 self.send(Message::Noted(name, intent, note));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::gate::PROFILE_FEATURES;
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Result};
 
 /// The engine build that decides; part of every journal entry's fingerprint.
@@ -81,10 +82,9 @@ pub(super) fn config() -> Result<Config> {
         .cranelift_nan_canonicalization(true)
         .consume_fuel(true)
         .max_wasm_stack(STACK_BYTES)
-        .wasm_relaxed_simd(false)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .wasm_wide_arithmetic(false)
+        // One list says what a component may use; the gate names what it refuses, the engine would not compile it.
+        .wasm_features(PROFILE_FEATURES, true)
+        .wasm_features(!PROFILE_FEATURES, false)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
         .cache(Some(Cache::new(cache_config()?)?));

@@ -8,7 +8,8 @@ fn every_copy_of_the_standard_types_is_the_original() {
         ("registration", include_str!("../../registration/wit/deps/purefold/reducer.wit")),
         ("orders", include_str!("../../orders/wit/deps/purefold/reducer.wit")),
         ("fixtures/contract", include_str!("../../fixtures/contract/wit/deps/purefold/reducer.wit")),
+        ("fixtures/contract/migrations", include_str!("../../fixtures/contract/migrations/deps/purefold/reducer.wit")),
     ] {
-        assert_eq!(copy, ORIGINAL, "copy wit/purefold/reducer.wit to reducers/{reducer}/wit/deps/purefold/");
+        assert_eq!(copy, ORIGINAL, "the copy of {reducer} differs: copy wit/purefold/reducer.wit over it");
     }
 }

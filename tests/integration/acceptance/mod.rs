@@ -19,7 +19,7 @@ use purefold::workflow;
 use crate::place::Place;
 
 /// Runs a place's stream to its end by the library.
-fn run_by_library(place: &Place, perform: bool, workers: usize) -> Summary {
+pub(crate) fn run_by_library(place: &Place, perform: bool, workers: usize) -> Summary {
     let workflow = workflow::load(place.manifest()).unwrap_or_else(|findings| panic!("{findings:?}"));
     let sandbox = Sandbox::new().expect("there is a sandbox");
     let feed = Some(Feed::File(PathBuf::from(place.path("stream.jsonl"))));

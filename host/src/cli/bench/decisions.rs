@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
-use purefold::journal::{Kind, seed};
+use purefold::journal::{Kind, Verdict, seed};
 use purefold::sandbox::{Context, DecisionCodec, Sandbox};
 use purefold::store::Reader;
 use purefold::workflow::Workflow;
@@ -38,12 +37,13 @@ struct Sample {
     input: Value,
 }
 
-pub(super) fn measure(workflow: &Workflow, store: &Path, sandbox: &Sandbox) -> anyhow::Result<Vec<Case>> {
+/// Measures decisions that `store` holds, those after row `from` among them.
+pub(super) fn measure(workflow: &Workflow, store: &Path, from: i64, sandbox: &Sandbox) -> anyhow::Result<Vec<Case>> {
     let limits = workflow.manifest.limits();
     let codec = DecisionCodec::new(&workflow.contract, &limits);
     let reducer = sandbox.load(&workflow.component, workflow.contract.clone(), limits)?;
     let mut cases = Vec::new();
-    for (case, samples) in samples(workflow, store, &codec)? {
+    for (case, samples) in samples(workflow, store, from, &codec)? {
         let (mut decode, mut decide, mut encode) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let started = Instant::now();
@@ -73,14 +73,15 @@ pub(super) fn measure(workflow: &Workflow, store: &Path, sandbox: &Sandbox) -> a
     Ok(cases)
 }
 
-/// Recorded decisions, by input case.
-fn samples(workflow: &Workflow, store: &Path, codec: &DecisionCodec) -> anyhow::Result<BTreeMap<u32, Vec<Sample>>> {
+/// Recorded decisions, by input case: some from the beginning of the journal, some from row `from` on.
+fn samples(workflow: &Workflow, store: &Path, from: i64, codec: &DecisionCodec) -> anyhow::Result<BTreeMap<u32, Vec<Sample>>> {
     let reader = Reader::open(store)?;
     let journal = reader.journal()?;
     let id = reader.workflow(&workflow.name)?.map_or(0, |(id, _)| id);
-    let mut states: BTreeMap<Arc<str>, Value> = BTreeMap::new();
     let mut samples: BTreeMap<u32, Vec<Sample>> = BTreeMap::new();
-    for (entity, stored) in reader.entries_from(id, 1, LOOKED_THROUGH)? {
+    let mut entries = reader.entries_from(id, 1, LOOKED_THROUGH)?;
+    entries.extend(reader.entries_from(id, from + 1, LOOKED_THROUGH)?);
+    for (entity, stored) in entries {
         let entry = stored.entry;
         if entry.kind != Kind::Decided {
             continue;
@@ -97,11 +98,21 @@ fn samples(workflow: &Workflow, store: &Path, codec: &DecisionCodec) -> anyhow::
                 correlation_id: entry.correlation_id,
                 seed: seed(journal, &workflow.name, &entity, entry.sequence),
             };
-            of_case.push(Sample { context, state: states.get(&entity).cloned(), json: entry.input, input });
-        }
-        if let Some(state) = &entry.state {
-            states.insert(entity, codec.decode_state(state)?);
+            let state = state_before(&reader, stored.previous_row)?.map(|json| codec.decode_state(&json)).transpose()?;
+            of_case.push(Sample { context, state, json: entry.input, input });
         }
     }
     Ok(samples)
+}
+
+/// The state that the entry in `row`, or the last one before it that left a state, holds.
+fn state_before(reader: &Reader, mut row: i64) -> anyhow::Result<Option<Box<[u8]>>> {
+    while row > 0 {
+        let stored = reader.entry(row)?;
+        if stored.entry.verdict == Some(Verdict::Accepted) || stored.entry.state.is_some() {
+            return Ok(stored.entry.state);
+        }
+        row = stored.previous_row;
+    }
+    Ok(None)
 }

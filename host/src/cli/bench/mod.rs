@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let workflow = load(&manifest)?;
     let raw = raw::write(&workflow, &store, last_row, &folder.0.join("raw.db"), summary.commits)?;
     eprintln!("measuring single decisions");
-    let decisions = decisions::measure(&workflow, &store, &sandbox)?;
+    let decisions = decisions::measure(&workflow, &store, last_row, &sandbox)?;
     #[allow(clippy::cast_precision_loss)]
     let per_second = |took: Duration| summary.events as f64 / took.as_secs_f64();
     let measured = Measured {

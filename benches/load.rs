@@ -1,0 +1,92 @@
+//! `load`: a stream of CloudEvents of the reference workflow, to load the pipeline with.
+//!
+//! `load nodes COUNT` registers COUNT nodes and acknowledges them; `load heartbeats COUNT EVENTS` has them send EVENTS
+//! heartbeats in turn. One event a line on standard output; the same arguments give the same bytes.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+/// Instants of a stream begin here: 2026-01-01T00:00:00Z, in seconds.
+const BEGIN: u64 = 1_767_225_600;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse::<u64>().ok().filter(|number| *number > 0);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = match words.as_slice() {
+        ["nodes", count] => number(count).map(|count| nodes(&mut out, count)),
+        ["heartbeats", count, events] => number(count).zip(number(events)).map(|(count, events)| heartbeats(&mut out, count, events)),
+        _ => None,
+    };
+    match done.map(|done| done.and_then(|()| out.flush())) {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            eprintln!("error: cannot write the events: {error}");
+            ExitCode::from(3)
+        }
+        None => {
+            eprintln!("usage: load nodes COUNT | load heartbeats COUNT EVENTS");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A UUID of version 4's layout from a number: scattered as random ones are, and the same every time.
+fn uuid(kind: u64, number: u64) -> String {
+    // The finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+    let mix = |mut z: u64| {
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let high = mix(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(kind));
+    let low = mix(high ^ number);
+    purefold_wit::uuid::format((high & !0xf000) | 0x4000, (low & !(0b11 << 62)) | (0b10 << 62))
+}
+
+fn time(seconds: u64) -> String {
+    purefold_wit::instant::format((BEGIN + seconds) * 1_000_000).unwrap_or_default()
+}
+
+fn event(out: &mut impl Write, ty: &str, id: &str, at: &str, data: &serde_json::Value) -> io::Result<()> {
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": id, "source": "/load", "type": ty, "time": at, "datacontenttype": "application/json", "data": data,
+    });
+    writeln!(out, "{event}")
+}
+
+fn nodes(out: &mut impl Write, count: u64) -> io::Result<()> {
+    let at = time(0);
+    for node in 0..count {
+        let data = serde_json::json!({
+            "node_id": uuid(0, node), "node_type": "effect", "node_version": { "major": 1, "minor": 2, "patch": 3 },
+            "declared_capabilities": { "postgres": true, "read": true, "write": true },
+            "endpoints": { "health": "http://10.0.0.7:8080/health" }, "correlation_id": uuid(1, node), "timestamp": at,
+        });
+        event(out, "onex.evt.platform.node-introspection.v1", &uuid(2, node), &at, &data)?;
+    }
+    let at = time(1);
+    for node in 0..count {
+        let data = serde_json::json!({
+            "command_id": uuid(3, node), "node_id": uuid(0, node), "correlation_id": uuid(1, node), "timestamp": at,
+        });
+        event(out, "onex.cmd.platform.node-registration-acked.v1", &uuid(4, node), &at, &data)?;
+    }
+    Ok(())
+}
+
+fn heartbeats(out: &mut impl Write, count: u64, events: u64) -> io::Result<()> {
+    // Far ahead of the wall's clock, so that no liveness timer falls due while the stream is measured.
+    const AHEAD: u64 = 50 * 365 * 24 * 60 * 60;
+    for number in 0..events {
+        let (node, round) = (number % count, number / count);
+        let at = time(AHEAD + round * 30);
+        let data = serde_json::json!({
+            "node_id": uuid(0, node), "node_type": "effect", "uptime_seconds": round * 30, "active_operations_count": node % 7,
+            "memory_usage_mb": 120.5, "cpu_usage_percent": 2.5, "correlation_id": uuid(5, number), "timestamp": at,
+        });
+        event(out, "onex.evt.platform.node-heartbeat.v1", &uuid(6, number), &at, &data)?;
+    }
+    Ok(())
+}
