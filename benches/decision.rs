@@ -20,6 +20,10 @@ use registration::domain;
 use wasmtime::component::{Component, Func, Linker, Val};
 use wasmtime::{Config, Engine, Store};
 
+// The host's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod typed {
     wasmtime::component::bindgen!({ path: "../reducers/registration/wit", world: "registration" });
@@ -83,8 +87,20 @@ fn bench() -> Result<Bench> {
     };
     let state = codec.decode_state(STATE.as_bytes())?;
     let cases = [
-        Case { name: "heartbeat", json: HEARTBEAT, state: Some(state), input: read(HEARTBEAT)?, native: (Some(native_state()), native_heartbeat()) },
-        Case { name: "introspection", json: INTROSPECTION, state: None, input: read(INTROSPECTION)?, native: (None, native_introspection()) },
+        Case {
+            name: "heartbeat",
+            json: HEARTBEAT,
+            state: Some(state),
+            input: read(HEARTBEAT)?,
+            native: (Some(native_state()), native_heartbeat()),
+        },
+        Case {
+            name: "introspection",
+            json: INTROSPECTION,
+            state: None,
+            input: read(INTROSPECTION)?,
+            native: (None, native_introspection()),
+        },
     ];
     // The host's profile without its pool: these instances live long.
     let mut config = Config::new();
@@ -200,7 +216,11 @@ fn decisions(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(case.name);
         let context = native_context(&bench.context);
         group.bench_function("native function", |b| {
-            b.iter_batched(|| case.native.clone(), |(state, input)| registration::decide(&context, state, input), criterion::BatchSize::SmallInput);
+            b.iter_batched(
+                || case.native.clone(),
+                |(state, input)| registration::decide(&context, state, input),
+                criterion::BatchSize::SmallInput,
+            );
         });
         group.bench_function("reused instance, typed", |b| {
             b.iter_custom(|calls| {

@@ -1,4 +1,4 @@
-//! Texts with fields in them: `orders/{order-id}`. `{{` and `}}` stand for braces.
+//! Texts with fields in them: `users/{id}`. `{{` and `}}` stand for braces.
 
 use purefold_wit::{Finding, Record, Type, Value, finding, uuid};
 

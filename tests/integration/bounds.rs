@@ -26,7 +26,8 @@ fn twenty_thousand_events_of_five_thousand_nodes_stay_within_200_mib() {
     let (status, mut most) = (format!("/proc/{}/status", running.child().id()), 0);
     while running.child().try_wait().expect("it can be waited for").is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        let peak =
+            text.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         most = most.max(peak.unwrap_or(0));
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -35,5 +36,8 @@ fn twenty_thousand_events_of_five_thousand_nodes_stay_within_200_mib() {
     println!("{most} KiB at most; {summary}");
     assert!(most > 0, "the memory was never looked at");
     assert!(most < RESIDENT_MOST_KIB, "{most} KiB were resident; at most {RESIDENT_MOST_KIB} are allowed");
-    assert_eq!(place.value("registration.db", "SELECT count(*) FROM states WHERE json_extract(state, '$.phase') = 'active'"), ENTITIES.to_string());
+    assert_eq!(
+        place.value("registration.db", "SELECT count(*) FROM states WHERE json_extract(state, '$.phase') = 'active'"),
+        ENTITIES.to_string()
+    );
 }

@@ -1,6 +1,8 @@
 //! The commands that look at a workflow and mend it, as an operator types them: beside a running host and without one.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -367,4 +369,30 @@ fn a_parked_entity_goes_on_beside_a_running_host() {
     assert_eq!(place.ask("state", &["a", "--json"]).well().json()[0]["state"]["count"], 1);
     signal(host.child(), "TERM");
     host.end().well();
+}
+
+/// Where a host died in the middle of its stream, a timer may be due whose entity has an event yet to be read.
+#[test]
+fn a_command_without_a_host_fires_no_timer() {
+    let place = Place::registration();
+    let (silent, other) = (Node::new(1, "effect"), Node::new(2, "compute"));
+    let mut host = Running::start({
+        let mut command = place.command("run", &["--events", "-", "--clock", "event"]);
+        command.stdin(Stdio::piped());
+        command
+    });
+    let lines = ["garbage".to_owned(), silent.introspection(0.0, FIRST), other.introspection(100.0, SECOND)];
+    let mut stream = host.child().stdin.take().unwrap();
+    stream.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+    let store = place.path(STORE);
+    host.until("all is decided", || {
+        tables::number(&store, "SELECT count(*) FROM entities WHERE sequence = 3") == 2
+            && tables::number(&store, "SELECT count(*) FROM outbox") == 0
+    });
+    host.kill();
+    drop(stream);
+
+    let id = place.ask("dead-letters", &["list", "--json"]).well().json()[0]["id"].to_string();
+    place.ask("dead-letters", &["drop", &id]).well();
+    assert_eq!(place.state(STORE, &silent.id)["phase"], "awaiting_ack");
 }

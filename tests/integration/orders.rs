@@ -1,5 +1,8 @@
 //! The second domain end to end: orders and stock, which write to each other, and a payment service over HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crate::payments::{Answer, Payments, Request};
@@ -84,7 +87,8 @@ fn orders_are_paid_refused_retried_and_taken_back() {
     }
 
     // Where money may have moved for nothing, it goes back; where it has not, nothing does.
-    let refunds: Vec<String> = payments.requests().into_iter().map(|request| request.what).filter(|what| what.starts_with("POST /refunds/")).collect();
+    let refunds: Vec<String> =
+        payments.requests().into_iter().map(|request| request.what).filter(|what| what.starts_with("POST /refunds/")).collect();
     assert_eq!(refunds, ["POST /refunds/unreadable", "POST /refunds/wrong-amount"]);
 
     let topics = place.published("order-events.jsonl").iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
@@ -123,10 +127,7 @@ fn what_orders_and_stock_tell_each_other_carries_the_orders_correlation() {
     place.stream([arrived("tea", 20, 0.0), placed("one", &[("tea", 2)], 1.0)]);
     place.run_as_far_as_the_stream();
     let of_stock = "SELECT (SELECT key FROM json_each(input)), correlation_id FROM entries WHERE entity = 'tea' AND kind = 'decided' ORDER BY sequence";
-    assert_eq!(
-        place.rows("orders.db", of_stock),
-        ["arrived | arrived-tea-0", "reserve | correlation-one", "settle | correlation-one"]
-    );
+    assert_eq!(place.rows("orders.db", of_stock), ["arrived | arrived-tea-0", "reserve | correlation-one", "settle | correlation-one"]);
     let decided = "SELECT (SELECT key FROM json_each(input)), json_extract(state, '$.phase') FROM entries WHERE entity = 'one' AND kind = 'decided' ORDER BY sequence";
     assert_eq!(place.rows("orders.db", decided), ["placed | reserving", "answered | charging", "charged | shipping", "booked | shipped"]);
     assert_eq!(place.value("orders.db", "SELECT count(*) FROM deliveries"), "0");
@@ -156,23 +157,30 @@ fn a_finished_order_ends_after_its_stay_and_leaves_a_tombstone() {
 
 #[test]
 fn a_kill_while_a_charge_is_under_way_changes_nothing_in_the_end() {
-    let whole = Payments::answering(by_name);
-    let undisturbed = place(&whole);
-    undisturbed.run().well();
-
-    // The first charge is never answered: the host dies while it waits.
-    let silent = Payments::answering(|_, _| loop {
-        std::thread::park();
+    let silent = Arc::new(AtomicBool::new(false));
+    let is_silent = Arc::clone(&silent);
+    let payments = Payments::answering(move |request, before| {
+        while is_silent.load(Ordering::Acquire) {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        by_name(request, before)
     });
-    let mut place = place(&silent);
-    let mut running = Running::start(place.running_to_the_end());
-    running.until("the first charge", || !silent.requests().is_empty());
-    running.kill();
+    let undisturbed = place(&payments);
+    undisturbed.run().well();
+    let asked = payments.requests().len();
 
-    let payments = Payments::answering(by_name);
-    place.variable("PAYMENT_PORT", &payments.port.to_string());
+    // The first charge is not answered: the host dies while it waits.
+    silent.store(true, Ordering::Release);
+    let place = place(&payments);
+    let mut running = Running::start(place.running_to_the_end());
+    running.until("the first charge", || payments.requests().len() > asked);
+    running.kill();
+    silent.store(false, Ordering::Release);
+
     place.run().well();
-    assert_eq!(silent.requests()[0].idempotency_key, payments.requests()[0].idempotency_key, "the same charge");
+    let charges = payments.requests_for("POST /charges/paid");
+    assert_eq!(charges.len(), 3, "once undisturbed, once before and once after the kill");
+    assert!(charges.iter().all(|charge| charge.idempotency_key == charges[0].idempotency_key), "the same charge: {charges:?}");
     traces(&place).assert_same(&traces(&undisturbed), "killed while charging");
     place.verifies();
 }

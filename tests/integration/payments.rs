@@ -37,7 +37,11 @@ pub(crate) enum Answer {
 impl Answer {
     /// A receipt over this amount.
     pub(crate) fn receipt(amount: &Value) -> Answer {
-        Answer::Reply("200 OK", String::new(), json!({"charge_id": "ch-1", "amount": amount, "fee_rate": 0.015, "ignored": true}).to_string())
+        Answer::Reply(
+            "200 OK",
+            String::new(),
+            json!({"charge_id": "ch-1", "amount": amount, "fee_rate": 0.015, "ignored": true}).to_string(),
+        )
     }
 
     /// No, in so many words.

@@ -65,7 +65,8 @@ impl Place {
 
     /// Puts a component beside the manifest, in the place of the one that was there.
     pub(crate) fn install(&self, component: &Path) {
-        let name = self.manifest_text().parse::<toml::Table>().expect("the manifest is TOML")["reducer"]["component"].as_str().map(str::to_owned);
+        let name =
+            self.manifest_text().parse::<toml::Table>().expect("the manifest is TOML")["reducer"]["component"].as_str().map(str::to_owned);
         let name = name.expect("the manifest names a component");
         fs::copy(component, self.path(&name)).unwrap_or_else(|error| panic!("cannot copy {}: {error}", component.display()));
     }

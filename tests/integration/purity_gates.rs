@@ -155,7 +155,8 @@ fn the_manifest_gate_names_what_fits_no_route() {
 /// Decides the fixture's input so many times, one process.
 fn decide(bad: &Fixture, times: usize) -> Vec<Value> {
     let input: Value = serde_json::from_str(bad.input.as_deref().expect("an input")).expect("the input is JSON");
-    let context = json!({"now": "2026-02-13T12:00:00Z", "entity": "a", "sequence": 1, "event_id": "e", "correlation_id": "c", "seed": [1, 2]});
+    let context =
+        json!({"now": "2026-02-13T12:00:00Z", "entity": "a", "sequence": 1, "event_id": "e", "correlation_id": "c", "seed": [1, 2]});
     let line = format!("{}\n", json!({"context": context, "state": null, "input": input}));
     let mut command = purefold(["reduce"]);
     command.arg(fixture(&bad.path));

@@ -46,7 +46,9 @@ fn run(place: &Place) -> Done {
 }
 
 fn entries(place: &Place, entity: &str) -> Vec<String> {
-    let sql = format!("SELECT sequence, ordinal, kind, release, coalesce(state, '') FROM entries WHERE entity = '{entity}' AND kind <> 'concluded' ORDER BY sequence, ordinal");
+    let sql = format!(
+        "SELECT sequence, ordinal, kind, release, coalesce(state, '') FROM entries WHERE entity = '{entity}' AND kind <> 'concluded' ORDER BY sequence, ordinal"
+    );
     place.rows("adding.db", &sql)
 }
 

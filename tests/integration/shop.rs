@@ -12,7 +12,8 @@ pub(crate) fn arrived(stock: &str, quantity: u32, seconds: f64) -> String {
 
 /// An order of one or more articles at 5.00 each, without discount.
 pub(crate) fn placed(order: &str, lines: &[(&str, u32)], seconds: f64) -> String {
-    let lines: Vec<Value> = lines.iter().map(|(stock, quantity)| json!({"stock_id": stock, "quantity": quantity, "unit_price": 500})).collect();
+    let lines: Vec<Value> =
+        lines.iter().map(|(stock, quantity)| json!({"stock_id": stock, "quantity": quantity, "unit_price": 500})).collect();
     let data = json!({
         "id": order, "customer": "Ada", "lines": lines, "currency": "eur", "handling": ["fragile"], "payment_method": "card", "placed_at": at(seconds),
     });

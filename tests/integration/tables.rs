@@ -17,7 +17,8 @@ pub(crate) fn try_rows(database: &Path, sql: &str) -> rusqlite::Result<Vec<Strin
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     let mut statement = connection.prepare(sql)?;
     let columns = statement.column_count();
-    let rows = statement.query_map([], |row| (0..columns).map(|column| row.get_ref(column).map(text)).collect::<rusqlite::Result<Vec<_>>>())?;
+    let rows =
+        statement.query_map([], |row| (0..columns).map(|column| row.get_ref(column).map(text)).collect::<rusqlite::Result<Vec<_>>>())?;
     rows.map(|row| row.map(|columns| columns.join(" | "))).collect()
 }
 

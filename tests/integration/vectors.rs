@@ -110,9 +110,9 @@ fn fits(path: &str, expected: &Value, found: &Value) -> Result<(), String> {
         (Value::Array(expected), Value::Array(found)) if expected.len() != found.len() => {
             Err(format!("{path}: expected {} elements, found {}", expected.len(), found.len()))
         }
-        (Value::Array(expected), Value::Array(found)) => {
-            (0..).zip(expected.iter().zip(found)).try_for_each(|(index, (expected, found)): (usize, _)| fits(&format!("{path}[{index}]"), expected, found))
-        }
+        (Value::Array(expected), Value::Array(found)) => (0..)
+            .zip(expected.iter().zip(found))
+            .try_for_each(|(index, (expected, found)): (usize, _)| fits(&format!("{path}[{index}]"), expected, found)),
         _ if expected == found => Ok(()),
         _ => Err(format!("{path}: expected {expected}, found {found}")),
     }

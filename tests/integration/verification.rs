@@ -66,7 +66,8 @@ fn another_digit(text: &str, near: &str) -> String {
 fn alter_text(place: &Place, row: i64, column: &str, near: &str) {
     let connection = Connection::open(place.path(STORE)).unwrap();
     let text: String = connection.query_row(&format!("SELECT {column} FROM journal WHERE row = ?1"), [row], |row| row.get(0)).unwrap();
-    let changed = connection.execute(&format!("UPDATE journal SET {column} = ?1 WHERE row = ?2"), (another_digit(&text, near), row)).unwrap();
+    let changed =
+        connection.execute(&format!("UPDATE journal SET {column} = ?1 WHERE row = ?2"), (another_digit(&text, near), row)).unwrap();
     assert_eq!(changed, 1);
 }
 
@@ -95,11 +96,16 @@ fn an_altered_text_of_an_entry_is_named_with_what_it_should_be() {
         let place = copy_of(demo());
         alter_text(&place, victim.row, column, near);
         let found = found(&place);
-        let of_entry: Vec<&Value> = found.iter().filter(|line| line["entity"] == *victim.entity && line["sequence"] == victim.sequence && line["ordinal"] == 0).collect();
+        let of_entry: Vec<&Value> = found
+            .iter()
+            .filter(|line| line["entity"] == *victim.entity && line["sequence"] == victim.sequence && line["ordinal"] == 0)
+            .collect();
         assert!(!of_entry.is_empty(), "{column} {near}: the entry is not named: {found:?}");
         let Some(path) = path else { continue };
         let differences: Vec<&Value> = of_entry.iter().flat_map(|line| line["differences"].as_array().into_iter().flatten()).collect();
-        let difference = differences.iter().find(|difference| difference["path"].as_str().is_some_and(|found| path.ends_with(found) || found.ends_with(path)));
+        let difference = differences
+            .iter()
+            .find(|difference| difference["path"].as_str().is_some_and(|found| path.ends_with(found) || found.ends_with(path)));
         let difference = difference.unwrap_or_else(|| panic!("{column} {near}: no difference at {path}: {differences:?}"));
         assert_ne!(difference["stored"], difference["replayed"]);
     }
@@ -141,7 +147,10 @@ fn altered_bytes_of_an_event_are_named() {
     drop(connection);
     let found = found(&place);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!((&found[0]["entity"], &found[0]["sequence"], &found[0]["what"]), (&victim.entity.as_str().into(), &victim.sequence.into(), &"event".into()));
+    assert_eq!(
+        (&found[0]["entity"], &found[0]["sequence"], &found[0]["what"]),
+        (&victim.entity.as_str().into(), &victim.sequence.into(), &"event".into())
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::repository::root;
 
 /// Code, place, and something that the way out says.
 const MISTAKES: &[(&str, &str, &str)] = &[
-    ("key-field-missing", "reducer.key", ""),
+    ("key-field-missing", "inputs.", "reducer.key"),
     ("input-unknown", "inputs", "poke"),
     ("machine-field-unknown", "machine.field", ""),
     ("setting-unknown", "store.flush", ""),

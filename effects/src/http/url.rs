@@ -24,7 +24,7 @@ impl UrlTemplate {
     pub(super) fn parse(text: &str, record: &Record, place: &str, effect: &str, hosts: &Hosts) -> Result<UrlTemplate, Vec<Finding>> {
         let wrong = |cause: &str, help: &str| vec![Finding::new("url-malformed", place, cause, help)];
         let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
-            return Err(wrong("does not begin with http:// or https://", "write the whole URL: https://pay.example/charges/{order-id}"));
+            return Err(wrong("does not begin with http:// or https://", "write the whole URL: https://pay.example/charges/{id}"));
         };
         // URL parsers mend such characters, each in its own way; none of them may decide where a request goes.
         if text.contains(['\\', '#']) || text.contains(char::is_whitespace) || text.contains(char::is_control) {

@@ -42,7 +42,14 @@ pub(super) struct Stored {
 
 /// Loads a workflow and opens its store to read; none where that was told to be wrong.
 pub(super) fn stored(path: &Path) -> anyhow::Result<Option<Stored>> {
-    let Some(workflow) = workflows(&[path.to_path_buf()]).and_then(|mut loaded| loaded.pop()) else { return Ok(None) };
+    // What it delivers to is not looked at: only its own journal is.
+    let workflow = match workflow::load(path) {
+        Ok(workflow) => workflow,
+        Err(findings) => {
+            super::report::refuse(&path.display().to_string(), &findings)?;
+            return Ok(None);
+        }
+    };
     let reader = Reader::open(&workflow.manifest.store.sqlite)?;
     let Some((id, _)) = reader.workflow(&workflow.name)? else {
         eprintln!("error: the store {} knows no workflow {:?}; has it run?", workflow.manifest.store.sqlite.display(), workflow.name);

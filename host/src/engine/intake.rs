@@ -1,7 +1,9 @@
 //! Intake: sorts what was read into fresh events, duplicates and dead letters, and knows from where a restart reads on.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use hashbrown::HashSet;
 
 use super::input::{EntityName, EventInput, Line};
 use crate::journal::EntryHash;

@@ -3,7 +3,7 @@
 //! A lane is an effect of a workflow and an entity: first in, first out. Lanes run side by side, up to a bound for each
 //! effect. An attempt is no fact; what a lane reports is the conclusion, once, or that the intent is held.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crossbeam_channel::Sender;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use hashbrown::{HashMap, HashSet};
 use purefold_effects::{Call, EffectError, Reply};
 use tokio::sync::mpsc;
 use tokio::time::Instant;

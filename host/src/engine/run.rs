@@ -1,11 +1,12 @@
 //! The loop.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use hashbrown::{HashMap, HashSet};
 use lru::LruCache;
 
 use super::assemble::{Consequences, Rows, Task};
@@ -273,7 +274,7 @@ impl Engine {
         !state.store_down
             && state.stopping.is_none()
             && state.backlog.len() + self.intake.open_lines() < MOST_OPEN_LINES
-            && state.outstanding < MOST_OUTSTANDING
+            && (state.outstanding < MOST_OUTSTANDING || !self.course.perform)
             && state.deliveries < MOST_DELIVERIES
     }
 
@@ -438,6 +439,11 @@ impl Engine {
     }
 
     fn fire_timers(&mut self) -> Result<(), EngineError> {
+        // A host that is started for operators' commands only reads no source: nobody can say that nothing earlier is unread.
+        if !self.course.perform {
+            self.state.look_for_timers = false;
+            return Ok(());
+        }
         if self.course.event_clock {
             return self.fire_after_input();
         }
@@ -486,7 +492,8 @@ impl Engine {
         let due = self.reader.due_timers(limit, together)?;
         // Where entities write to each other, timers fire one by one, in the order of their times.
         self.state.bound = if self.course.delivers { due.first().map(|due| due.timer.due) } else { Some(limit) };
-        self.state.look_for_timers = !due.is_empty();
+        // Where nothing is performed, a timer may wait for an outcome that never comes: only a commit is a reason to look again.
+        self.state.look_for_timers = !due.is_empty() && self.course.perform;
         for due in due {
             if let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) {
                 self.pending(EntityName { workflow, key: due.key });
@@ -570,7 +577,7 @@ impl Engine {
         if self.source.is_some() && !(self.state.source_ended && self.source.as_ref().is_none_or(|source| source.lines.is_empty())) {
             return Ok(false);
         }
-        if self.course.event_clock {
+        if self.course.event_clock || !self.course.perform {
             return Ok(!self.state.look_for_timers);
         }
         Ok(!self.state.look_for_timers && self.reader.next_due()?.is_none_or(|due| due > wall_clock()))

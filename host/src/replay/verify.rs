@@ -225,7 +225,7 @@ impl Verifier<'_> {
         for journal_row in rows.iter().rev() {
             let stored = match reader.entry(*journal_row) {
                 Ok(stored) => stored,
-                Err(StoreError::Sql(error)) => {
+                Err(error @ (StoreError::Sql(_) | StoreError::Corrupt(_))) => {
                     let difference =
                         Difference { path: format!("journal row {journal_row}"), stored: error.to_string(), replayed: "an entry".into() };
                     self.mismatch(row, (row.sequence, row.ordinal), "chain", vec![difference]);

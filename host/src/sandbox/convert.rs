@@ -49,9 +49,9 @@ pub(super) fn to_val(ty: &Type, value: &Value) -> Converted<Val> {
             Ok(value) => Ok(payload_to_val(result.ok.as_ref(), value.as_deref())?),
             Err(value) => Err(payload_to_val(result.err.as_ref(), value.as_deref())?),
         }),
-        (Type::List(ty), Value::List(values)) => Val::List(values.iter().map(|v| to_val(ty, v)).collect::<Converted<_>>()?),
+        (Type::List(ty), Value::List(values)) => Val::List(all(values.len(), values.iter().map(|v| to_val(ty, v)))?),
         (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => {
-            Val::Tuple(types.iter().zip(values).map(|(ty, v)| to_val(ty, v)).collect::<Converted<_>>()?)
+            Val::Tuple(all(values.len(), types.iter().zip(values).map(|(ty, v)| to_val(ty, v)))?)
         }
         (Type::Map(ty), Value::Map(entries)) => Val::List(
             entries
@@ -68,8 +68,20 @@ pub(super) fn record_to_val(record: &Arc<Record>, fields: &[Value]) -> Converted
     if record.fields.len() != fields.len() {
         return Err(format!("{} values for the {} fields of {}", fields.len(), record.fields.len(), record.name.kebab()));
     }
-    let fields = record.fields.iter().zip(fields).map(|(field, value)| Ok((field.name.kebab().to_owned(), to_val(&field.ty, value)?)));
-    Ok(Val::Record(fields.collect::<Converted<_>>()?))
+    let mut converted = Vec::with_capacity(fields.len());
+    for (field, value) in record.fields.iter().zip(fields) {
+        converted.push((field.name.kebab().to_owned(), to_val(&field.ty, value)?));
+    }
+    Ok(Val::Record(converted))
+}
+
+/// Collects what may fail into a vector of the right size from the start: collecting into a `Result` grows it step by step.
+fn all<T>(count: usize, values: impl Iterator<Item = Converted<T>>) -> Converted<Vec<T>> {
+    let mut collected = Vec::with_capacity(count);
+    for value in values {
+        collected.push(value?);
+    }
+    Ok(collected)
 }
 
 fn payload_to_val(ty: Option<&Type>, value: Option<&Value>) -> Converted<Option<Box<Val>>> {
@@ -107,7 +119,7 @@ pub(super) fn from_val(ty: &Type, value: Val) -> Converted<Value> {
                 return Err(format!("{} fields where {} has {}", fields.len(), record.name.kebab(), record.fields.len()));
             }
             let values = record.fields.iter().zip(fields).map(|(field, (_, value))| from_val(&field.ty, value));
-            Value::Record(values.collect::<Converted<_>>()?)
+            Value::Record(all(record.fields.len(), values)?.into_boxed_slice())
         }
         (Type::Variant(variant), Val::Variant(name, payload)) => {
             let (index, case) = variant.case(&name).ok_or_else(|| format!("no case {name} in variant {}", variant.name.kebab()))?;
@@ -130,7 +142,7 @@ pub(super) fn from_val(ty: &Type, value: Val) -> Converted<Value> {
             Ok(value) => Ok(payload_from_val(result.ok.as_ref(), value)?),
             Err(value) => Err(payload_from_val(result.err.as_ref(), value)?),
         }),
-        (Type::List(ty), Val::List(values)) => Value::List(values.into_iter().map(|v| from_val(ty, v)).collect::<Converted<_>>()?),
+        (Type::List(ty), Val::List(values)) => Value::List(all(values.len(), values.into_iter().map(|v| from_val(ty, v)))?),
         (Type::Tuple(types), Val::Tuple(values)) if types.len() == values.len() => {
             Value::Tuple(types.iter().zip(values).map(|(ty, v)| from_val(ty, v)).collect::<Converted<_>>()?)
         }

@@ -104,7 +104,7 @@ impl Reducer {
         let previous = to_val(ty, previous).map_err(|reason| SandboxError::Shape { what: "state", reason })?;
         let result = match self.call(export, &[previous])? {
             Err(fault) => Err(fault),
-            Ok(Val::Result(Ok(Some(state)))) => Ok(self.lift(&Type::Record(self.contract.state.clone()), *state)?),
+            Ok(Val::Result(Ok(Some(state)))) => Ok(lift(&Type::Record(self.contract.state.clone()), *state)?),
             Ok(Val::Result(Err(Some(reason)))) => match *reason {
                 Val::String(reason) => Err(Fault { code: "migrate-refused", reason }),
                 _ => return Err(shape("migrate's error is no string")),
@@ -138,7 +138,7 @@ impl Reducer {
                 let Val::Record(fields) = *transition else { return Err(shape("the transition is no record")) };
                 self.transition(fields)
             }
-            Val::Result(Err(Some(rejection))) => Ok(Decision::Rejected(self.lift(&self.contract.rejection, *rejection)?)),
+            Val::Result(Err(Some(rejection))) => Ok(Decision::Rejected(lift(&self.contract.rejection, *rejection)?)),
             _ => Err(shape("reduce gave no result")),
         }
     }
@@ -152,16 +152,18 @@ impl Reducer {
             let reason = format!("{} intents in one decision; the limit is {}", intents.len(), self.limits.intents);
             return Ok(Decision::Faulted(Fault { code: "too-many-intents", reason }));
         }
-        let state = state.map(|state| self.lift(&Type::Record(self.contract.state.clone()), *state)).transpose()?;
+        let state = state.map(|state| lift(&Type::Record(self.contract.state.clone()), *state)).transpose()?;
         let intent = Type::Variant(self.contract.intent.clone());
-        let intents = intents.into_iter().map(|value| self.lift(&intent, value)).collect::<Result<_, _>>()?;
-        Ok(Decision::Accepted { state, intents })
+        let mut lifted = Vec::with_capacity(intents.len());
+        for value in intents {
+            lifted.push(lift(&intent, value)?);
+        }
+        Ok(Decision::Accepted { state, intents: lifted })
     }
+}
 
-    #[allow(clippy::unused_self)]
-    fn lift(&self, ty: &Type, value: Val) -> Result<Value, SandboxError> {
-        from_val(ty, value).map_err(|reason| SandboxError::Shape { what: "result", reason })
-    }
+fn lift(ty: &Type, value: Val) -> Result<Value, SandboxError> {
+    from_val(ty, value).map_err(|reason| SandboxError::Shape { what: "result", reason })
 }
 
 fn shape(reason: &str) -> SandboxError {

@@ -47,6 +47,10 @@ impl<'a> CloudEvent<'a> {
     /// # Errors
     /// Where the bytes are no JSON object or a required attribute is missing or too long.
     pub fn read(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
+        // A derived reader also takes a struct's fields from an array, one after the other.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            return Err(EnvelopeError { code: "not-cloudevent", path: "", reason: "expected an object, found an array".into() });
+        }
         let event: CloudEvent<'a> = serde_json::from_slice(bytes).map_err(|error| {
             let code = if error.is_data() { "not-cloudevent" } else { "not-json" };
             EnvelopeError { code, path: "", reason: error.to_string() }

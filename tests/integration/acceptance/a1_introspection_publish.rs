@@ -29,7 +29,8 @@ fn a_node_of_each_type_is_taken_as_it_announces_itself() {
     for node in &nodes {
         let state = place.state("registration.db", &node.id);
         assert_eq!((&state["node_id"], &state["node_type"]), (&node.id.as_str().into(), &node.node_type.into()));
-        let of_node: Vec<Value> = place.published("events.jsonl").into_iter().filter(|event| event["data"]["node_id"] == *node.id).collect();
+        let of_node: Vec<Value> =
+            place.published("events.jsonl").into_iter().filter(|event| event["data"]["node_id"] == *node.id).collect();
         assert_eq!(of_node.len(), 3, "initiated, accepted, result: {of_node:?}");
         for event in of_node {
             assert_eq!((&event["subject"], &event["correlationid"]), (&node.id.as_str().into(), &CORRELATION.into()));

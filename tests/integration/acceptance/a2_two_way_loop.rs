@@ -29,7 +29,9 @@ fn three_nodes_answer_a_request_and_go_through_the_loop_independently() {
     place.append([nodes[2].answer(&asked, 3.0).unwrap()]);
     place.run_as_far_as_the_stream();
 
-    let phases = |place: &Place| nodes.iter().map(|node| place.state("registration.db", &node.id)["phase"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let phases = |place: &Place| {
+        nodes.iter().map(|node| place.state("registration.db", &node.id)["phase"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(phases(&place), ["active", "active", "awaiting_ack"]);
 
     // Only the third has not acknowledged yet.
@@ -39,8 +41,18 @@ fn three_nodes_answer_a_request_and_go_through_the_loop_independently() {
 
     for node in &nodes {
         let of_node: Vec<Value> = place.published("events.jsonl").into_iter().filter(|event| event["subject"] == *node.id).collect();
-        let topics: Vec<&str> = of_node.iter().map(|event| event["type"].as_str().unwrap().trim_start_matches("onex.evt.platform.node-")).collect();
-        assert_eq!(topics, ["registration-initiated.v1", "registration-accepted.v1", "registration-result.v1", "registration-ack-received.v1", "became-active.v1"]);
+        let topics: Vec<&str> =
+            of_node.iter().map(|event| event["type"].as_str().unwrap().trim_start_matches("onex.evt.platform.node-")).collect();
+        assert_eq!(
+            topics,
+            [
+                "registration-initiated.v1",
+                "registration-accepted.v1",
+                "registration-result.v1",
+                "registration-ack-received.v1",
+                "became-active.v1"
+            ]
+        );
         assert!(of_node.iter().all(|event| event["correlationid"] == ASKED && event["data"]["correlation_id"] == ASKED), "{of_node:?}");
         assert_eq!(
             decisions(&place, &node.id),

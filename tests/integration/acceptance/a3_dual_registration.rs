@@ -42,15 +42,24 @@ fn each_backend_is_called_once_and_the_registration_is_complete() {
         let state = place.state("registration.db", &node.id);
         assert_eq!((&state["dual"], &state["record"], &state["service"]), (&json!("complete"), &json!("done"), &json!("done")));
 
-        let row = format!("SELECT domain, current_state, node_type, last_applied_event_id, correlation_id FROM registration_projections WHERE entity_id = '{}'", node.id);
+        let row = format!(
+            "SELECT domain, current_state, node_type, last_applied_event_id, correlation_id FROM registration_projections WHERE entity_id = '{}'",
+            node.id
+        );
         let attempt = state["attempt_id"].as_str().unwrap();
-        assert_eq!(place.rows("records.db", &row), [format!("registration | awaiting_ack | {} | {attempt} | {CORRELATION}", node.node_type)]);
+        assert_eq!(
+            place.rows("records.db", &row),
+            [format!("registration | awaiting_ack | {} | {attempt} | {CORRELATION}", node.node_type)]
+        );
         let service = format!("SELECT service_name, tags, address, port FROM services WHERE service_id = '{}'", node.service_id());
         let (kind, host) = (node.node_type, node.node_type.len());
         assert_eq!(place.rows("services.db", &service), [format!("onex-{kind} | [\"onex\",\"node-type:{kind}\"] | 10.0.0.{host} | 8080")]);
 
-        let results: Vec<Value> =
-            place.published("events.jsonl").into_iter().filter(|event| event["subject"] == *node.id && event["type"].as_str().unwrap().contains("result")).collect();
+        let results: Vec<Value> = place
+            .published("events.jsonl")
+            .into_iter()
+            .filter(|event| event["subject"] == *node.id && event["type"].as_str().unwrap().contains("result"))
+            .collect();
         assert_eq!(results.len(), 1);
         assert_eq!(results[0]["data"]["status"], "complete");
     }

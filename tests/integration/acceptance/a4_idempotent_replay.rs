@@ -14,7 +14,8 @@ fn the_same_event_again_is_counted_and_not_decided() {
     let event = node.introspection(0.0, CORRELATION);
     place.stream([&event]);
     place.run_as_far_as_the_stream();
-    let (state, decided, published) = (place.state("registration.db", &node.id), decisions(&place, &node.id), place.published("events.jsonl").len());
+    let (state, decided, published) =
+        (place.state("registration.db", &node.id), decisions(&place, &node.id), place.published("events.jsonl").len());
 
     place.append([&event, &event]);
     let summary = place.run_as_far_as_the_stream();

@@ -98,17 +98,26 @@ fn no_secret_is_written_anywhere() {
     place.mend("outcome = \"charged\"", "outcome = \"charged\"\nheaders = { authorization = \"Bearer ${PAYMENT_TOKEN}\" }");
     place.mend("retry = { attempts = 5, first = \"200ms\"", "retry = { attempts = 2, first = \"10ms\"");
     let mut stream = vec![arrived("tea", 50, 0.0)];
-    stream.extend((1..).zip(["refused", "broken", "unreadable", "busy", "fine"]).map(|(second, order)| placed(order, &[("tea", 1)], f64::from(second))));
+    stream.extend(
+        (1..)
+            .zip(["refused", "broken", "unreadable", "busy", "fine"])
+            .map(|(second, order)| placed(order, &[("tea", 1)], f64::from(second))),
+    );
     stream.push("not an event".to_owned());
     place.stream(&stream);
     let done = logged(&mut place, "trace", "json");
-    assert!(payments.requests_for("POST /charges/fine")[0].authorization == format!("Bearer {SECRET}"), "the secret was sent where it belongs");
+    assert!(
+        payments.requests_for("POST /charges/fine")[0].authorization == format!("Bearer {SECRET}"),
+        "the secret was sent where it belongs"
+    );
     let phases = place.rows("shop.db", "SELECT order_id, phase FROM orders ORDER BY order_id");
     assert_eq!(phases, ["broken | cancelled", "busy | shipped", "fine | shipped", "refused | cancelled", "unreadable | cancelled"]);
 
     assert!(!done.err.contains(SECRET), "the log has it: {:?}", done.err.lines().find(|line| line.contains(SECRET)));
     assert!(!done.out.contains(SECRET));
-    for command in [&["journal", "--json"][..], &["intents", "--json"], &["dead-letters", "list", "--json"], &["check", "--json"], &["machine"]] {
+    for command in
+        [&["journal", "--json"][..], &["intents", "--json"], &["dead-letters", "list", "--json"], &["check", "--json"], &["machine"]]
+    {
         let told = place.ask(command[0], &command[1..]);
         assert!(!told.out.contains(SECRET) && !told.err.contains(SECRET), "{command:?} tells it");
     }

@@ -33,8 +33,9 @@ pub(crate) fn run_by_library(place: &Place, perform: bool, workers: usize) -> Su
 #[track_caller]
 fn decisions(place: &Place, entity: &str) -> Vec<String> {
     let sql = format!(
-        "SELECT (SELECT key FROM json_each(input)), verdict,
-            coalesce((SELECT group_concat((SELECT key FROM json_each(intent.value)), ' ') FROM json_each(output) AS intent WHERE verdict = 'accepted'), output)
+        "SELECT (SELECT key FROM json_each(input)), verdict, CASE verdict
+            WHEN 'accepted' THEN coalesce((SELECT group_concat((SELECT key FROM json_each(intent.value)), ' ') FROM json_each(output) AS intent), '')
+            ELSE output END
          FROM entries WHERE entity = '{entity}' AND kind = 'decided' ORDER BY sequence"
     );
     place.rows("registration.db", &sql).into_iter().map(|row| row.replace(" | ", ": ").trim_end_matches(": ").to_owned()).collect()

@@ -25,7 +25,8 @@ fn intents_wait_for_their_backend_and_others_go_on() {
     running.until("a second attempt", || number(&journal, "SELECT max(attempts) FROM outbox") >= 2);
     let shop = place.path("shop.db");
     running.until("the other order", || {
-        try_rows(&shop, "SELECT order_id, phase FROM orders ORDER BY order_id").is_ok_and(|rows| rows == ["short | cancelled", "waits | charging"])
+        try_rows(&shop, "SELECT order_id, phase FROM orders ORDER BY order_id")
+            .is_ok_and(|rows| rows == ["short | cancelled", "waits | charging"])
     });
     running.until("the other goods", || number(&place.path("orders.db"), "SELECT count(*) FROM states WHERE entity = 'pot'") == 1);
     assert_eq!(place.value("orders.db", "SELECT status FROM outbox WHERE attempts > 0"), "pending");

@@ -23,14 +23,27 @@ fn misfits() -> Vec<(String, &'static str, &'static str, &'static str)> {
     };
     vec![
         ("not an event".into(), "not-json", "", "expected"),
-        (r#"["an array"]"#.into(), "not-cloudevent", "", "invalid type"),
+        (r#"["an array"]"#.into(), "not-cloudevent", "", "found an array"),
+        // The fields of an event, one after the other, are none either.
+        (json!(["1.0", "i", "/nodes/x", HEARTBEAT, at(1.0), "c", beat(&|_| {})]).to_string(), "not-cloudevent", "", "found an array"),
+        (r#""a text""#.into(), "not-cloudevent", "", "string"),
         (without("specversion"), "not-cloudevent", "specversion", "missing"),
         (without("id"), "not-cloudevent", "id", "missing"),
         (without("time"), "time-missing", "time", "its time"),
         (of("u", "onex.evt.platform.node-teleported.v1", json!({})), "type-unroutable", "type", "node-teleported"),
-        (of("t", HEARTBEAT, beat(&|data| data["uptime_seconds"] = "long".into())), "data-undecodable", "data.uptime_seconds", "expected f64"),
+        (
+            of("t", HEARTBEAT, beat(&|data| data["uptime_seconds"] = "long".into())),
+            "data-undecodable",
+            "data.uptime_seconds",
+            "expected f64",
+        ),
         (of("m", HEARTBEAT, beat(&|data| data["timestamp"] = json!(null))), "data-undecodable", "data.timestamp", ""),
-        (of("k", ACK, json!({"command_id": node, "node_id": "node-17", "correlation_id": node, "timestamp": at(1.0)})), "data-undecodable", "data.node_id", "uuid"),
+        (
+            of("k", ACK, json!({"command_id": node, "node_id": "node-17", "correlation_id": node, "timestamp": at(1.0)})),
+            "data-undecodable",
+            "data.node_id",
+            "uuid",
+        ),
         (
             of("n", INTROSPECTION, json!({"node_id": node, "node_type": "runtime_host", "correlation_id": node, "timestamp": at(1.0)})),
             "data-undecodable",
@@ -38,10 +51,14 @@ fn misfits() -> Vec<(String, &'static str, &'static str, &'static str)> {
             "runtime_host",
         ),
         (
-            of("d", INTROSPECTION, json!({
-                "node_id": node, "node_type": "orchestrator", "correlation_id": node, "timestamp": at(1.0),
-                "declared_capabilities": {"mcp": {"timeout_seconds": -3}},
-            })),
+            of(
+                "d",
+                INTROSPECTION,
+                json!({
+                    "node_id": node, "node_type": "orchestrator", "correlation_id": node, "timestamp": at(1.0),
+                    "declared_capabilities": {"mcp": {"timeout_seconds": -3}},
+                }),
+            ),
             "data-undecodable",
             "data.declared_capabilities.mcp.timeout_seconds",
             "u32",
@@ -62,7 +79,10 @@ fn each_misfit_is_told_with_its_path_and_reason_and_stops_nothing() {
     let summary = place.run_as_far_as_the_stream();
     assert_eq!(summary["dead_letters"], misfits.len(), "{summary}");
 
-    let found = place.rows("registration.db", "SELECT code || '|' || path || '|' || reason || '|' || CAST(bytes AS TEXT) FROM dead_letters ORDER BY line");
+    let found = place.rows(
+        "registration.db",
+        "SELECT code || '|' || path || '|' || reason || '|' || CAST(bytes AS TEXT) FROM dead_letters ORDER BY line",
+    );
     assert_eq!(found.len(), misfits.len());
     for (found, (line, code, path, reason)) in found.iter().zip(&misfits) {
         let parts: Vec<&str> = found.splitn(4, '|').collect();
@@ -99,6 +119,9 @@ fn a_duplicate_is_counted_and_not_decided_even_after_a_restart() {
     place.append([&event]);
     assert_eq!(place.run_as_far_as_the_stream()["duplicates"], 1);
     assert_eq!(place.value("registration.db", "SELECT duplicates FROM sources"), "2");
-    assert_eq!(place.value("registration.db", "SELECT count(*) FROM entries WHERE kind = 'decided' AND input LIKE '{\"introspected%'"), "1");
+    assert_eq!(
+        place.value("registration.db", "SELECT count(*) FROM entries WHERE kind = 'decided' AND input LIKE '{\"introspected%'"),
+        "1"
+    );
     assert_eq!(place.value("registration.db", "SELECT count(*) FROM dead_letters"), "0");
 }

@@ -12,7 +12,8 @@ fn a_rejection_is_journaled_and_changes_nothing() {
     place.stream([known.introspection(0.0, CORRELATION), stranger.ack(1.0, CORRELATION), known.introspection(2.0, CORRELATION)]);
     let summary = place.run_as_far_as_the_stream();
     assert_eq!((&summary["rejected"], &summary["faulted"], &summary["parked"]), (&2.into(), &0.into(), &0.into()), "{summary}");
-    let rejected = "SELECT entity, sequence, verdict, coalesce(state, 'no state'), output FROM entries WHERE verdict = 'rejected' ORDER BY entity";
+    let rejected =
+        "SELECT entity, sequence, verdict, coalesce(state, 'no state'), output FROM entries WHERE verdict = 'rejected' ORDER BY entity";
     assert_eq!(
         place.rows("registration.db", rejected),
         [

@@ -38,7 +38,9 @@ fn a_host_that_waits_for_events_ends_at_once() {
     place.stream([crate::wire::Node::new(1, "effect").introspection(0.0, "eeeeeeee-0000-4000-8000-00000000000b")]);
     let journal = place.path("registration.db");
     let mut running = Running::start(place.running(&["--clock", "event"]));
-    running.until("the registration", || number(&journal, "SELECT count(*) FROM states WHERE json_extract(state, '$.dual') = 'complete'") == 1);
+    running.until("the registration", || {
+        number(&journal, "SELECT count(*) FROM states WHERE json_extract(state, '$.dual') = 'complete'") == 1
+    });
     signal(running.child(), "TERM");
     running.end().well();
 }

@@ -55,7 +55,12 @@ fn the_source_gate_names_line_and_crate_of_every_impure_call() {
         match of_crate.iter().find(named) {
             Some(said) if said.place.starts_with(&format!("{}/src/", bad.path)) => {}
             Some(said) => wrong.push(format!("{}: found at {}, which is no line of its own", bad.name, said.place)),
-            None => wrong.push(format!("{}: {lint} does not name {:?}; it said {:?}", bad.name, bad.names, of_crate.iter().map(|said| &said.text).collect::<Vec<_>>())),
+            None => wrong.push(format!(
+                "{}: {lint} does not name {:?}; it said {:?}",
+                bad.name,
+                bad.names,
+                of_crate.iter().map(|said| &said.text).collect::<Vec<_>>()
+            )),
         }
     }
     for (name, of_crate) in &said {

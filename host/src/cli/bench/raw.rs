@@ -35,7 +35,16 @@ pub(super) fn write(workflow: &Workflow, store: &Path, from: i64, target: &Path,
     let entries = u64::try_from(reader.last_entry()? - from)?;
     let together = usize::try_from(entries / commits.max(1)).unwrap_or(1).max(1);
 
-    let mut rows = Rows { workflow, codec, workflow_id, profile, ids: HashMap::new(), batch: Batch::default(), heads: HashMap::new(), places: HashMap::new() };
+    let mut rows = Rows {
+        workflow,
+        codec,
+        workflow_id,
+        profile,
+        ids: HashMap::new(),
+        batch: Batch::default(),
+        heads: HashMap::new(),
+        places: HashMap::new(),
+    };
     let mut took = Duration::ZERO;
     let mut next = from + 1;
     loop {
