@@ -103,7 +103,7 @@ fn a_disk_that_is_full_stops_the_run_and_loses_nothing() {
     // A limit on the size of files is a full disk for whoever writes past it; the signal is ignored so that writes fail.
     let full = place.running_to_the_end();
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$@\"", "sh"]).arg(full.get_program()).args(full.get_args());
+    command.args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$@\"", "sh"]).arg(full.get_program()).args(full.get_args());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let journal = place.path("registration.db");
     let mut running = Running::start(command);

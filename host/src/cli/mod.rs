@@ -84,6 +84,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 #[cfg(test)]
+#[path = "../workflow/tests/reducer.rs"]
+mod test_reducer;
+
+#[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 

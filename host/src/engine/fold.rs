@@ -144,7 +144,7 @@ pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, momen
     fold.orders()?;
     for _ in 0..MOST_INPUTS {
         match fold.next()? {
-            Next::Decide(ready) => fold.take(ready)?,
+            Next::Decide(ready) => fold.take(&ready)?,
             Next::Conclude(intent, conclusion) => fold.conclude(&intent, &conclusion),
             Next::Nothing => {}
             Next::Wait => {
@@ -210,7 +210,7 @@ impl Fold<'_> {
             return Ok(self.settle(index, now));
         }
         if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
-            return self.from_inbox();
+            return self.next_waiting();
         }
         if !self.out.pending.conclusions.is_empty() {
             let (key, conclusion) = self.out.pending.conclusions.remove(0);
@@ -247,7 +247,7 @@ impl Fold<'_> {
             return Ok(self.concluded(index, conclusion, asked));
         }
         if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
-            return self.from_inbox();
+            return self.next_waiting();
         }
         let latest = self.out.entity.row.now;
         let deliveries = self.out.pending.deliveries.iter().enumerate();
@@ -315,7 +315,7 @@ impl Fold<'_> {
         }
     }
 
-    fn from_inbox(&mut self) -> Result<Next, EngineError> {
+    fn next_waiting(&mut self) -> Result<Next, EngineError> {
         let row = &self.out.entity.inbox[0];
         let input = self
             .plan
@@ -405,17 +405,17 @@ impl Fold<'_> {
         }))
     }
 
-    fn take(&mut self, ready: Ready) -> Result<(), EngineError> {
+    fn take(&mut self, ready: &Ready) -> Result<(), EngineError> {
         let input = self.encode_input(&ready.input)?;
         if self.out.entity.row.parked {
-            self.wait(&ready, input);
+            self.wait(ready, input);
             return Ok(());
         }
         if let Some(fault) = self.migrate()? {
-            self.park(&ready, input, &fault);
+            self.park(ready, input, &fault);
             return Ok(());
         }
-        self.decide(&ready, input)
+        self.decide(ready, input)
     }
 
     fn encode_input(&self, input: &Value) -> Result<Box<[u8]>, EngineError> {

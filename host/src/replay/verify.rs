@@ -335,10 +335,9 @@ impl Walk<'_> {
             Ok(input) => input,
             Err(error) => return Ok(unreadable(error)),
         };
-        let state = match self.state.as_deref().map(|json| codec.decode_state(json)).transpose() {
-            Ok(state) => state,
-            // The entry that wrote it is the one that is named.
-            Err(_) => return Ok(Decided::default()),
+        // Where it cannot be read, the entry that wrote it is the one that is named.
+        let Ok(state) = self.state.as_deref().map(|json| codec.decode_state(json)).transpose() else {
+            return Ok(Decided::default());
         };
         let plan = self.verifier.plan;
         let context = Context {

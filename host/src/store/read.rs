@@ -301,13 +301,11 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn entries_from(&self, workflow: i64, row: Row, limit: u32) -> Result<Vec<(Arc<str>, StoredEntry)>, StoreError> {
-        let query = format!(
-            "SELECT row, previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
+        let query = "SELECT row, previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
              correlation_id, input, verdict, state, output, event_hash, entities.key \
              FROM journal JOIN profiles ON profiles.id = journal.profile JOIN entities ON entities.id = journal.entity \
-             WHERE row >= ? AND entities.workflow = ? ORDER BY row LIMIT ?"
-        );
-        self.rows(&query, params![row, workflow, limit], |r| Ok((r.get(16)?, stored_entry(r)?)))
+             WHERE row >= ? AND entities.workflow = ? ORDER BY row LIMIT ?";
+        self.rows(query, params![row, workflow, limit], |r| Ok((r.get(16)?, stored_entry(r)?)))
     }
 
     /// The intents of an entity that have no conclusion, in order.

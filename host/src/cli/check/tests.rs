@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../workflow/tests/reducer.rs"]
-mod reducer;
-
+use super::super::test_reducer as reducer;
 use super::*;
 
 const MANIFEST: &str = include_str!("../../workflow/tests/parcels.toml");

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../workflow/tests/reducer.rs"]
-mod reducer;
-
+use super::super::test_reducer as reducer;
 use super::*;
 
 const CONTEXT: &str = r#"{"now":"2026-02-13T12:00:00Z","entity":"p1","sequence":1,"event_id":"e1","correlation_id":"c1","seed":[1,2]}"#;

@@ -1,5 +1,7 @@
 //! Components made from WIT text.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use purefold_wit::component::componentize;
 use purefold_wit::standard;
 use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
