@@ -33,7 +33,7 @@ fn twenty_thousand_events_of_five_thousand_nodes_stay_within_200_mib() {
     }
     let summary = running.end().well().json().pop().expect("a summary");
     assert_eq!(summary["events"], ENTITIES * EVENTS_EACH, "{summary}");
-    println!("{most} KiB at most; {summary}");
+    eprintln!("{most} KiB at most; {summary}");
     assert!(most > 0, "the memory was never looked at");
     assert!(most < RESIDENT_MOST_KIB, "{most} KiB were resident; at most {RESIDENT_MOST_KIB} are allowed");
     assert_eq!(

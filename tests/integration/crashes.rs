@@ -44,7 +44,7 @@ fn undisturbed() -> Undisturbed {
 #[test]
 fn twenty_kills_at_random_moments_change_nothing() {
     let seed = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    println!("{SEED_VARIABLE}={seed}");
+    eprintln!("{SEED_VARIABLE}={seed}");
     let mut chance = Chance::new(seed);
     let whole = undisturbed();
     let (mut in_the_middle, mut entries_at_kills) = (0, Vec::new());
@@ -71,7 +71,7 @@ fn twenty_kills_at_random_moments_change_nothing() {
         let what = format!("killed at {entries_at_kills:?} of {} entries, seed {seed}, moment {moment}", whole.entries);
         Traces::of_registration(&place).assert_same(&whole.traces, &what);
     }
-    println!("killed at {entries_at_kills:?} of {} entries", whole.entries);
+    eprintln!("killed at {entries_at_kills:?} of {} entries", whole.entries);
     assert!(in_the_middle >= 5, "too few kills fell into the run to say anything: {entries_at_kills:?} of {}", whole.entries);
 }
 
@@ -122,4 +122,27 @@ fn a_disk_that_is_full_stops_the_run_and_loses_nothing() {
     place.run().well();
     place.verifies();
     Traces::of_registration(&place).assert_same(&whole.traces, "after a full disk");
+}
+
+#[test]
+fn a_kill_repeats_nothing_even_where_duplicates_are_not_looked_for() {
+    // Without a window every repeated event is decided again, but a line of the stream is decided once all the same.
+    let demo = || {
+        let place = demo();
+        place.mend("[store]", "[source]\ndedupe = 0\n\n[store]");
+        place
+    };
+    let whole = demo();
+    whole.run().well();
+    let traces = Traces::of_registration(&whole);
+    let entries = number(&whole.path("registration.db"), ENTRIES);
+    for part in 1..6 {
+        let place = demo();
+        let journal = place.path("registration.db");
+        let mut running = Running::start(place.running_to_the_end());
+        running.until_or_ended("the journal's growth", || number(&journal, ENTRIES) >= entries * part / 6);
+        running.kill();
+        place.run().well();
+        traces.assert_same(&Traces::of_registration(&place), &format!("killed after {part} of 6 parts"));
+    }
 }

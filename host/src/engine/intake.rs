@@ -56,7 +56,7 @@ pub(super) struct Taker {
 impl Intake {
     pub(super) fn new(takers: Vec<Taker>, reader: &Reader, window: u64, event_clock: bool, clock: u64) -> Result<Self, StoreError> {
         let accepted = reader.accepted(window)?;
-        let last_accepted = accepted.last().map_or(0, |(row, ..)| *row);
+        let last_accepted = reader.last("accepted", "row")?;
         let mut tracks = Vec::with_capacity(takers.len());
         for Taker { workflow, mut row, max_skew, anew } in takers {
             let mut done_before = HashSet::new();
@@ -64,6 +64,8 @@ impl Intake {
                 (row.next_offset, row.next_line, row.read_line) = (0, 0, 0);
             } else {
                 done_before.extend(reader.dead_lines(row.id, row.next_line)?);
+                // A line after the position is done for good, even where its event has left the window.
+                done_before.extend(reader.lines_accepted_before(window, row.id, row.next_line)?);
                 let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);
                 done_before.extend(accepted.map(|(_, _, line, _)| *line));
             }
@@ -168,6 +170,12 @@ impl Intake {
         {
             self.known.remove(&oldest);
         }
+    }
+
+    /// Notes that an event was not accepted after all, so that it can be taken later.
+    pub(super) fn forget(&mut self, fingerprint: u128) {
+        // Its place in the order stays: leaving the window takes it off a second time at most.
+        self.known.remove(&fingerprint);
     }
 
     /// A dead letter.

@@ -26,16 +26,16 @@ use crate::store::{Batch, CommandRow, IntentKey, Reader, Store, StoreError};
 const MOST_ITEMS: usize = 2048;
 
 /// Lines that were read and wait to be decided.
-const MOST_OPEN_LINES: usize = 8192;
+const MOST_OPEN_LINES: usize = 4096;
 
 /// Intents without a conclusion above which no events are taken.
-const MOST_OUTSTANDING: usize = 20_000;
+const MOST_OUTSTANDING: usize = 8192;
 
 /// Deliveries that wait above which no events are taken.
-const MOST_DELIVERIES: usize = 20_000;
+const MOST_DELIVERIES: usize = 8192;
 
 /// Entities that are kept in memory.
-const MOST_CACHED: usize = 16_384;
+const MOST_CACHED: usize = 12_288;
 
 /// Timers that are looked up together.
 const MOST_TIMERS_TOGETHER: u32 = 1024;
@@ -353,6 +353,7 @@ impl Engine {
                 }
             }
             for event in assembled.dead {
+                self.intake.forget(event.fingerprint);
                 if let EventOrigin::Line(line) = event.origin {
                     let reason = format!("entity {:?} is parked and its inbox is full", name.key);
                     let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
@@ -371,7 +372,14 @@ impl Engine {
             return Ok(());
         }
         self.state.in_flight.push_back((batch.number, consequences));
-        self.writer.send(batch)
+        if let Err(gone) = self.writer.send(batch) {
+            // What ended the writer says more than that it ended.
+            while let Ok(message) = self.messages.try_recv() {
+                self.hear(message)?;
+            }
+            return Err(gone);
+        }
+        Ok(())
     }
 
     fn cache(&mut self) -> &mut LruCache<EntityName, Cached> {

@@ -59,15 +59,48 @@ impl Batch {
     /// Whether there is nothing to commit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
-            && self.accepted.is_empty()
-            && self.dead_letters.is_empty()
-            && self.dead_letters_removed.is_empty()
-            && self.outbox_changed.is_empty()
-            && self.sources.is_empty()
-            && self.clocks.is_empty()
-            && self.answers.is_empty()
-            && self.forget_accepted.is_none()
+        // Taken apart, so that a new field cannot be forgotten: an entity that waits in its inbox changes nothing else.
+        let Batch {
+            number: _,
+            entities,
+            entries,
+            accepted,
+            forget_accepted,
+            dead_letters,
+            dead_letters_removed,
+            outbox_added,
+            outbox_removed,
+            outbox_changed,
+            timers_set,
+            timers_removed,
+            deliveries_added,
+            deliveries_removed,
+            inbox_added,
+            inbox_removed,
+            sources,
+            clocks,
+            release,
+            answers,
+        } = self;
+        entities.is_empty()
+            && entries.is_empty()
+            && accepted.is_empty()
+            && forget_accepted.is_none()
+            && dead_letters.is_empty()
+            && dead_letters_removed.is_empty()
+            && outbox_added.is_empty()
+            && outbox_removed.is_empty()
+            && outbox_changed.is_empty()
+            && timers_set.is_empty()
+            && timers_removed.is_empty()
+            && deliveries_added.is_empty()
+            && deliveries_removed.is_empty()
+            && inbox_added.is_empty()
+            && inbox_removed.is_empty()
+            && sources.is_empty()
+            && clocks.is_empty()
+            && release.is_none()
+            && answers.is_empty()
     }
 }
 

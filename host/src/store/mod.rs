@@ -31,8 +31,11 @@ const SCHEMA_VERSION: i64 = 1;
 /// How long a reader or the writer waits for another process's transaction.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Page cache of each connection.
+/// Page cache of the connection that writes.
 const CACHE_KIB: i64 = 16 << 10;
+
+/// Page cache of each connection that reads: there is one for every worker, and the system's own cache stands behind it.
+const READ_CACHE_KIB: i64 = 2 << 10;
 
 /// A decision's row is 1 to 3 KiB: pages of 4 KiB would hold one each and waste the rest.
 const PAGE_BYTES: i64 = 8192;
@@ -157,7 +160,7 @@ fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, &error))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| StoreError::open(path, &error))?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(|error| StoreError::open(path, &error))?;
+    connection.pragma_update(None, "cache_size", -READ_CACHE_KIB).map_err(|error| StoreError::open(path, &error))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

@@ -433,6 +433,16 @@ impl Reader {
         })
     }
 
+    /// Lines of a source after `line` whose events were accepted before the last `count`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn lines_accepted_before(&self, count: u64, source: i64, line: u64) -> Result<Vec<u64>, StoreError> {
+        let last: i64 = self.last("accepted", "row")?;
+        let query = "SELECT line FROM accepted WHERE row <= ? AND source = ? AND line > ?";
+        self.rows(query, params![last - int(count), source, int(line)], |row| row.get(0))
+    }
+
     /// Lines of a source after `line` that are dead letters.
     ///
     /// # Errors

@@ -194,7 +194,9 @@ fn write_sources(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resu
         accept.execute(params![a.row, a.source, int(a.line), a.fingerprint.to_be_bytes()])?;
     }
     if let Some(row) = batch.forget_accepted {
-        transaction.prepare_cached("DELETE FROM accepted WHERE row <= ?")?.execute([row])?;
+        // What lies after the position is still needed to know what is done there.
+        let forget = "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source)";
+        transaction.prepare_cached(forget)?.execute([row])?;
     }
     let mut bury = transaction.prepare_cached(
         "INSERT INTO dead_letters (workflow, source, line, event_id, code, path, reason, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -47,7 +47,7 @@ fn a_node_that_announces_itself_again_is_the_same_node() {
     let again = node.answer(&heard, 6.0).expect("a node answers a request");
     place.stream([node.introspection(1.0, CORRELATION), again]);
     place.run_as_far_as_the_stream();
-    assert_eq!(place.rows("registration.db", "SELECT key FROM entities WHERE key <> ''"), [node.id.clone()]);
+    assert_eq!(place.rows("registration.db", "SELECT key FROM entities WHERE key <> ''"), [node.id.as_str()]);
     let decided = decisions(&place, &node.id);
     assert_eq!(decided.last().unwrap(), r#"introspected: rejected: {"blocked":"awaiting_ack"}"#);
 }

@@ -8,7 +8,6 @@ mod a4_idempotent_replay;
 mod a5_determinism;
 mod a6_observability;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use purefold::engine::{self, Clock, Options, Summary};
@@ -22,9 +21,8 @@ use crate::place::Place;
 pub(crate) fn run_by_library(place: &Place, perform: bool, workers: usize) -> Summary {
     let workflow = workflow::load(place.manifest()).unwrap_or_else(|findings| panic!("{findings:?}"));
     let sandbox = Sandbox::new().expect("there is a sandbox");
-    let feed = Some(Feed::File(PathBuf::from(place.path("stream.jsonl"))));
-    let options =
-        Options { clock: Clock::Event, until_idle: true, perform, feed, workers, advance: Duration::from_secs(300), ..Options::default() };
+    let feed = Some(Feed::File(place.path("stream.jsonl")));
+    let options = Options { clock: Clock::Event, until_idle: true, perform, feed, workers, advance: Duration::from_secs(300) };
     let (engine, _stopper) = engine::start(vec![workflow], &sandbox, &options).expect("the engine starts");
     engine.run(|_| {}).expect("the engine runs")
 }

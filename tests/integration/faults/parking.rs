@@ -2,8 +2,9 @@
 
 use super::limits::poke;
 use crate::place::{Place, Running};
-use crate::program::Done;
-use crate::tables::number;
+use crate::program::{Done, signal};
+use crate::tables::{Locked, number};
+use crate::wire::Node;
 
 fn inbox(place: &Place) -> Vec<String> {
     place.rows("misbehaving.db", "SELECT origin, event_id FROM inbox ORDER BY id")
@@ -78,12 +79,15 @@ fn a_drop_drops_only_the_head_and_the_rest_is_decided_in_order() {
 #[test]
 fn a_running_host_takes_the_operators_word() {
     let place = parked();
+    place.append([poke("b", 6, "none")]);
     let mut running = Running::start(place.running(&["--clock", "event"]));
     let journal = place.path("misbehaving.db");
+    // Only then the store is its own.
+    running.until("a decision", || number(&journal, "SELECT count(*) FROM entries WHERE event_id = 'b-6'") > 0);
     operator(&place, "drop").well();
     let last = "SELECT count(*) FROM entries WHERE event_id = 'a-5' AND verdict = 'accepted'";
     running.until("the rest decided", || number(&journal, last) == 1);
-    crate::program::signal(running.child(), "TERM");
+    signal(running.child(), "TERM");
     running.end().well();
     assert!(inbox(&place).is_empty());
     place.verifies();
@@ -136,7 +140,7 @@ fn outcomes_and_timers_of_a_parked_entity_always_fit() {
     let place = Place::registration();
     place.mend("\"awaiting-ack\" = [\"active\", \"ack-timed-out\", \"rejected\"]", "\"awaiting-ack\" = [\"ack-timed-out\", \"rejected\"]");
     place.mend("[store]", "[limits]\ninbox = 1\n\n[store]");
-    let node = crate::wire::Node::new(1, "effect");
+    let node = Node::new(1, "effect");
     let correlation = "eeeeeeee-0000-4000-8000-000000000008";
     place.stream([node.introspection(0.0, correlation), node.ack(1.0, correlation), node.heartbeat(2.0)]);
     // Its timer falls due while it is parked.
@@ -144,5 +148,51 @@ fn outcomes_and_timers_of_a_parked_entity_always_fit() {
     let waiting = place.rows("registration.db", "SELECT origin FROM inbox ORDER BY id");
     assert_eq!(waiting, ["event", "timer"]);
     assert_eq!(place.rows("registration.db", "SELECT code FROM dead_letters"), ["inbox-full"]);
+    place.verifies();
+}
+
+#[test]
+fn outcomes_that_come_while_an_entity_is_parked_are_kept_for_it_even_by_a_kill() {
+    let place = Place::registration();
+    place.mend("\"awaiting-ack\" = [\"active\", \"ack-timed-out\", \"rejected\"]", "\"awaiting-ack\" = [\"ack-timed-out\", \"rejected\"]");
+    let (node, other) = (Node::new(1, "effect"), Node::new(2, "effect"));
+    let correlation = "eeeeeeee-0000-4000-8000-00000000000d";
+    // Another node first, so that the backends have their files.
+    place.stream([other.introspection(0.0, correlation)]);
+    place.running(&["--until-idle"]).output().unwrap();
+    place.append([node.introspection(1.0, correlation), node.ack(2.0, correlation)]);
+
+    let record = Locked::take(&place.path("records.db"));
+    let mut running = Running::start(place.running(&[]));
+    let journal = place.path("registration.db");
+    running.until("the fault", || number(&journal, "SELECT count(*) FROM entities WHERE parked") == 1);
+    record.release();
+    running.until("the outcomes", || number(&journal, "SELECT count(*) FROM inbox WHERE origin = 'outcome'") == 2);
+    running.kill();
+    assert_eq!(place.value("registration.db", "SELECT count(*) FROM outbox"), "0", "concluded once and for all");
+    assert_eq!(place.state("registration.db", &node.id)["dual"], "pending");
+
+    place.ask("parked", &["drop", &node.id]).well();
+    place.running(&["--until-idle"]).output().unwrap();
+    assert_eq!(place.state("registration.db", &node.id)["dual"], "complete");
+    assert_eq!(place.value("records.db", "SELECT count(*) FROM registration_projections"), "2");
+    place.verifies();
+}
+
+#[test]
+fn what_found_the_inbox_full_is_no_duplicate_to_the_host_that_buried_it() {
+    let place = Place::misbehaving();
+    place.mend("[store]", "[limits]\ninbox = 1\n\n[store]");
+    place.stream([poke("a", 1, "panic"), poke("a", 2, "none")]);
+    let journal = place.path("misbehaving.db");
+    let mut running = Running::start(place.running(&["--clock", "event"]));
+    running.until("the dead letter", || number(&journal, "SELECT count(*) FROM dead_letters") == 1);
+    operator(&place, "drop").well();
+    let id = place.value("misbehaving.db", "SELECT id FROM dead_letters");
+    place.ask("dead-letters", &["redrive", &id]).well();
+    running.until("its decision", || number(&journal, "SELECT count(*) FROM entries WHERE event_id = 'a-2' AND verdict = 'accepted'") == 1);
+    signal(running.child(), "TERM");
+    running.end().well();
+    assert_eq!(place.value("misbehaving.db", "SELECT count(*) FROM dead_letters"), "0");
     place.verifies();
 }
