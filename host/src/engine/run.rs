@@ -23,13 +23,19 @@ use crate::source::{Decoder, SourceError, TakenLine, Undecodable};
 use crate::store::{Batch, CommandRow, IntentKey, Reader, Store, StoreError};
 
 /// Entities that one commit decides for.
-const MOST_ITEMS: usize = 2048;
+const MOST_ITEMS: usize = 1024;
 
 /// Lines that were read and wait to be decided.
 const MOST_OPEN_LINES: usize = 4096;
 
+/// Intents that the events of one commit should ask for at most: with the commits under way they bound what is in memory.
+const MOST_NEW_INTENTS: usize = 2048;
+
+/// Events that one commit takes at least, however many intents they ask for.
+const LEAST_EVENTS: usize = 64;
+
 /// Intents without a conclusion above which no events are taken.
-const MOST_OUTSTANDING: usize = 8192;
+const MOST_OUTSTANDING: usize = 6144;
 
 /// Deliveries that wait above which no events are taken.
 const MOST_DELIVERIES: usize = 8192;
@@ -132,6 +138,9 @@ pub(super) struct State {
     committed: u64,
     outstanding: usize,
     under_way: usize,
+    /// Fresh events since the last step, and how many intents the events of that step asked for, each.
+    new_events: usize,
+    intents_per_event: usize,
     deliveries: usize,
     next_due: Option<u64>,
     look_for_timers: bool,
@@ -285,10 +294,12 @@ impl Engine {
         }
         // Where entities write to each other, what one line causes is finished before the next line is looked at.
         let one_by_one = self.course.event_clock && self.course.delivers;
-        while !one_by_one || self.is_quiet() {
+        let most = (MOST_NEW_INTENTS / self.state.intents_per_event.max(1)).clamp(LEAST_EVENTS, MOST_ITEMS);
+        while self.state.new_events < most && (!one_by_one || self.is_quiet()) {
             let Some(line) = self.state.backlog.pop_front() else { break };
             self.state.summary.events += 1;
             for (name, event) in self.intake.sort(line, &mut self.state.draft) {
+                self.state.new_events += 1;
                 self.pending(name).events.push_back(event);
             }
         }
@@ -318,6 +329,8 @@ impl Engine {
         }
         let folded = self.workers.run(moment, items)?;
 
+        self.state.new_events = 0;
+        let (mut decided_events, mut new_intents) = (0, 0);
         let mut batch = std::mem::take(&mut self.state.draft);
         let mut consequences = Consequences::default();
         self.state.last_batch += 1;
@@ -339,6 +352,8 @@ impl Engine {
             let plan = self.shared.plans[name.workflow].clone();
             let mut assembled = self.rows.assemble(&plan, &name, folded, &mut batch, &mut consequences);
             self.state.outstanding = self.state.outstanding + emitted - assembled.concluded;
+            decided_events += assembled.done.len();
+            new_intents += emitted;
             self.state.summary.concluded += assembled.concluded as u64;
             let under_way = assembled.entity.count_under_way(&plan);
             self.state.under_way = self.state.under_way + under_way - assembled.entity.under_way;
@@ -363,6 +378,9 @@ impl Engine {
             }
             let cached = Cached { entity: assembled.entity, batch: batch.number };
             self.cache().put(name, cached);
+        }
+        if decided_events > 0 {
+            self.state.intents_per_event = new_intents.div_ceil(decided_events);
         }
         self.intake.finish(&mut batch);
         self.state.deliveries += consequences.deliveries.len();

@@ -37,7 +37,7 @@ pub struct LimitSettings {
     pub output_bytes: usize,
     /// `intents`: intents of one decision.
     pub intents: usize,
-    /// `inbox`: inputs that wait behind the head of one parked entity before further events become dead letters.
+    /// `inbox`: inputs of one parked entity, the faulting one at the head counted, before further events become dead letters.
     pub inbox: usize,
     /// `event`: bytes of one event.
     pub event_bytes: usize,
