@@ -41,7 +41,7 @@ const MOST_OUTSTANDING: usize = 6144;
 const MOST_DELIVERIES: usize = 8192;
 
 /// Entities that are kept in memory.
-const MOST_CACHED: usize = 12_288;
+const MOST_CACHED: usize = 10_752;
 
 /// Timers that are looked up together.
 const MOST_TIMERS_TOGETHER: u32 = 1024;

@@ -26,7 +26,7 @@ pub const MANIFEST_BYTES_MOST: u64 = 1 << 20;
 /// How far an event's own time may be ahead of the clock, where the manifest does not say.
 pub const DEFAULT_MAX_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many accepted events are remembered to recognise duplicates, where the manifest does not say.
-pub const DEFAULT_DEDUPE: u64 = 250_000;
+pub const DEFAULT_DEDUPE: u64 = 200_000;
 /// How long a due timer waits for the source to be read past it, where the manifest does not say.
 pub const DEFAULT_TIMER_WAIT: Duration = Duration::from_secs(30);
 
