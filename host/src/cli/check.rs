@@ -260,7 +260,7 @@ fn summary(file: &Path, bytes: &[u8], contract: &Contract, limits: &Limits) -> C
     ComponentSummary {
         file: file.display().to_string(),
         bytes: bytes.len(),
-        digest: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: purefold::journal::hex(&Sha256::digest(bytes)),
         world: contract.world.clone(),
         function_imports: 0,
         inputs: names(&contract.input.cases),

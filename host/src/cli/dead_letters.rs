@@ -76,7 +76,7 @@ impl<'a> Line<'a> {
 
     fn with_bytes(letter: &'a DeadLetter) -> Self {
         let text = std::str::from_utf8(&letter.bytes).ok();
-        let hex = || letter.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = || purefold::journal::hex(&letter.bytes);
         Line { bytes: text, hex: if text.is_none() { Some(hex()) } else { None }, ..Line::of(letter) }
     }
 }

@@ -78,7 +78,7 @@ impl<'a> Line<'a> {
             correlation_id: &entry.correlation_id,
             input: json::raw(&entry.input),
             decision: Decision::of(entry),
-            hash: stored.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: purefold::journal::hex(&stored.hash),
             result: if entry.kind == Kind::Concluded { output() } else { None },
             fault: if entry.kind == Kind::Parked { output() } else { None },
             state: entry.state.as_ref().filter(|_| entry.kind == Kind::Migrated).and_then(|state| json::raw(state)),

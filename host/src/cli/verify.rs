@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Some(open::Stored { workflow, reader, id }) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
     let path = workflow.manifest.store.sqlite.clone();
     let sandbox = Sandbox::new()?;
-    let plan = Plan::to_replay(workflow, &sandbox, id, reader.journal()?)?;
+    let plan = Plan::new(workflow, &sandbox, id, reader.journal()?)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed_precise} {pos} entries checked ({per_sec})")?);

@@ -54,11 +54,11 @@ pub struct EarlierRelease {
 }
 
 impl Plan {
-    /// A plan to replay by: nothing is registered, no release is in force.
+    /// A plan with nothing registered and no release in force: enough to replay by.
     ///
     /// # Errors
     /// Where the component cannot be loaded.
-    pub fn to_replay(workflow: Workflow, sandbox: &Sandbox, id: i64, journal: (u64, u64)) -> Result<Self, SandboxError> {
+    pub fn new(workflow: Workflow, sandbox: &Sandbox, id: i64, journal: (u64, u64)) -> Result<Self, SandboxError> {
         let limits = workflow.manifest.limits();
         let reducer = sandbox.load(&workflow.component, workflow.contract.clone(), limits)?;
         Ok(Plan {

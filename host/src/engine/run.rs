@@ -518,8 +518,7 @@ impl Engine {
         let due = self.reader.due_timers(limit, together)?;
         // Where entities write to each other, timers fire one by one, in the order of their times.
         self.state.bound = if self.course.delivers { due.first().map(|due| due.timer.due) } else { Some(limit) };
-        // Where nothing is performed, a timer may wait for an outcome that never comes: only a commit is a reason to look again.
-        self.state.look_for_timers = !due.is_empty() && self.course.perform;
+        self.state.look_for_timers = !due.is_empty();
         for due in due {
             if let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) {
                 self.pending(EntityName { workflow, key: due.key });

@@ -254,26 +254,10 @@ fn plan(
     rows: &mut Rows,
     clock: Clock,
 ) -> Result<Plan, EngineError> {
-    let limits = workflow.manifest.limits();
-    let reducer = sandbox.load(&workflow.component, workflow.contract.clone(), limits)?;
-    let codec = DecisionCodec::new(&workflow.contract, &limits);
     let id = writer.workflow(&workflow.name)?;
-    let profile = Plan::profile_of(&reducer);
-    let profile_id = writer.profile(&profile)?;
     let releases = reader.releases(id)?;
-    let mut plan = Plan {
-        deliveries: Plan::deliveries_of(&workflow),
-        inbox: workflow.manifest.limits.inbox,
-        workflow,
-        reducer,
-        codec,
-        id,
-        journal: store.journal(),
-        release: 0,
-        profile,
-        profile_id,
-        earlier: Vec::new(),
-    };
+    let mut plan = Plan::new(workflow, sandbox, id, store.journal())?;
+    plan.profile_id = writer.profile(&plan.profile)?;
     plan.release = match releases.last() {
         Some(last) if is_in_force(&plan, last) => last.generation,
         last => release(&plan, last, writer, reader, rows, clock)?,

@@ -124,6 +124,16 @@ pub fn sha256(bytes: &[u8]) -> EntryHash {
     Sha256::digest(bytes).into()
 }
 
+/// `bytes` in lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 impl Entry {
     /// The entry's hash after `previous`, under the semantic profile and engine build that `profile` names.
     ///

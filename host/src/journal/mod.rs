@@ -3,5 +3,5 @@
 mod entry;
 mod ids;
 
-pub use entry::{Entry, EntryHash, Kind, UnknownName, Verdict, sha256};
+pub use entry::{Entry, EntryHash, Kind, UnknownName, Verdict, hex, sha256};
 pub use ids::{event_fingerprint, intent_id, seed};

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, bounded};
 use purefold_wit::{Contract, Type, UnknownFields, Value};
-use sha2::{Digest, Sha256};
 
 use super::derived::Derived;
 use super::diff::{Difference, differences};
 use crate::engine::{Plan, check};
-use crate::journal::{EntryHash, Kind, Verdict, seed, sha256};
+use crate::journal::{EntryHash, Kind, Verdict, hex, seed, sha256};
 use crate::sandbox::{Context, Decision, DecisionCodec, ENGINE_BUILD, Limits, Reducer, Sandbox, SandboxError};
 use crate::store::{EntityRow, Reader, Release, StoreError, StoredEntry};
 
@@ -145,7 +144,7 @@ fn replayers(reader: &Reader, releases: &[Release], report: &mut Report) -> Resu
     let mut replayers = HashMap::new();
     for release in releases {
         let component = reader.component(&release.component)?;
-        let digest: String = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&sha256(&component));
         let mut wrong = |path: &str, stored: String, replayed: String| {
             report.mismatches += 1;
             let difference = Difference { path: path.into(), stored, replayed };
@@ -283,7 +282,6 @@ impl Walk<'_> {
         let hash = entry.hash(&self.head, &self.verifier.plan.workflow.name, &self.row.key, &stored.profile);
         let mut chain = Vec::new();
         if hash != stored.hash {
-            let hex = |hash: &EntryHash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             chain.push(Difference { path: "hash".into(), stored: hex(&stored.hash), replayed: hex(&hash) });
         }
         // Later entries are compared with what they were chained to, so that only the altered one is named.

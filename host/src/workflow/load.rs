@@ -64,7 +64,7 @@ fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec
     let routes::Plan { routes, effects } = routes::plan(&manifest, &contract, opened, findings);
     Some(Workflow {
         name: manifest.name.as_str().into(),
-        component_digest: super::manifest::hex(&Sha256::digest(&component)).into(),
+        component_digest: crate::journal::hex(&Sha256::digest(&component)).into(),
         component: component.into(),
         manifest_digest: manifest.digest.as_str().into(),
         manifest,

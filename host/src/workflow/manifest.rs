@@ -16,6 +16,7 @@ use purefold_wit::Finding;
 use sha2::{Digest, Sha256};
 
 use super::{OnExhausted, Retry, StoreSettings};
+use crate::journal::hex;
 
 pub use expand::Variables;
 pub use limits::{DEFAULT_EVENT_BYTES, DEFAULT_INBOX, DEFAULT_PARALLEL, LimitSettings};
@@ -197,12 +198,4 @@ impl Manifest {
     pub fn variables(&self) -> &Variables {
         &self.variables
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
