@@ -1,45 +1,191 @@
 //! `cargo xtask bench`: the figures that the documentation tells, measured anew.
 
 use std::fs::{self, File};
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::host::{self, Profile};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Nodes that are active before the measurement begins.
+/// The reference workflow, from the root.
+const WORKFLOW: &str = "reducers/registration/registration.toml";
+
+/// Nodes that are active before the pipeline is measured.
 const NODES: &str = "10000";
 
 /// Heartbeats that are measured: several seconds of them.
 const HEARTBEATS: &str = "300000";
 
-/// Measures the durable pipeline, then one decision taken apart. The host and the reducers are built already.
+/// The nodes of the long run: each is introspected and acknowledged.
+const MANY_NODES: &str = "100000";
+
+/// The heartbeats of the long run; with the nodes' own events one million.
+const MANY_HEARTBEATS: &str = "800000";
+
+/// How often the memory of the long run is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// One of the measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Pipeline,
+    Decision,
+    Million,
+}
+
+impl Part {
+    pub(crate) const ALL: [Part; 3] = [Part::Pipeline, Part::Decision, Part::Million];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Part::Pipeline => "pipeline",
+            Part::Decision => "decision",
+            Part::Million => "million",
+        }
+    }
+
+    /// The part of that name.
+    ///
+    /// # Errors
+    /// What there is instead, in words for the user.
+    pub(crate) fn named(name: &str) -> Result<Part, String> {
+        Part::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Part::ALL.iter().map(|part| part.name()).collect();
+            format!("nothing to measure is called `{name}`; there are {}", names.join(", "))
+        })
+    }
+}
+
+/// Takes the measurements `parts`, all of them where none is named. The host and the reducers are built already.
 ///
 /// # Errors
 /// Where a part of it cannot be built or fails.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, parts: &[Part]) -> Result<()> {
     let programs = host::programs(workspace, Profile::Release, &["purefold", "load"])?;
     let folder = workspace.target.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let (nodes, heartbeats) = (folder.join("nodes.jsonl"), folder.join("heartbeats.jsonl"));
-    stream(&programs.join("load"), &["nodes", NODES], &nodes)?;
-    stream(&programs.join("load"), &["heartbeats", NODES, HEARTBEATS], &heartbeats)?;
-
-    println!("\nthe durable pipeline: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed");
-    let mut bench = Command::new(programs.join("purefold"));
-    bench.current_dir(&workspace.root).args(["bench", "reducers/registration/registration.toml", "--perform"]);
-    bench.arg("--setup").arg(&nodes).arg("--events").arg(&heartbeats).arg("--folder").arg(&folder);
-    process::run(&mut bench)?;
-
-    println!("\none decision, taken apart");
-    process::run(process::cargo(&workspace.root).args(["bench", "--workspace", "--bench", "decision"]))
+    let bench = Bench { workspace, programs, folder };
+    for part in if parts.is_empty() { &Part::ALL } else { parts } {
+        match part {
+            Part::Pipeline => bench.pipeline()?,
+            Part::Decision => bench.decision()?,
+            Part::Million => bench.million()?,
+        }
+    }
+    Ok(())
 }
 
-/// Writes what `load` makes of `arguments` to a file.
-fn stream(load: &Path, arguments: &[&str], path: &Path) -> Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    process::run(Command::new(load).args(arguments).stdout(file))
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    programs: PathBuf,
+    folder: PathBuf,
+}
+
+impl Bench<'_> {
+    fn pipeline(&self) -> Result<()> {
+        let (nodes, heartbeats) = (self.folder.join("nodes.jsonl"), self.folder.join("heartbeats.jsonl"));
+        self.load(&[&["nodes", NODES]], &nodes)?;
+        self.load(&[&["heartbeats", NODES, HEARTBEATS]], &heartbeats)?;
+        println!("\nthe durable pipeline: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed");
+        let mut bench = Command::new(self.programs.join("purefold"));
+        bench.current_dir(&self.workspace.root).args(["bench", WORKFLOW, "--perform"]);
+        process::run(bench.arg("--setup").arg(&nodes).arg("--events").arg(&heartbeats).arg("--folder").arg(&self.folder))
+    }
+
+    fn decision(&self) -> Result<()> {
+        println!("\none decision, taken apart");
+        process::run(process::cargo(&self.workspace.root).args(["bench", "--workspace", "--bench", "decision"]))
+    }
+
+    /// A million events of a hundred thousand entities: the most memory it takes, and how fast a start on what it leaves is.
+    fn million(&self) -> Result<()> {
+        let folder = self.folder.join("million");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        // The workflow's files lie where its manifest lies.
+        let manifest = folder.join("registration.toml");
+        fs::copy(self.workspace.root.join(WORKFLOW), &manifest).context("cannot copy the manifest")?;
+        fs::copy(self.workspace.target.join("reducers/registration.wasm"), folder.join("registration.wasm"))
+            .context("cannot copy the reducer")?;
+        let events = folder.join("input.jsonl");
+        self.load(&[&["nodes", MANY_NODES], &["heartbeats", MANY_NODES, MANY_HEARTBEATS]], &events)?;
+
+        println!("\na million events of {MANY_NODES} nodes, their intents performed");
+        let run = |what: &str| -> Result<Duration> {
+            let mut host = Command::new(self.programs.join("purefold"));
+            host.current_dir(&folder).arg("run").arg(&manifest).arg("--events").arg(&events).arg("--until-idle");
+            let (took, peak) = watched(&mut host)?;
+            println!("{what}: {:.2} s, at most {peak} MiB resident", took.as_secs_f64());
+            Ok(took)
+        };
+        run("all of it")?;
+        let store = folder.join("registration.db");
+        let bytes = fs::metadata(&store).with_context(|| format!("cannot see {}", store.display()))?.len();
+        println!("the store: {} MiB", bytes >> 20);
+        run("started once more, with nothing left to do")?;
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
+
+    /// Writes what `load` makes of each of `streams` to a file, one after the other.
+    fn load(&self, streams: &[&[&str]], path: &Path) -> Result<()> {
+        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        for arguments in streams {
+            let file = file.try_clone().with_context(|| format!("cannot write {}", path.display()))?;
+            process::run(Command::new(self.programs.join("load")).args(*arguments).stdout(file))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `command` to its end: how long it took, and the most memory that it held, in MiB.
+fn watched(command: &mut Command) -> Result<(Duration, u64)> {
+    let started = Instant::now();
+    let mut child = command.stdin(Stdio::null()).spawn().context("cannot start the host")?;
+    let mut peak = 0;
+    let status = loop {
+        // The system keeps the peak itself; it is gone with the process.
+        if let Some(seen) = peak_resident(child.id()) {
+            peak = seen;
+        }
+        if let Some(status) = child.try_wait().context("cannot wait for the host")? {
+            break status;
+        }
+        std::thread::sleep(LOOK_INTERVAL.min(started.elapsed() / 16));
+    };
+    ensure!(status.success(), "the host failed ({status})");
+    Ok((started.elapsed(), peak))
+}
+
+fn peak_resident(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so and stop")]
+
+    use super::{Part, watched};
+
+    #[test]
+    fn parts_have_names() {
+        for part in Part::ALL {
+            assert_eq!(Part::named(part.name()), Ok(part));
+        }
+        assert!(Part::named("milion").is_err_and(|error| error.contains("`milion`") && error.contains("million")));
+    }
+
+    #[test]
+    fn the_memory_of_a_program_is_seen() {
+        let (took, peak) = watched(std::process::Command::new("sleep").arg("0.2")).unwrap();
+        assert!(took.as_millis() >= 200 && peak < 100);
+        assert!(watched(std::process::Command::new("sh").args(["-c", "exit 3"])).is_err());
+    }
 }

@@ -1,6 +1,6 @@
 //! The command line, parsed by hand: a parser library would take longer to build than all of this crate.
 
-use crate::test;
+use crate::{bench, test};
 
 /// What `cargo xtask` prints when it is asked for help or does not understand.
 pub(crate) const USAGE: &str = "\
@@ -15,7 +15,8 @@ usage: cargo xtask <command>
          --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
          --all           print whole tables
   demo-events            make demo/events.jsonl anew
-  bench                  build, then measure the durable pipeline and one decision";
+  bench [PART]...        build, then measure everything, or only the parts named:
+                         pipeline decision million";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +35,10 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     DemoEvents,
-    Bench,
+    /// All parts where none is named.
+    Bench {
+        parts: Vec<bench::Part>,
+    },
 }
 
 /// Reads the arguments after the program's name.
@@ -56,7 +60,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
         "demo" => Ok(Command::Demo { arguments: rest }),
         "demo-events" => none(&rest, Command::DemoEvents),
-        "bench" => none(&rest, Command::Bench),
+        "bench" => rest.iter().map(|name| bench::Part::named(name)).collect::<Result<_, _>>().map(|parts| Command::Bench { parts }),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -71,6 +75,7 @@ fn none(rest: &[String], command: Command) -> Result<Command, String> {
 #[cfg(test)]
 mod tests {
     use super::{Command, USAGE, parse};
+    use crate::bench::Part;
     use crate::test::Step;
 
     fn parsed(line: &str) -> Result<Command, String> {
@@ -85,7 +90,8 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test { steps: vec![] }));
         assert_eq!(parsed("test deny clippy"), Ok(Command::Test { steps: vec![Step::Deny, Step::Clippy] }));
         assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
-        assert_eq!(parsed("bench"), Ok(Command::Bench));
+        assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![] }));
+        assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million] }));
         assert_eq!(parsed("--help"), Ok(Command::Help));
     }
 
@@ -99,7 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn the_usage_names_every_step() {
+    fn the_usage_names_every_step_and_part() {
+        for part in Part::ALL {
+            assert!(USAGE.contains(part.name()), "{} is missing in the usage", part.name());
+        }
         for step in Step::ALL {
             assert!(USAGE.contains(step.name()), "{} is missing in the usage", step.name());
         }

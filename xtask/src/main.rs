@@ -59,9 +59,9 @@ fn run(command: &Command) -> Result<()> {
             build(&workspace)?;
             demo::run(&workspace, arguments)
         }
-        Command::Bench => {
+        Command::Bench { parts } => {
             build(&workspace)?;
-            bench::run(&workspace)
+            bench::run(&workspace, parts)
         }
         Command::DemoEvents => demo::write_events(&workspace),
     }
