@@ -233,7 +233,8 @@ fn decisions(criterion: &mut Criterion) {
                 )
             });
         });
-        let arguments = bench.reducer.arguments(&bench.context, case.state.as_ref(), &case.input).expect("arguments");
+        let mut arguments = bench.reducer.arguments();
+        bench.reducer.fill(&mut arguments, &bench.context, case.state.as_ref(), &case.input).expect("arguments");
         group.bench_function("reused instance, dynamic", |b| {
             b.iter_custom(|calls| {
                 reused(

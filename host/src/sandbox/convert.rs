@@ -7,8 +7,75 @@ use wasmtime::component::Val;
 
 type Converted<T> = Result<T, String>;
 
+/// Puts `value` into `slot` in the engine's form.
+///
+/// `slot` may hold an earlier value of the same type: what is alike in both stays where it is. Names make up most of
+/// the engine's form, and those of a record never change.
+pub(super) fn put(slot: &mut Val, ty: &Type, value: &Value) -> Converted<()> {
+    match (ty, value, &mut *slot) {
+        (Type::String, Value::String(v), _) => put_text(slot, v),
+        (Type::Uuid, Value::Uuid(high, low), _) => put_uuid(slot, (*high, *low)),
+        (Type::Record(record), Value::Record(fields), _) => put_record(slot, record, fields)?,
+        (Type::Variant(variant), Value::Variant(index, Some(payload)), Val::Variant(name, Some(inner))) => {
+            match variant.cases.get(*index as usize) {
+                Some(case) if case.name.kebab() == *name => match &case.payload {
+                    Some(ty) => put(inner, ty, payload)?,
+                    None => return Err(format!("case {name} has no payload")),
+                },
+                _ => *slot = to_val(ty, value)?,
+            }
+        }
+        (Type::Option(ty), Value::Option(Some(v)), Val::Option(Some(inner))) => put(inner, ty, v)?,
+        _ => *slot = to_val(ty, value)?,
+    }
+    Ok(())
+}
+
+/// Puts a text into `slot`.
+pub(super) fn put_text(slot: &mut Val, text: &str) {
+    match slot {
+        Val::String(old) => {
+            old.clear();
+            old.push_str(text);
+        }
+        _ => *slot = Val::String(text.to_owned()),
+    }
+}
+
+/// Puts the halves of a UUID into `slot`.
+pub(super) fn put_uuid(slot: &mut Val, (high, low): (u64, u64)) {
+    let halves = [Val::U64(high), Val::U64(low)];
+    match slot {
+        Val::Tuple(old) if old.len() == halves.len() => old.clone_from_slice(&halves),
+        _ => *slot = Val::Tuple(halves.into()),
+    }
+}
+
+/// Puts a record's fields into `slot`, as [`put`] does.
+pub(super) fn put_record(slot: &mut Val, record: &Arc<Record>, fields: &[Value]) -> Converted<()> {
+    if record.fields.len() != fields.len() {
+        return Err(format!("{} values for the {} fields of {}", fields.len(), record.fields.len(), record.name.kebab()));
+    }
+    let types = record.fields.iter();
+    match slot {
+        Val::Record(slots) if slots.len() == fields.len() => {
+            for (((_, slot), field), value) in slots.iter_mut().zip(types).zip(fields) {
+                put(slot, &field.ty, value)?;
+            }
+        }
+        _ => {
+            let mut slots = Vec::with_capacity(fields.len());
+            for (field, value) in types.zip(fields) {
+                slots.push((field.name.kebab().to_owned(), to_val(&field.ty, value)?));
+            }
+            *slot = Val::Record(slots);
+        }
+    }
+    Ok(())
+}
+
 /// `value` in the engine's form.
-pub(super) fn to_val(ty: &Type, value: &Value) -> Converted<Val> {
+fn to_val(ty: &Type, value: &Value) -> Converted<Val> {
     Ok(match (ty, value) {
         (Type::Bool, Value::Bool(v)) => Val::Bool(*v),
         (Type::U8, Value::U8(v)) => Val::U8(*v),
@@ -24,7 +91,11 @@ pub(super) fn to_val(ty: &Type, value: &Value) -> Converted<Val> {
         (Type::Char, Value::Char(v)) => Val::Char(*v),
         (Type::String, Value::String(v)) => Val::String(v.as_ref().into()),
         (Type::Uuid, Value::Uuid(high, low)) => Val::Tuple(vec![Val::U64(*high), Val::U64(*low)]),
-        (Type::Record(record), Value::Record(fields)) => record_to_val(record, fields)?,
+        (Type::Record(record), Value::Record(fields)) => {
+            let mut slot = Val::Bool(false);
+            put_record(&mut slot, record, fields)?;
+            slot
+        }
         (Type::Variant(variant), Value::Variant(index, payload)) => {
             let case = variant.cases.get(*index as usize).ok_or_else(|| format!("no case {index} in variant {}", variant.name.kebab()))?;
             let payload = match (&case.payload, payload) {
@@ -61,18 +132,6 @@ pub(super) fn to_val(ty: &Type, value: &Value) -> Converted<Val> {
         ),
         (ty, _) => return Err(format!("a value that is no {ty}")),
     })
-}
-
-/// A record's fields in the engine's form.
-pub(super) fn record_to_val(record: &Arc<Record>, fields: &[Value]) -> Converted<Val> {
-    if record.fields.len() != fields.len() {
-        return Err(format!("{} values for the {} fields of {}", fields.len(), record.fields.len(), record.name.kebab()));
-    }
-    let mut converted = Vec::with_capacity(fields.len());
-    for (field, value) in record.fields.iter().zip(fields) {
-        converted.push((field.name.kebab().to_owned(), to_val(&field.ty, value)?));
-    }
-    Ok(Val::Record(converted))
 }
 
 /// Collects what may fail into a vector of the right size from the start: collecting into a `Result` grows it step by step.

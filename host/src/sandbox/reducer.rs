@@ -1,12 +1,12 @@
 //! A loaded reducer: one call, one fresh sandbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use purefold_wit::{Contract, Type, Value};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{Engine, ResourceLimiter, Result as EngineResult, Store, Trap};
 
-use super::convert::{from_val, to_val};
+use super::convert::{from_val, put, put_record, put_text, put_uuid};
 use super::{Context, Decision, Fault, Limits, SandboxError};
 
 /// Host memory that lifting one result may take, as a multiple of the output limit: a value in memory is larger than
@@ -21,8 +21,14 @@ pub struct Reducer {
     reduce: ComponentExportIndex,
     migrate: Option<ComponentExportIndex>,
     contract: Arc<Contract>,
+    input: Type,
     limits: Limits,
+    /// Arguments of earlier calls, to be filled anew: as many as decisions were ever made side by side.
+    spare: Arc<Mutex<Vec<Arguments>>>,
 }
+
+/// The arguments of `reduce` in the engine's own form: context, state, input.
+pub type Arguments = [Val; 3];
 
 /// The store's data: holds a sandbox to its memory limit and remembers that the limit was hit.
 pub(super) struct Guard {
@@ -53,7 +59,8 @@ impl Reducer {
     ) -> EngineResult<Self> {
         let export = |name: &str| component.get_export_index(None, name);
         let reduce = export("reduce").ok_or_else(|| wasmtime::Error::msg("the component exports no function `reduce`"))?;
-        Ok(Reducer { engine, instance, reduce, migrate: export("migrate"), contract, limits })
+        let input = Type::Variant(contract.input.clone());
+        Ok(Reducer { engine, instance, reduce, migrate: export("migrate"), contract, input, limits, spare: Arc::default() })
     }
 
     /// The contract that the component was read to have.
@@ -73,26 +80,42 @@ impl Reducer {
     /// # Errors
     /// Only for the host's own failures; whatever the reducer does wrong is a [`Decision::Faulted`].
     pub fn reduce(&self, context: &Context, state: Option<&Value>, input: &Value) -> Result<Decision, SandboxError> {
-        let arguments = self.arguments(context, state, input)?;
-        match self.call(&self.reduce, &arguments)? {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut arguments = spare.unwrap_or_else(|| self.arguments());
+        self.fill(&mut arguments, context, state, input)?;
+        let result = self.call(&self.reduce, &arguments)?;
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(arguments);
+        match result {
             Err(fault) => Ok(Decision::Faulted(fault)),
             Ok(result) => self.decision(result),
         }
     }
 
-    /// The call's arguments in the engine's own form.
+    /// Arguments that hold nothing yet.
+    #[must_use]
+    pub fn arguments(&self) -> Arguments {
+        [Val::Bool(false), Val::Option(None), Val::Bool(false)]
+    }
+
+    /// Fills `arguments`, which may hold those of an earlier call of this reducer.
     ///
     /// # Errors
     /// Where a value does not fit the contract.
-    pub fn arguments(&self, context: &Context, state: Option<&Value>, input: &Value) -> Result<[Val; 3], SandboxError> {
-        let state = match state {
-            None => None,
-            Some(Value::Record(fields)) => Some(Box::new(convert_record(&self.contract.state, fields, "state")?)),
-            Some(_) => return Err(SandboxError::Shape { what: "state", reason: "it is no record".into() }),
-        };
-        let input =
-            to_val(&Type::Variant(self.contract.input.clone()), input).map_err(|reason| SandboxError::Shape { what: "input", reason })?;
-        Ok([context_val(context), Val::Option(state), input])
+    pub fn fill(&self, arguments: &mut Arguments, context: &Context, state: Option<&Value>, input: &Value) -> Result<(), SandboxError> {
+        let [context_slot, state_slot, input_slot] = arguments;
+        put_context(context_slot, context);
+        let unfit = |reason| SandboxError::Shape { what: "state", reason };
+        match (state, &mut *state_slot) {
+            (None, _) => *state_slot = Val::Option(None),
+            (Some(Value::Record(fields)), Val::Option(Some(slot))) => put_record(slot, &self.contract.state, fields).map_err(unfit)?,
+            (Some(Value::Record(fields)), _) => {
+                let mut slot = Box::new(Val::Bool(false));
+                put_record(&mut slot, &self.contract.state, fields).map_err(unfit)?;
+                *state_slot = Val::Option(Some(slot));
+            }
+            (Some(_), _) => return Err(unfit("it is no record".into())),
+        }
+        put(input_slot, &self.input, input).map_err(|reason| SandboxError::Shape { what: "input", reason })
     }
 
     /// Takes over a predecessor's state by the component's `migrate`; `None` where it exports none.
@@ -101,8 +124,9 @@ impl Reducer {
     /// Only for the host's own failures.
     pub fn migrate(&self, previous: &Value) -> Result<Option<Result<Value, Fault>>, SandboxError> {
         let (Some(export), Some(ty)) = (&self.migrate, &self.contract.migrate) else { return Ok(None) };
-        let previous = to_val(ty, previous).map_err(|reason| SandboxError::Shape { what: "state", reason })?;
-        let result = match self.call(export, &[previous])? {
+        let mut argument = Val::Bool(false);
+        put(&mut argument, ty, previous).map_err(|reason| SandboxError::Shape { what: "state", reason })?;
+        let result = match self.call(export, &[argument])? {
             Err(fault) => Err(fault),
             Ok(Val::Result(Ok(Some(state)))) => Ok(lift(&Type::Record(self.contract.state.clone()), *state)?),
             Ok(Val::Result(Err(Some(reason)))) => match *reason {
@@ -170,19 +194,20 @@ fn shape(reason: &str) -> SandboxError {
     SandboxError::Shape { what: "result", reason: reason.into() }
 }
 
-fn convert_record(record: &Arc<purefold_wit::Record>, fields: &[Value], what: &'static str) -> Result<Val, SandboxError> {
-    super::convert::record_to_val(record, fields).map_err(|reason| SandboxError::Shape { what, reason })
-}
-
-fn context_val(context: &Context) -> Val {
-    Val::Record(vec![
-        ("now".into(), Val::U64(context.now)),
-        ("entity".into(), Val::String(context.entity.as_ref().into())),
-        ("sequence".into(), Val::U64(context.sequence)),
-        ("event-id".into(), Val::String(context.event_id.as_ref().into())),
-        ("correlation-id".into(), Val::String(context.correlation_id.as_ref().into())),
-        ("seed".into(), Val::Tuple(vec![Val::U64(context.seed.0), Val::U64(context.seed.1)])),
-    ])
+fn put_context(slot: &mut Val, context: &Context) {
+    if !matches!(slot, Val::Record(_)) {
+        let names = ["now", "entity", "sequence", "event-id", "correlation-id", "seed"];
+        *slot = Val::Record(names.map(|name| (name.to_owned(), Val::Bool(false))).into());
+    }
+    let Val::Record(fields) = slot else { return };
+    if let [(_, now), (_, entity), (_, sequence), (_, event_id), (_, correlation_id), (_, seed)] = fields.as_mut_slice() {
+        *now = Val::U64(context.now);
+        put_text(entity, &context.entity);
+        *sequence = Val::U64(context.sequence);
+        put_text(event_id, &context.event_id);
+        put_text(correlation_id, &context.correlation_id);
+        put_uuid(seed, context.seed);
+    }
 }
 
 /// Sorts what ended a call into the reducer's fault or the host's own failure.
