@@ -7,4 +7,5 @@ pub mod replay;
 pub mod sandbox;
 pub mod source;
 pub mod store;
+pub mod time;
 pub mod workflow;

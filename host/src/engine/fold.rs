@@ -10,10 +10,11 @@ use purefold_wit::Value;
 
 use super::EngineError;
 use super::entity::{Entity, Outstanding};
-use super::input::{Conclusion, EventInput, EventOrigin, FailureKind, OrderKind, Origin, Pending, Ready};
-use super::outcome::{concluded_input, concluded_output, outcome_input};
+use super::input::{Conclusion, EventInput, EventOrigin, OrderKind, Pending, Ready};
+use super::order::Next;
+use super::outcome::{concluded_input, concluded_output};
 use super::plan::Plan;
-use crate::journal::{Entry, EntryHash, Kind, Verdict, intent_id, seed, sha256};
+use crate::journal::{Entry, EntryHash, Kind, Verdict, intent_id, seed};
 use crate::sandbox::{Context, Decision, Encoded, Fault};
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
 use crate::workflow::{DeliverRoute, RoutePlan};
@@ -100,19 +101,11 @@ pub struct FoldedEntry {
     pub state: Option<bool>,
 }
 
-enum Next {
-    Decide(Ready),
-    Conclude(Outstanding, Conclusion),
-    /// What waited there is void.
-    Nothing,
-    Wait,
-}
-
-struct Fold<'a> {
-    plan: &'a Plan,
+pub(super) struct Fold<'a> {
+    pub(super) plan: &'a Plan,
     ids: &'a Ids,
-    moment: Moment,
-    out: Folded,
+    pub(super) moment: Moment,
+    pub(super) out: Folded,
 }
 
 /// Decides what waits for `entity`, as far as it can be decided now.
@@ -195,214 +188,6 @@ impl Fold<'_> {
             self.out.answers.push((order.command, answer.into()));
         }
         Ok(())
-    }
-
-    /// The next input in the order that the clock demands.
-    fn next(&mut self) -> Result<Next, EngineError> {
-        match self.moment {
-            Moment::Arrival { now } => self.next_arrived(now),
-            Moment::Event { bound } => self.next_by_time(bound),
-        }
-    }
-
-    fn next_arrived(&mut self, now: u64) -> Result<Next, EngineError> {
-        if let Some(index) = self.out.entity.outstanding.iter().position(|intent| intent.settled.is_some()) {
-            return Ok(self.settle(index, now));
-        }
-        if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
-            return self.next_waiting();
-        }
-        if !self.out.pending.conclusions.is_empty() {
-            let (key, conclusion) = self.out.pending.conclusions.remove(0);
-            let outstanding = &self.out.entity.outstanding;
-            let found = outstanding.iter().position(|o| (o.sequence, o.index) == (key.sequence, key.index));
-            // A second conclusion of the same intent is void: the first one stands in the journal.
-            return Ok(found.map_or(Next::Nothing, |index| self.concluded(index, conclusion, now)));
-        }
-        if !self.out.pending.deliveries.is_empty() {
-            let delivery = self.out.pending.deliveries.remove(0);
-            return self.delivered(delivery, Some(now));
-        }
-        if !self.out.pending.timers.is_empty() {
-            let (name, sequence, index) = self.out.pending.timers.remove(0);
-            let timers = &self.out.entity.timers;
-            let found = timers.iter().position(|t| t.name == name && (t.sequence, t.index) == (sequence, index));
-            // Replaced or taken back in the meantime: another generation is in force.
-            return Ok(found.map_or(Next::Nothing, |index| self.timer(index, Some(now))));
-        }
-        Ok(self.event().unwrap_or(Next::Wait))
-    }
-
-    fn next_by_time(&mut self, bound: Option<u64>) -> Result<Next, EngineError> {
-        // Outcomes carry the time of the decision that asked, which is never later than the entity's latest: first of all.
-        if let Some(index) = self.out.entity.stuck(self.plan).iter().position(|stuck| !stuck) {
-            let intent = &self.out.entity.outstanding[index];
-            let (key, asked) = ((intent.sequence, intent.index), intent.asked);
-            if intent.settled.is_some() {
-                return Ok(self.settle(index, asked));
-            }
-            let arrived = self.out.pending.conclusions.iter().position(|(k, _)| (k.sequence, k.index) == key);
-            let Some(arrived) = arrived else { return Ok(Next::Wait) };
-            let (_, conclusion) = self.out.pending.conclusions.swap_remove(arrived);
-            return Ok(self.concluded(index, conclusion, asked));
-        }
-        if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
-            return self.next_waiting();
-        }
-        let latest = self.out.entity.row.now;
-        let deliveries = self.out.pending.deliveries.iter().enumerate();
-        let delivery = deliveries
-            .min_by(|(_, a), (_, b)| (a.now, a.sequence, a.index, &a.sender).cmp(&(b.now, b.sequence, b.index, &b.sender)))
-            .map(|(index, delivery)| (delivery.now, index));
-        let event = self.out.pending.events.front().map(|event| event.time.max(latest));
-        let timers = self.out.entity.timers.iter().enumerate();
-        let timer = timers
-            .min_by(|(_, a), (_, b)| (a.due, a.sequence, a.index).cmp(&(b.due, b.sequence, b.index)))
-            .map(|(index, timer)| (timer.due, index));
-        // A timer fires once something at or after its due time follows, or the input is over.
-        let reach = [delivery.map(|(time, _)| time), event, bound].into_iter().flatten().max();
-        let timer = timer.filter(|(due, _)| reach.is_some_and(|reach| *due <= reach));
-        let next = [delivery.map(|(time, _)| (time, 1)), timer.map(|(due, _)| (due, 2)), event.map(|time| (time, 3))];
-        match (next.into_iter().flatten().min(), delivery, timer) {
-            (Some((_, 1)), Some((_, index)), _) => {
-                let delivery = self.out.pending.deliveries.remove(index);
-                self.delivered(delivery, None)
-            }
-            (Some((_, 2)), _, Some((_, index))) => Ok(self.timer(index, None)),
-            (Some((_, 3)), ..) => Ok(self.event().unwrap_or(Next::Wait)),
-            _ => Ok(Next::Wait),
-        }
-    }
-
-    fn settle(&mut self, index: usize, time: u64) -> Next {
-        let reason = self.out.entity.outstanding[index].settled.clone().unwrap_or_default();
-        self.concluded(index, Err((FailureKind::Refused, reason)), time)
-    }
-
-    /// The outcome of the intent at `index`: an input where it is routed to one, else an entry of its own.
-    fn concluded(&mut self, index: usize, conclusion: Conclusion, time: u64) -> Next {
-        let intent = self.out.entity.outstanding.remove(index);
-        self.out.concluded.push((intent.sequence, intent.index));
-        if conclusion.is_err() {
-            self.settle_dependents(&intent);
-        }
-        let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { return Next::Conclude(intent, conclusion) };
-        let Some(outcome) = &route.outcome else { return Next::Conclude(intent, conclusion) };
-        let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, intent.sequence, intent.index);
-        Next::Decide(Ready {
-            origin: Origin::Outcome,
-            time,
-            event_id: id.to_string().into(),
-            correlation_id: intent.correlation_id.clone(),
-            asked: (intent.sequence, intent.index),
-            input: outcome_input(outcome, &intent, id, conclusion),
-            event: None,
-            inbox: None,
-        })
-    }
-
-    /// Intents of the same decision that come after a failed one are not performed.
-    fn settle_dependents(&mut self, failed: &Outstanding) {
-        let cases = &self.plan.workflow.contract.intent.cases;
-        for intent in &mut self.out.entity.outstanding {
-            let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { continue };
-            if intent.sequence == failed.sequence && intent.settled.is_none() && route.after.contains(&failed.case) {
-                let reason = format!("after {}", cases[failed.case as usize].name.kebab());
-                intent.settled = Some(reason.clone());
-                intent.held = false;
-                self.out.changed.push((intent.sequence, intent.index, OutboxStatus::Settled, 0, reason));
-            }
-        }
-    }
-
-    fn next_waiting(&mut self) -> Result<Next, EngineError> {
-        let row = &self.out.entity.inbox[0];
-        let input = self
-            .plan
-            .codec
-            .input()
-            .decode("input", &row.input, purefold_wit::UnknownFields::Refuse)
-            .map_err(|error| EngineError::Stored { what: "inbox", reason: error.to_string() })?;
-        Ok(Next::Decide(Ready {
-            origin: Origin::of(row),
-            time: row.now,
-            event_id: row.event_id.clone(),
-            correlation_id: row.correlation_id.clone(),
-            input,
-            asked: (row.sequence, row.index),
-            event: row.bytes.as_ref().map(|bytes| (bytes.clone(), sha256(bytes))),
-            inbox: Some(row.id),
-        }))
-    }
-
-    fn delivered(&mut self, delivery: DeliveryRow, now: Option<u64>) -> Result<Next, EngineError> {
-        let unfit = |reason: String| EngineError::Stored { what: "delivery", reason };
-        let contract = &self.plan.workflow.contract;
-        let (case, _) = contract.input.case(&delivery.input).ok_or_else(|| unfit(format!("no input case {}", delivery.input)))?;
-        let name = contract.input.cases[case as usize].name.snake();
-        let mut json = Vec::with_capacity(delivery.payload.len() + name.len() + 6);
-        json.extend_from_slice(b"{\"");
-        json.extend_from_slice(name.as_bytes());
-        json.extend_from_slice(b"\":");
-        json.extend_from_slice(&delivery.payload);
-        json.push(b'}');
-        let input =
-            self.plan.codec.input().decode("delivery", &json, purefold_wit::UnknownFields::Ignore).map_err(|e| unfit(e.to_string()))?;
-        self.out.delivered.push(delivery.id);
-        Ok(Next::Decide(Ready {
-            origin: Origin::Delivery,
-            time: now.unwrap_or(delivery.now),
-            event_id: delivery.event_id,
-            correlation_id: delivery.correlation_id,
-            input,
-            asked: (delivery.sequence, delivery.index),
-            event: None,
-            inbox: None,
-        }))
-    }
-
-    fn timer(&mut self, index: usize, now: Option<u64>) -> Next {
-        let timer = self.out.entity.timers.remove(index);
-        self.touch(&timer.name);
-        let Some(case) = self.timer_case() else { return Next::Nothing };
-        let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, timer.sequence, timer.index);
-        let record = Value::Record(Box::new([Value::String(timer.name.as_ref().into()), Value::Instant(timer.due)]));
-        Next::Decide(Ready {
-            origin: Origin::Timer,
-            time: now.unwrap_or(timer.due),
-            event_id: id.to_string().into(),
-            correlation_id: timer.correlation_id,
-            input: Value::Variant(case, Some(Box::new(record))),
-            asked: (timer.sequence, timer.index),
-            event: None,
-            inbox: None,
-        })
-    }
-
-    fn timer_case(&self) -> Option<u32> {
-        self.plan.workflow.routes.iter().find_map(|route| match route {
-            RoutePlan::Timer { input_case } => Some(*input_case),
-            _ => None,
-        })
-    }
-
-    fn event(&mut self) -> Option<Next> {
-        let event = self.out.pending.events.pop_front()?;
-        if self.out.entity.row.parked && self.out.entity.inbox.len() >= self.plan.inbox {
-            self.out.dead.push(event);
-            return Some(Next::Nothing);
-        }
-        self.out.done.push((event.origin, event.fingerprint));
-        Some(Next::Decide(Ready {
-            origin: Origin::Event,
-            time: event.time,
-            event_id: event.id,
-            correlation_id: event.correlation_id,
-            input: event.input,
-            asked: (0, 0),
-            event: Some((event.bytes, event.hash)),
-            inbox: None,
-        }))
     }
 
     fn take(&mut self, ready: &Ready) -> Result<(), EngineError> {
@@ -545,7 +330,7 @@ impl Fold<'_> {
         }
     }
 
-    fn touch(&mut self, name: &Arc<str>) {
+    pub(super) fn touch(&mut self, name: &Arc<str>) {
         if !self.out.timers.contains(name) {
             self.out.timers.push(name.clone());
         }

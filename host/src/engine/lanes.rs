@@ -38,6 +38,9 @@ pub(super) enum Order {
     Drain,
 }
 
+/// Uniform over all of `u64`.
+pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
+
 /// A lane: workflow, effect within it, entity.
 type LaneKey = (usize, usize, EntityId);
 
@@ -75,11 +78,14 @@ struct Lanes {
     refused: HashSet<IntentKey>,
     conclusions: Vec<(EntityName, IntentKey, Conclusion)>,
     engine: Sender<Message>,
+    random: Random,
     draining: bool,
 }
 
 /// Runs the lanes until the engine is gone or drained.
-pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, mut orders: mpsc::UnboundedReceiver<Order>) {
+///
+/// `random` gives uniform numbers, for the jitter of delays.
+pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, mut orders: mpsc::UnboundedReceiver<Order>, random: Random) {
     let journal = plans.first().map_or((0, 0), |plan| plan.journal);
     let effects = plans.iter().map(|plan| effect_indices(plan)).collect();
     let mut lanes = Lanes {
@@ -94,6 +100,7 @@ pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, mut orde
         refused: HashSet::new(),
         conclusions: Vec::new(),
         engine,
+        random,
         draining: false,
     };
     loop {
@@ -247,7 +254,7 @@ impl Lanes {
         );
         let elapsed = waiting.first.map_or(Duration::ZERO, |first| first.elapsed());
         waiting.maybe_done |= matches!(error, EffectError::Unknown(_));
-        match after_failure(&route.retry, waiting.attempts, elapsed, &error, waiting.maybe_done, rand::random()) {
+        match after_failure(&route.retry, waiting.attempts, elapsed, &error, waiting.maybe_done, (self.random)()) {
             Verdict::Again(delay) => {
                 let note = Note { held: false, attempts: waiting.attempts, reason: shortened(&error.to_string()) };
                 let (name, intent) = (waiting.task.name.clone(), waiting.task.key);

@@ -15,11 +15,14 @@ mod input;
 mod intake;
 pub mod key;
 mod lanes;
+mod operators;
+mod order;
 mod outcome;
 mod plan;
 mod run;
 mod start;
 mod summary;
+mod timers;
 mod workers;
 mod writer;
 
@@ -33,10 +36,3 @@ pub use plan::{EarlierRelease, Plan};
 pub use run::Engine;
 pub use start::{Clock, Options, Stopper, start};
 pub use summary::{Progress, Summary};
-
-/// The wall's clock, in microseconds since the Unix epoch.
-#[must_use]
-pub fn wall_clock() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}

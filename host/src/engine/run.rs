@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hashbrown::{HashMap, HashSet};
@@ -12,15 +12,16 @@ use lru::LruCache;
 use super::assemble::{Consequences, Rows, Task};
 use super::entity::Entity;
 use super::fold::Moment;
-use super::input::{Conclusion, EntityName, EventOrigin, Note, Order, OrderKind, Pending};
+use super::input::{Conclusion, EntityName, EventOrigin, Note, Pending};
 use super::intake::Intake;
 use super::lanes;
 use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
-use super::writer::{MOST_BATCHES, WriterThread};
-use super::{EngineError, wall_clock};
+use super::writer::{Committer, MOST_BATCHES};
+use super::{EngineError, operators::COMMAND_INTERVAL};
 use crate::source::{Decoder, SourceError, TakenLine, Undecodable};
-use crate::store::{Batch, CommandRow, IntentKey, Reader, Store, StoreError};
+use crate::store::{Batch, IntentKey, Reader, Store, StoreError};
+use crate::time::HostClock;
 
 /// Entities that one commit decides for.
 const MOST_ITEMS: usize = 1024;
@@ -43,17 +44,8 @@ const MOST_DELIVERIES: usize = 8192;
 /// Entities that are kept in memory.
 const MOST_CACHED: usize = 10_752;
 
-/// Timers that are looked up together.
-const MOST_TIMERS_TOGETHER: u32 = 1024;
-
-/// How often operators' commands are looked for.
-const COMMAND_INTERVAL: Duration = Duration::from_millis(250);
-
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How long a source must have had nothing to read before due timers trust that nothing earlier is unread.
-const QUIET: Duration = Duration::from_millis(50);
 
 /// How long a stop waits for attempts under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -100,6 +92,32 @@ pub(super) struct Course {
     pub(super) timer_wait: u64,
 }
 
+impl State {
+    pub(super) fn new() -> Self {
+        // Timers may have fallen due while no host ran.
+        State { look_for_timers: true, ..State::default() }
+    }
+}
+
+/// What one turn of the loop came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There may be more to do at once.
+    Worked,
+    /// Nothing to do before something happens; at the latest after this time the loop is to turn again.
+    Idle(Duration),
+    /// Everything is done.
+    Over,
+}
+
+/// What waits for an entity.
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) pending: Pending,
+    /// Whether the entity stands among those to be decided for.
+    ready: bool,
+}
+
 struct Cached {
     entity: Box<Entity>,
     /// The last commit that changed it.
@@ -114,12 +132,13 @@ pub struct Engine {
     pub(super) course: Course,
     pub(super) decoder: Decoder,
     pub(super) workers: Workers,
-    pub(super) writer: WriterThread,
+    pub(super) writer: Box<dyn Committer>,
     pub(super) messages: Receiver<Message>,
     pub(super) source: Option<SourceHandle>,
     pub(super) orders: tokio::sync::mpsc::UnboundedSender<lanes::Order>,
-    // Keeps the effects running.
-    pub(super) runtime: tokio::runtime::Runtime,
+    // Keeps the effects running, where no other runtime does.
+    pub(super) runtime: Option<tokio::runtime::Runtime>,
+    pub(super) clock: Arc<dyn HostClock>,
     pub(super) intake: Intake,
     pub(super) rows: Rows,
     pub(super) state: State,
@@ -129,10 +148,11 @@ pub struct Engine {
 #[derive(Default)]
 pub(super) struct State {
     cache: Option<LruCache<EntityName, Cached>>,
-    work: HashMap<EntityName, Pending>,
-    ready: HashSet<EntityName>,
-    backlog: VecDeque<TakenLine>,
-    draft: Batch,
+    pub(super) work: HashMap<EntityName, Work>,
+    /// Entities that have something to decide, those that have waited longest first.
+    ready: VecDeque<EntityName>,
+    pub(super) backlog: VecDeque<TakenLine>,
+    pub(super) draft: Batch,
     in_flight: VecDeque<(u64, Consequences)>,
     last_batch: u64,
     committed: u64,
@@ -142,15 +162,15 @@ pub(super) struct State {
     new_events: usize,
     intents_per_event: usize,
     deliveries: usize,
-    next_due: Option<u64>,
-    look_for_timers: bool,
+    pub(super) next_due: Option<u64>,
+    pub(super) look_for_timers: bool,
     /// On the event clock, after the input: timers up to here fire.
-    bound: Option<u64>,
-    commands_seen: HashSet<i64>,
-    last_command_look: Option<Instant>,
-    last_progress: Option<Instant>,
-    source_ended: bool,
-    stopping: Option<Instant>,
+    pub(super) bound: Option<u64>,
+    pub(super) commands_seen: HashSet<i64>,
+    pub(super) last_command_look: Option<Duration>,
+    last_progress: Option<Duration>,
+    pub(super) source_ended: bool,
+    stopping: Option<Duration>,
     drained: bool,
     store_down: bool,
     summary: Summary,
@@ -168,27 +188,44 @@ impl Engine {
     /// # Errors
     /// Where the host cannot go on. What was committed stays; a restart goes on from there.
     pub fn run(mut self, mut progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
-        self.state.look_for_timers = true;
         loop {
-            while let Ok(message) = self.messages.try_recv() {
-                self.hear(message)?;
+            match self.turn(&mut progress)? {
+                Turn::Worked => {}
+                Turn::Idle(timeout) => self.wait(timeout)?,
+                Turn::Over => return self.finish(&mut progress),
             }
-            self.tell(&mut progress);
-            if self.state.stopping.is_none() {
-                self.look_for_commands()?;
-                self.take_lines();
-                self.fire_timers()?;
-            }
-            if self.state.in_flight.len() < MOST_BATCHES && self.has_work() {
-                self.step()?;
-                continue;
-            }
-            if self.is_over()? {
-                break;
-            }
-            self.wait()?;
         }
-        self.finish(&mut progress)
+    }
+
+    /// Does what can be done without waiting for anything.
+    pub(super) fn turn(&mut self, progress: &mut impl FnMut(Progress)) -> Result<Turn, EngineError> {
+        while let Ok(message) = self.messages.try_recv() {
+            self.hear(message)?;
+        }
+        self.tell(progress);
+        if self.state.stopping.is_none() {
+            self.look_for_commands()?;
+            self.take_lines();
+            self.fire_timers()?;
+        }
+        if self.state.in_flight.len() < MOST_BATCHES && self.has_work() {
+            self.step()?;
+            return Ok(Turn::Worked);
+        }
+        if self.is_over()? {
+            return Ok(Turn::Over);
+        }
+        Ok(Turn::Idle(self.patience()))
+    }
+
+    /// How long there is nothing to look after by itself.
+    fn patience(&mut self) -> Duration {
+        let timeout = COMMAND_INTERVAL.min(PROGRESS_INTERVAL);
+        let (Some(due), false) = (self.state.next_due, self.course.event_clock) else { return timeout };
+        let left = Duration::from_micros(due.saturating_sub(self.clock.wall()));
+        self.state.look_for_timers |= left.is_zero();
+        // A due timer that waits for the source is looked at again soon.
+        timeout.min(left.max(Duration::from_millis(5)))
     }
 
     fn finish(mut self, progress: &mut impl FnMut(Progress)) -> Result<Summary, EngineError> {
@@ -201,29 +238,25 @@ impl Engine {
         }
         self.state.last_progress = None;
         self.tell(progress);
-        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        if let Some(runtime) = self.runtime {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
         Ok(self.state.summary)
     }
 
     fn tell(&mut self, progress: &mut impl FnMut(Progress)) {
-        if self.state.last_progress.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
+        let now = self.clock.elapsed();
+        if self.state.last_progress.is_some_and(|last| now < last + PROGRESS_INTERVAL) {
             return;
         }
-        self.state.last_progress = Some(Instant::now());
+        self.state.last_progress = Some(now);
         self.state.summary.duplicates = self.intake.duplicates;
         self.state.summary.dead_letters = self.intake.dead_letters;
         progress(Progress { summary: self.state.summary, outstanding: self.state.outstanding, source_ended: self.state.source_ended });
     }
 
     /// Waits for whatever comes first.
-    fn wait(&mut self) -> Result<(), EngineError> {
-        let mut timeout = COMMAND_INTERVAL.min(PROGRESS_INTERVAL);
-        if let (Some(due), false) = (self.state.next_due, self.course.event_clock) {
-            let left = Duration::from_micros(due.saturating_sub(wall_clock()));
-            // A due timer that waits for the source is looked at again soon.
-            timeout = timeout.min(left.max(Duration::from_millis(5)));
-            self.state.look_for_timers |= left.is_zero();
-        }
+    fn wait(&mut self, timeout: Duration) -> Result<(), EngineError> {
         let lines = self.source.as_ref().filter(|_| self.accepts_lines()).map(|source| source.lines.clone());
         let lines = lines.unwrap_or_else(crossbeam_channel::never);
         crossbeam_channel::select! {
@@ -264,7 +297,7 @@ impl Engine {
             Message::Stop => {
                 if self.state.stopping.is_none() {
                     tracing::info!("stopping: finishing what is in flight");
-                    self.state.stopping = Some(Instant::now());
+                    self.state.stopping = Some(self.clock.elapsed());
                     self.state.drained = self.orders.send(lanes::Order::Drain).is_err() || !self.course.perform;
                 }
             }
@@ -273,9 +306,12 @@ impl Engine {
     }
 
     /// Adds to what waits for an entity and makes it ready.
-    fn pending(&mut self, name: EntityName) -> &mut Pending {
-        self.state.ready.insert(name.clone());
-        self.state.work.entry(name).or_default()
+    pub(super) fn pending(&mut self, name: EntityName) -> &mut Pending {
+        let work = self.state.work.entry_ref(&name).or_default();
+        if !std::mem::replace(&mut work.ready, true) {
+            self.state.ready.push_back(name);
+        }
+        &mut work.pending
     }
 
     fn accepts_lines(&self) -> bool {
@@ -306,24 +342,23 @@ impl Engine {
     }
 
     /// Nothing waits, nothing is under way, everything is committed.
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         let state = &self.state;
         state.work.is_empty() && state.in_flight.is_empty() && state.deliveries == 0 && (state.under_way == 0 || !self.course.perform)
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         !self.state.ready.is_empty() || !self.state.draft.is_empty() || self.intake.is_changed()
     }
 
     /// Decides for what is ready and hands the result to the writer.
     fn step(&mut self) -> Result<(), EngineError> {
         let moment =
-            if self.course.event_clock { Moment::Event { bound: self.state.bound } } else { Moment::Arrival { now: wall_clock() } };
-        let names: Vec<EntityName> = self.state.ready.iter().take(MOST_ITEMS).cloned().collect();
-        let mut items: Vec<Item> = Vec::with_capacity(names.len());
-        for name in names {
-            self.state.ready.remove(&name);
-            let pending = self.state.work.remove(&name).unwrap_or_default();
+            if self.course.event_clock { Moment::Event { bound: self.state.bound } } else { Moment::Arrival { now: self.clock.wall() } };
+        let count = self.state.ready.len().min(MOST_ITEMS);
+        let mut items: Vec<Item> = Vec::with_capacity(count);
+        for name in self.state.ready.drain(..count) {
+            let pending = self.state.work.remove(&name).unwrap_or_default().pending;
             let entity = self.state.cache.as_mut().and_then(|cache| cache.pop(&name)).map(|cached| cached.entity);
             items.push((name, entity, pending));
         }
@@ -342,10 +377,10 @@ impl Engine {
             self.state.summary.faulted += faulted;
             let pending = std::mem::take(&mut folded.pending);
             if folded.more {
-                self.state.ready.insert(name.clone());
+                self.state.ready.push_back(name.clone());
             }
             if folded.more || !pending.is_empty() {
-                self.state.work.insert(name.clone(), pending);
+                self.state.work.insert(name.clone(), Work { pending, ready: folded.more });
             }
             self.state.deliveries -= folded.delivered.len();
             let emitted = folded.emitted.len();
@@ -390,7 +425,7 @@ impl Engine {
             return Ok(());
         }
         self.state.in_flight.push_back((batch.number, consequences));
-        if let Err(gone) = self.writer.send(batch) {
+        if let Err(gone) = self.writer.hand_over(batch) {
             // What ended the writer says more than that it ended.
             while let Ok(message) = self.messages.try_recv() {
                 self.hear(message)?;
@@ -464,136 +499,9 @@ impl Engine {
         self.pending(name).deliveries.push(delivery);
     }
 
-    fn fire_timers(&mut self) -> Result<(), EngineError> {
-        // A host that is started for operators' commands only reads no source: nobody can say that nothing earlier is unread.
-        if !self.course.perform {
-            self.state.look_for_timers = false;
-            return Ok(());
-        }
-        if self.course.event_clock {
-            return self.fire_after_input();
-        }
-        if !std::mem::take(&mut self.state.look_for_timers) {
-            return Ok(());
-        }
-        self.state.next_due = self.reader.next_due()?;
-        let now = wall_clock();
-        let Some(earliest) = self.state.next_due.filter(|due| *due <= now) else { return Ok(()) };
-        let until = if self.has_read_past(now) { now } else { now.saturating_sub(self.course.timer_wait) };
-        if earliest > until {
-            return Ok(());
-        }
-        for due in self.reader.due_timers(until, MOST_TIMERS_TOGETHER)? {
-            let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) else { continue };
-            let name = EntityName { workflow, key: due.key };
-            let fired = (due.timer.name, due.timer.sequence, due.timer.index);
-            if !self.state.work.get(&name).is_some_and(|pending| pending.timers.contains(&fired)) {
-                self.pending(name).timers.push(fired);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the source has nothing left that was there before `now`.
-    fn has_read_past(&self, now: u64) -> bool {
-        let Some(source) = &self.source else { return true };
-        if !self.state.backlog.is_empty() || !source.lines.is_empty() {
-            return false;
-        }
-        let since = source.waiting_since.load(Ordering::Acquire);
-        self.state.source_ended || (since > 0 && Duration::from_micros(now.saturating_sub(since)) >= QUIET)
-    }
-
-    /// On the event clock, timers that no event follows fire once the input is over.
-    fn fire_after_input(&mut self) -> Result<(), EngineError> {
-        let over = self.source.is_none() || (self.state.source_ended && self.source.as_ref().is_none_or(|source| source.lines.is_empty()));
-        if !over || !self.state.backlog.is_empty() || !self.is_quiet() || self.has_work() {
-            return Ok(());
-        }
-        if !self.state.look_for_timers {
-            return Ok(());
-        }
-        let limit = self.intake.clock().saturating_add(self.course.advance);
-        let together = if self.course.delivers { 1 } else { MOST_TIMERS_TOGETHER };
-        let due = self.reader.due_timers(limit, together)?;
-        // Where entities write to each other, timers fire one by one, in the order of their times.
-        self.state.bound = if self.course.delivers { due.first().map(|due| due.timer.due) } else { Some(limit) };
-        self.state.look_for_timers = !due.is_empty();
-        for due in due {
-            if let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) {
-                self.pending(EntityName { workflow, key: due.key });
-            }
-        }
-        Ok(())
-    }
-
-    fn look_for_commands(&mut self) -> Result<(), EngineError> {
-        if self.state.last_command_look.is_some_and(|last| last.elapsed() < COMMAND_INTERVAL) {
-            return Ok(());
-        }
-        self.state.last_command_look = Some(Instant::now());
-        for command in self.reader.commands()? {
-            if self.state.commands_seen.insert(command.id) {
-                self.apply(command)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, command: CommandRow) -> Result<(), EngineError> {
-        let Some(workflow) = self.shared.plans.iter().position(|plan| *plan.workflow.name == *command.workflow) else { return Ok(()) };
-        let what = match command.command.as_str() {
-            "parked redrive" => OrderKind::Redrive,
-            "parked drop" => OrderKind::Drop,
-            other => {
-                let answer = self.apply_to_dead_letter(workflow, other, &command)?;
-                self.state.draft.answers.extend(answer.map(|answer| (command.id, answer)));
-                return Ok(());
-            }
-        };
-        let name = EntityName { workflow, key: command.subject.into() };
-        self.pending(name).orders.push(Order { command: command.id, what });
-        Ok(())
-    }
-
-    /// The answer, where there is one at once.
-    fn apply_to_dead_letter(&mut self, workflow: usize, what: &str, command: &CommandRow) -> Result<Option<String>, EngineError> {
-        let id: i64 = command.subject.parse().unwrap_or(-1);
-        let plan = self.shared.plans[workflow].clone();
-        let Some(letter) = self.reader.dead_letter(plan.id, id)? else { return Ok(Some("refused: there is no such dead letter".into())) };
-        match what {
-            "dead-letters drop" => {
-                self.state.draft.dead_letters_removed.push(id);
-                Ok(Some("dropped".into()))
-            }
-            "dead-letters redrive" => {
-                let origin = EventOrigin::DeadLetter { id, source: letter.source_id, line: super::Line(letter.line) };
-                let bytes: Arc<[u8]> = letter.bytes.into();
-                for (taker, decoded) in self.decoder.decode(&bytes, origin, wall_clock()) {
-                    match decoded {
-                        Ok((key, event)) if taker == workflow => {
-                            if self.intake.knows(event.fingerprint) {
-                                return Ok(Some("refused: an event of that source and id was accepted before".into()));
-                            }
-                            self.intake.remember(event.fingerprint);
-                            self.pending(EntityName { workflow, key }).events.push_back(event);
-                            return Ok(Some("taken: it is decided in its entity's turn".into()));
-                        }
-                        Err(undecodable) if taker == workflow => {
-                            return Ok(Some(format!("refused: {} {}: {}", undecodable.code, undecodable.path, undecodable.reason)));
-                        }
-                        _ => {}
-                    }
-                }
-                Ok(Some("refused: this workflow takes no events of that type".into()))
-            }
-            other => Ok(Some(format!("refused: unknown command {other:?}"))),
-        }
-    }
-
     fn is_over(&mut self) -> Result<bool, EngineError> {
         if let Some(since) = self.state.stopping {
-            let waited = since.elapsed() > DRAIN_TIMEOUT;
+            let waited = self.clock.elapsed() > since + DRAIN_TIMEOUT;
             return Ok(self.state.in_flight.is_empty() && !self.has_work() && (self.state.drained || waited));
         }
         if !self.course.until_idle || !self.is_quiet() || self.has_work() || !self.state.backlog.is_empty() {
@@ -605,6 +513,6 @@ impl Engine {
         if self.course.event_clock || !self.course.perform {
             return Ok(!self.state.look_for_timers);
         }
-        Ok(!self.state.look_for_timers && self.reader.next_due()?.is_none_or(|due| due > wall_clock()))
+        Ok(!self.state.look_for_timers && self.reader.next_due()?.is_none_or(|due| due > self.clock.wall()))
     }
 }

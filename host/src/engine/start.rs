@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use purefold_wit::Contract;
 use tokio::sync::mpsc;
 
@@ -16,12 +16,13 @@ use super::intake::{Intake, Taker};
 use super::plan::{EarlierRelease, Plan};
 use super::run::{Course, Message, SourceHandle, State};
 use super::workers::{Shared, Workers};
-use super::writer::WriterThread;
+use super::writer::{Committer, WriterThread};
 use super::{Engine, EngineError, lanes};
 use crate::journal::{Entry, Kind};
 use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::source::{Decoder, Feed, LineSource};
-use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Reader, Release, Store, Writer};
+use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Reader, Release, SourceRow, Store, Writer};
+use crate::time::{HostClock, SystemClock};
 use crate::workflow::Workflow;
 
 /// Batches of lines between the source's thread and the engine.
@@ -104,21 +105,8 @@ impl Stopper {
 /// # Panics
 /// Where `workflows` is empty.
 pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> Result<(Engine, Stopper), EngineError> {
-    assert!(!workflows.is_empty(), "an engine runs at least one workflow");
-    let settings = workflows[0].manifest.store.clone();
-    let store = Store::open(&settings.sqlite, settings.id, (rand::random(), rand::random()))?;
-    let mut writer = store.writer()?;
-    let journal_clock = writer.clock(options.clock.name())?;
-    if journal_clock != options.clock.name() {
-        return Err(EngineError::OtherClock { journal: journal_clock, asked: options.clock.name().into() });
-    }
-    let reader = store.reader()?;
-    let mut rows = Rows { entity: reader.last("entities", "id")?, entry: reader.last("journal", "row")? };
-    let mut plans = Vec::with_capacity(workflows.len());
-    for workflow in workflows {
-        plans.push(Arc::new(plan(workflow, sandbox, &store, &mut writer, &reader, &mut rows, options.clock)?));
-    }
-
+    let opened = Opened::open(workflows, sandbox, options, Arc::new(SystemClock::new()), (rand::random(), rand::random()))?;
+    let plans = &opened.shared.plans;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("effects")
@@ -126,44 +114,106 @@ pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> 
         .build()
         .map_err(|source| EngineError::Thread { source })?;
     if options.perform {
-        start_effects(&runtime, &plans)?;
+        start_effects(&runtime, plans)?;
     }
-    let ids = Ids { delivery: AtomicI64::new(reader.last("deliveries", "id")?), inbox: AtomicI64::new(reader.last("inbox", "id")?) };
-    let shared = Arc::new(Shared { plans: plans.clone(), ids });
     // No bound of its own: commits, attempts under way and the source's one last word bound it.
     let (to_engine, messages) = unbounded();
-    let decoder = Decoder::new(plans.clone(), options.clock == Clock::Event);
-    let (intake, source) = intake(&plans, &writer, &reader, &decoder, options, &to_engine)?;
+    let source = read_source(&opened, options, &to_engine)?;
     let (orders, received) = mpsc::unbounded_channel();
-    runtime.spawn(lanes::run(plans.clone(), to_engine.clone(), received));
-
-    let most = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let course = Course {
-        event_clock: options.clock == Clock::Event,
-        until_idle: options.until_idle,
-        advance: most(options.advance),
-        perform: options.perform,
-        delivers: plans.iter().any(|plan| plan.delivers()),
-        timer_wait: plans.iter().map(|plan| most(plan.workflow.manifest.source.timer_wait)).max().unwrap_or(0),
-    };
-    let mut engine = Engine {
-        workers: Workers::start(shared.clone(), &store, options.workers.clamp(1, MOST_WORKERS))?,
-        writer: WriterThread::start(&store, to_engine.clone())?,
-        shared,
-        store,
-        reader,
-        course,
-        decoder,
-        messages,
-        source,
-        orders,
-        runtime,
-        intake,
-        rows,
-        state: State::default(),
-    };
-    recover(&mut engine)?;
+    runtime.spawn(lanes::run(plans.clone(), to_engine.clone(), received, Box::new(rand::random)));
+    let writer = Box::new(WriterThread::start(&opened.store, to_engine.clone())?);
+    let workers = options.workers.clamp(1, MOST_WORKERS);
+    let engine = opened.engine(Surroundings { workers, writer, messages, source, orders, runtime: Some(runtime) })?;
     Ok((engine, Stopper(to_engine)))
+}
+
+/// A store with its workflows in force, before anything runs.
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Store,
+    reader: Reader,
+    course: Course,
+    pub(super) decoder: Decoder,
+    pub(super) clock: Arc<dyn HostClock>,
+    intake: Intake,
+    rows: Rows,
+    /// How far the workflow that is furthest behind has read the source: it is read on from there.
+    pub(super) position: SourceRow,
+}
+
+/// What an engine runs on: threads in a host, the scheduler in a simulation.
+pub(super) struct Surroundings {
+    pub(super) workers: usize,
+    pub(super) writer: Box<dyn Committer>,
+    pub(super) messages: Receiver<Message>,
+    pub(super) source: Option<SourceHandle>,
+    pub(super) orders: mpsc::UnboundedSender<lanes::Order>,
+    pub(super) runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Opened {
+    /// Opens the store, brings `workflows` into force and reads how far everything got. `random` is a new journal's id
+    /// where the manifest names none.
+    pub(super) fn open(
+        workflows: Vec<Workflow>,
+        sandbox: &Sandbox,
+        options: &Options,
+        clock: Arc<dyn HostClock>,
+        random: (u64, u64),
+    ) -> Result<Self, EngineError> {
+        assert!(!workflows.is_empty(), "an engine runs at least one workflow");
+        let settings = workflows[0].manifest.store.clone();
+        let store = Store::open(&settings.sqlite, settings.id, random)?;
+        let mut writer = store.writer()?;
+        let journal_clock = writer.clock(options.clock.name())?;
+        if journal_clock != options.clock.name() {
+            return Err(EngineError::OtherClock { journal: journal_clock, asked: options.clock.name().into() });
+        }
+        let reader = store.reader()?;
+        let mut rows = Rows { entity: reader.last("entities", "id")?, entry: reader.last("journal", "row")? };
+        let wall = (options.clock == Clock::Arrival).then(|| clock.wall());
+        let mut plans = Vec::with_capacity(workflows.len());
+        for workflow in workflows {
+            plans.push(Arc::new(plan(workflow, sandbox, &store, &mut writer, &reader, &mut rows, wall)?));
+        }
+        let ids = Ids { delivery: AtomicI64::new(reader.last("deliveries", "id")?), inbox: AtomicI64::new(reader.last("inbox", "id")?) };
+        let decoder = Decoder::new(plans.clone(), options.clock == Clock::Event);
+        let (intake, position) = intake(&plans, &writer, &reader, options)?;
+        let most = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let course = Course {
+            event_clock: options.clock == Clock::Event,
+            until_idle: options.until_idle,
+            advance: most(options.advance),
+            perform: options.perform,
+            delivers: plans.iter().any(|plan| plan.delivers()),
+            timer_wait: plans.iter().map(|plan| most(plan.workflow.manifest.source.timer_wait)).max().unwrap_or(0),
+        };
+        let shared = Arc::new(Shared { plans, ids });
+        Ok(Opened { shared, store, reader, course, decoder, clock, intake, rows, position })
+    }
+
+    /// The engine, with what an earlier run left taken up again.
+    pub(super) fn engine(self, on: Surroundings) -> Result<Engine, EngineError> {
+        let mut engine = Engine {
+            workers: Workers::start(self.shared.clone(), &self.store, on.workers)?,
+            writer: on.writer,
+            shared: self.shared,
+            store: self.store,
+            reader: self.reader,
+            course: self.course,
+            decoder: self.decoder,
+            messages: on.messages,
+            source: on.source,
+            orders: on.orders,
+            runtime: on.runtime,
+            clock: self.clock,
+            intake: self.intake,
+            rows: self.rows,
+            state: State::new(),
+        };
+        recover(&mut engine)?;
+        Ok(engine)
+    }
 }
 
 fn start_effects(runtime: &tokio::runtime::Runtime, plans: &[Arc<Plan>]) -> Result<(), EngineError> {
@@ -177,31 +227,33 @@ fn start_effects(runtime: &tokio::runtime::Runtime, plans: &[Arc<Plan>]) -> Resu
     Ok(())
 }
 
-fn intake(
-    plans: &[Arc<Plan>],
-    writer: &Writer,
-    reader: &Reader,
-    decoder: &Decoder,
-    options: &Options,
-    to_engine: &Sender<Message>,
-) -> Result<(Intake, Option<SourceHandle>), EngineError> {
+/// The intake, and how far the workflow that is furthest behind has read the source.
+fn intake(plans: &[Arc<Plan>], writer: &Writer, reader: &Reader, options: &Options) -> Result<(Intake, SourceRow), EngineError> {
     let name = options.feed.as_ref().map_or_else(|| "none".to_owned(), Feed::name);
     let mut takers = Vec::with_capacity(plans.len());
+    let mut position: Option<SourceRow> = None;
     let mut clock = 0;
     for plan in plans {
         clock = clock.max(reader.workflow(&plan.workflow.name)?.map_or(0, |(_, clock)| clock));
         let max_skew = u64::try_from(plan.workflow.manifest.source.max_skew.as_micros()).unwrap_or(u64::MAX);
         let row = writer.source(plan.id, &name)?;
+        if position.as_ref().is_none_or(|furthest| row.next_line < furthest.next_line) {
+            position = Some(row.clone());
+        }
         takers.push(Taker { workflow: plan.id, row, max_skew, anew: options.feed == Some(Feed::Stdin) });
     }
-    // The source is read on from where the workflow that is furthest behind got to.
-    let behind = takers.iter().map(|taker| &taker.row).min_by_key(|row| row.next_line).cloned();
+    let Some(position) = position else { return Err(EngineError::Stored { what: "sources", reason: "none".into() }) };
     let window = plans.iter().map(|plan| plan.workflow.manifest.source.dedupe).max().unwrap_or(0);
-    let intake = Intake::new(takers, reader, window, options.clock == Clock::Event, clock)?;
-    let (Some(feed), Some(behind)) = (&options.feed, behind) else { return Ok((intake, None)) };
+    Ok((Intake::new(takers, reader, window, options.clock == Clock::Event, clock)?, position))
+}
 
-    let most_bytes = plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes).max().unwrap_or(0);
-    let source = LineSource::open(feed, (behind.next_offset, behind.next_line), &behind.tail, most_bytes, decoder.clone())?;
+/// Reads the source on a thread of its own.
+fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) -> Result<Option<SourceHandle>, EngineError> {
+    let Some(feed) = &options.feed else { return Ok(None) };
+    let Opened { shared, decoder, clock, position, .. } = opened;
+    let most_bytes = shared.plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes).max().unwrap_or(0);
+    let from = (position.next_offset, position.next_line);
+    let source = LineSource::open(feed, from, &position.tail, most_bytes, decoder.clone(), clock.clone())?;
     let (send, lines) = bounded(MOST_LINE_BATCHES);
     let handle = SourceHandle { lines, waiting_since: source.waiting_since(), stop: source.stop() };
     let to_engine = to_engine.clone();
@@ -213,7 +265,7 @@ fn intake(
             let _ = to_engine.send(Message::SourceEnded(result));
         })
         .map_err(|source| EngineError::Thread { source })?;
-    Ok((intake, Some(handle)))
+    Ok(Some(handle))
 }
 
 /// Finds what an earlier run left: intents without a conclusion, inboxes to go on with, deliveries.
@@ -252,7 +304,7 @@ fn plan(
     writer: &mut Writer,
     reader: &Reader,
     rows: &mut Rows,
-    clock: Clock,
+    wall: Option<u64>,
 ) -> Result<Plan, EngineError> {
     let id = writer.workflow(&workflow.name)?;
     let releases = reader.releases(id)?;
@@ -260,7 +312,7 @@ fn plan(
     plan.profile_id = writer.profile(&plan.profile)?;
     plan.release = match releases.last() {
         Some(last) if is_in_force(&plan, last) => last.generation,
-        last => release(&plan, last, writer, reader, rows, clock)?,
+        last => release(&plan, last, writer, reader, rows, wall)?,
     };
     plan.earlier = earlier(&plan, sandbox, reader, &reader.releases(id)?)?;
     Ok(plan)
@@ -270,14 +322,14 @@ fn is_in_force(plan: &Plan, release: &Release) -> bool {
     *release.component == *plan.workflow.component_digest && *release.manifest == *plan.workflow.manifest_digest
 }
 
-/// Brings the loaded workflow into force and journals it.
+/// Brings the loaded workflow into force and journals it, at the time `wall` or, without one, of the virtual clock.
 fn release(
     plan: &Plan,
     last: Option<&Release>,
     writer: &mut Writer,
     reader: &Reader,
     rows: &mut Rows,
-    clock: Clock,
+    wall: Option<u64>,
 ) -> Result<u64, EngineError> {
     let contract = &plan.workflow.contract;
     let release = Release {
@@ -291,7 +343,7 @@ fn release(
         may_take_over(plan, contract, last, &release, reader)?;
     }
     let virtual_clock = reader.workflow(&plan.workflow.name)?.map_or(0, |(_, clock)| clock);
-    let now = if clock == Clock::Event { virtual_clock } else { super::wall_clock() };
+    let now = wall.unwrap_or(virtual_clock);
     let mut batch = Batch { number: 0, ..Batch::default() };
     let before = reader.entity(plan.id, "")?;
     let previous = before.clone().unwrap_or_else(|| {

@@ -27,14 +27,14 @@ pub(super) struct Shared {
     pub(super) ids: Ids,
 }
 
-/// A pool of reducing workers.
+/// A pool of reducing workers. Without any, the caller's thread decides.
 pub(super) struct Workers {
     shared: Arc<Shared>,
     own: Reader,
     jobs: Sender<Job>,
     done: Receiver<Done>,
     // Ended by the channel's end.
-    _threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
@@ -55,12 +55,12 @@ impl Workers {
             let thread = std::thread::Builder::new().name(format!("reduce-{number}")).spawn(work);
             threads.push(thread.map_err(|source| EngineError::Thread { source })?);
         }
-        Ok(Workers { shared, own: store.reader()?, jobs, done, _threads: threads })
+        Ok(Workers { shared, own: store.reader()?, jobs, done, threads })
     }
 
     /// Folds every item; the results come in no particular order.
     pub(super) fn run(&self, moment: Moment, items: Vec<Item>) -> Done {
-        if items.len() <= CHUNK / 4 {
+        if items.len() <= CHUNK / 4 || self.threads.is_empty() {
             return decide(&self.shared, &self.own, moment, items);
         }
         let mut results = Vec::with_capacity(items.len());

@@ -17,6 +17,82 @@ pub(super) const MOST_BATCHES: usize = 2;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const MOST_RETRY: Duration = Duration::from_secs(5);
 
+/// Takes batches, commits them in order and tells the engine of each.
+pub(super) trait Committer: Send {
+    /// Hands over the next batch. At most [`MOST_BATCHES`] wait to become durable.
+    ///
+    /// # Errors
+    /// Where no commit is to be expected any more.
+    fn hand_over(&mut self, batch: Batch) -> Result<(), EngineError>;
+}
+
+/// What commits.
+pub(super) trait Commit: Send {
+    /// As [`Writer::commit`].
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+}
+
+impl Commit for Writer {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        Writer::commit(self, batch)
+    }
+}
+
+/// What became of an attempt to commit.
+pub(super) enum Attempt {
+    /// It is durable.
+    Done,
+    /// The store does not take it now; it may after this time.
+    Again(Duration),
+    /// The store will never take it.
+    Failed(StoreError),
+}
+
+/// Commits batches one by one, each again and again while its failure may pass: nobody else writes this store, so the
+/// batch stays right.
+pub(super) struct Commits<S> {
+    store: S,
+    engine: Sender<Message>,
+    delay: Duration,
+    /// Whether the failure was told.
+    told: bool,
+}
+
+impl<S: Commit> Commits<S> {
+    pub(super) fn new(store: S, engine: Sender<Message>) -> Self {
+        Commits { store, engine, delay: FIRST_RETRY, told: false }
+    }
+
+    /// Tries to commit `batch`. Tells the engine what came of it, and of a failure that may pass once.
+    pub(super) fn attempt(&mut self, batch: &Batch) -> Attempt {
+        match self.store.commit(batch) {
+            Ok(()) => {
+                if std::mem::take(&mut self.told) {
+                    tracing::info!("the store works again");
+                }
+                self.delay = FIRST_RETRY;
+                self.tell(Message::Committed(batch.number));
+                Attempt::Done
+            }
+            Err(error) if error.is_passing() => {
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::error!(%error, "the store does not take the commit; no events are taken until it does");
+                    self.tell(Message::StoreDown);
+                }
+                let delay = self.delay;
+                self.delay = (delay * 2).min(MOST_RETRY);
+                Attempt::Again(delay)
+            }
+            Err(error) => Attempt::Failed(error),
+        }
+    }
+
+    pub(super) fn tell(&self, message: Message) {
+        // The engine is gone only when the process ends: what is durable will be found again.
+        let _ = self.engine.send(message);
+    }
+}
+
 /// A handle to the writing thread.
 pub(super) struct WriterThread {
     batches: Sender<Batch>,
@@ -27,18 +103,21 @@ pub(super) struct WriterThread {
 
 impl WriterThread {
     pub(super) fn start(store: &Store, engine: Sender<Message>) -> Result<Self, EngineError> {
-        let writer = store.writer()?;
+        let commits = Commits::new(store.writer()?, engine);
+        // One is being committed, the others wait here.
         let (batches, todo) = bounded(MOST_BATCHES);
         let ending = Arc::new(AtomicBool::new(false));
         let asked_to_end = ending.clone();
         let thread = std::thread::Builder::new()
             .name("commit".into())
-            .spawn(move || commit_all(writer, &todo, &engine, &asked_to_end))
+            .spawn(move || commit_all(commits, &todo, &asked_to_end))
             .map_err(|source| EngineError::Thread { source })?;
         Ok(WriterThread { batches, ending, thread: Some(thread) })
     }
+}
 
-    pub(super) fn send(&self, batch: Batch) -> Result<(), EngineError> {
+impl Committer for WriterThread {
+    fn hand_over(&mut self, batch: Batch) -> Result<(), EngineError> {
         self.batches.send(batch).map_err(|_| EngineError::WriterGone)
     }
 }
@@ -55,47 +134,16 @@ impl Drop for WriterThread {
     }
 }
 
-fn commit_all(mut writer: Writer, todo: &Receiver<Batch>, engine: &Sender<Message>, ending: &AtomicBool) {
+fn commit_all(mut commits: Commits<Writer>, todo: &Receiver<Batch>, ending: &AtomicBool) {
     for batch in todo {
-        let message = match commit(&mut writer, &batch, engine, ending) {
-            Ok(()) => Message::Committed(batch.number),
-            Err(error) => Message::CommitFailed(error),
-        };
-        let failed = matches!(message, Message::CommitFailed(_));
-        if engine.send(message).is_err() || failed {
-            break;
-        }
-    }
-}
-
-/// Commits `batch`, again and again while the failure may pass: nobody else writes this store, so the batch stays right.
-fn commit(writer: &mut Writer, batch: &Batch, engine: &Sender<Message>, ending: &AtomicBool) -> Result<(), StoreError> {
-    let mut delay = FIRST_RETRY;
-    let mut told = false;
-    loop {
-        match writer.commit(batch) {
-            Ok(()) => {
-                if told {
-                    tracing::info!("the store works again");
-                }
-                return Ok(());
-            }
-            Err(error) if error.is_passing() => {
-                if !told {
-                    tracing::error!(%error, "the store does not take the commit; no events are taken until it does");
-                    told = true;
-                    if engine.send(Message::StoreDown).is_err() {
-                        return Err(error);
-                    }
-                }
+        loop {
+            match commits.attempt(&batch) {
+                Attempt::Done => break,
+                Attempt::Failed(error) => return commits.tell(Message::CommitFailed(error)),
                 // The process is to end: the batch is not durable, and its inputs will be decided again.
-                if ending.load(Ordering::Acquire) {
-                    return Err(error);
-                }
-                std::thread::sleep(delay);
-                delay = (delay * 2).min(MOST_RETRY);
+                Attempt::Again(_) if ending.load(Ordering::Acquire) => return,
+                Attempt::Again(delay) => std::thread::sleep(delay),
             }
-            Err(error) => return Err(error),
         }
     }
 }

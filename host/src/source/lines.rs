@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_channel::Sender;
 
 use super::decode::{Decoded, Decoder, Undecodable};
-use crate::engine::{EventOrigin, Line, wall_clock};
+use crate::engine::{EventOrigin, Line};
 use crate::journal::{EntryHash, sha256};
+use crate::time::HostClock;
 
 /// Lines that are handed on together.
 const MOST_TOGETHER: usize = 256;
@@ -90,6 +91,7 @@ pub struct LineSource {
     line: u64,
     most_bytes: usize,
     decoder: Decoder,
+    clock: Arc<dyn HostClock>,
     waiting_since: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
@@ -116,13 +118,24 @@ impl LineSource {
         tail: &EntryHash,
         most_bytes: usize,
         decoder: Decoder,
+        clock: Arc<dyn HostClock>,
     ) -> Result<Self, SourceError> {
         let (input, offset, line): (Box<dyn Read + Send>, u64, u64) = match feed {
             Feed::Stdin => (Box::new(io::stdin()), 0, 0),
             Feed::File(path) => (Box::new(open_at(path, offset, tail, most_bytes)?), offset, line),
         };
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Ok(LineSource { input, name: feed.name(), offset, line, most_bytes, decoder, waiting_since: Arc::default(), stop: Arc::default() })
+        Ok(LineSource {
+            input,
+            name: feed.name(),
+            offset,
+            line,
+            most_bytes,
+            decoder,
+            clock,
+            waiting_since: Arc::default(),
+            stop: Arc::default(),
+        })
     }
 
     /// Since when the source has had nothing to read, in microseconds since the Unix epoch; 0 while it has.
@@ -143,7 +156,7 @@ impl LineSource {
     /// Where reading fails.
     pub fn read(mut self, lines: &Sender<Vec<TakenLine>>) -> Result<(), SourceError> {
         let result = self.read_lines(lines);
-        self.waiting_since.store(wall_clock(), Ordering::Release);
+        self.waiting_since.store(self.clock.wall(), Ordering::Release);
         result.map_err(|source| SourceError::Read { name: self.name, source })
     }
 
@@ -178,7 +191,7 @@ impl LineSource {
 
     /// The next line without its end, and whether it was too long to be kept whole. `None` at the end.
     fn next_line(&mut self) -> io::Result<Option<(Vec<u8>, bool)>> {
-        self.waiting_since.store(wall_clock(), Ordering::Release);
+        self.waiting_since.store(self.clock.wall(), Ordering::Release);
         let mut bytes = Vec::new();
         let limit = self.most_bytes as u64 + 1;
         let read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes)?;
@@ -207,7 +220,7 @@ impl LineSource {
             let reason = format!("more than {} bytes; raise limits.event to take it", self.most_bytes);
             vec![(0, Err(Undecodable { event_id: None, code: "event-too-large", path: String::new(), reason }))]
         } else {
-            self.decoder.decode(&bytes, EventOrigin::Line(line), wall_clock())
+            self.decoder.decode(&bytes, EventOrigin::Line(line), self.clock.wall())
         };
         TakenLine { line, end: self.offset, hash: sha256(&bytes), bytes, taken }
     }

@@ -1,0 +1,78 @@
+//! Timers: which of them may fire now.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::input::EntityName;
+use super::{Engine, EngineError};
+
+/// Timers that are looked up together.
+const MOST_TIMERS_TOGETHER: u32 = 1024;
+
+/// How long a source must have had nothing to read before due timers trust that nothing earlier is unread.
+const QUIET: Duration = Duration::from_millis(50);
+
+impl Engine {
+    pub(super) fn fire_timers(&mut self) -> Result<(), EngineError> {
+        // A host that is started for operators' commands only reads no source: nobody can say that nothing earlier is unread.
+        if !self.course.perform {
+            self.state.look_for_timers = false;
+            return Ok(());
+        }
+        if self.course.event_clock {
+            return self.fire_after_input();
+        }
+        if !std::mem::take(&mut self.state.look_for_timers) {
+            return Ok(());
+        }
+        self.state.next_due = self.reader.next_due()?;
+        let now = self.clock.wall();
+        let Some(earliest) = self.state.next_due.filter(|due| *due <= now) else { return Ok(()) };
+        let until = if self.has_read_past(now) { now } else { now.saturating_sub(self.course.timer_wait) };
+        if earliest > until {
+            return Ok(());
+        }
+        for due in self.reader.due_timers(until, MOST_TIMERS_TOGETHER)? {
+            let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) else { continue };
+            let name = EntityName { workflow, key: due.key };
+            let fired = (due.timer.name, due.timer.sequence, due.timer.index);
+            if !self.state.work.get(&name).is_some_and(|work| work.pending.timers.contains(&fired)) {
+                self.pending(name).timers.push(fired);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the source has nothing left that was there before `now`.
+    fn has_read_past(&self, now: u64) -> bool {
+        let Some(source) = &self.source else { return true };
+        if !self.state.backlog.is_empty() || !source.lines.is_empty() {
+            return false;
+        }
+        let since = source.waiting_since.load(Ordering::Acquire);
+        self.state.source_ended || (since > 0 && Duration::from_micros(now.saturating_sub(since)) >= QUIET)
+    }
+
+    /// On the event clock, timers that no event follows fire once the input is over.
+    fn fire_after_input(&mut self) -> Result<(), EngineError> {
+        let over = self.source.is_none() || (self.state.source_ended && self.source.as_ref().is_none_or(|source| source.lines.is_empty()));
+        if !over || !self.state.backlog.is_empty() || !self.is_quiet() || self.has_work() {
+            return Ok(());
+        }
+        if !self.state.look_for_timers {
+            return Ok(());
+        }
+        let limit = self.intake.clock().saturating_add(self.course.advance);
+        let together = if self.course.delivers { 1 } else { MOST_TIMERS_TOGETHER };
+        let due = self.reader.due_timers(limit, together)?;
+        // Where entities write to each other, timers fire one by one, in the order of their times.
+        self.state.bound = if self.course.delivers { due.first().map(|due| due.timer.due) } else { Some(limit) };
+        self.state.look_for_timers = !due.is_empty();
+        for due in due {
+            if let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) {
+                self.pending(EntityName { workflow, key: due.key });
+            }
+        }
+        Ok(())
+    }
+}
