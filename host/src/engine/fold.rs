@@ -180,7 +180,8 @@ impl Fold<'_> {
                 return Err(EngineError::Stored { what: "inbox", reason: "a parked entity has an empty one".into() });
             };
             if order.what == OrderKind::Drop {
-                self.out.entity.inbox.remove(0);
+                let head = self.out.entity.inbox.remove(0);
+                self.take_waiting_timer(&head);
                 self.out.inbox_removed.push(id);
             }
             self.out.entity.row.parked = false;
@@ -193,6 +194,7 @@ impl Fold<'_> {
     fn take(&mut self, ready: &Ready) -> Result<(), EngineError> {
         let input = self.encode_input(&ready.input)?;
         if self.out.entity.row.parked {
+            self.keep_timer(ready);
             self.wait(ready, input);
             return Ok(());
         }
@@ -312,7 +314,8 @@ impl Fold<'_> {
         let [Value::String(name), Value::Instant(due)] = &*fields else { return };
         let name: Arc<str> = name.as_ref().into();
         let entity = self.out.entity.row.id;
-        let timer = TimerRow { entity, name: name.clone(), due: *due, sequence, index, correlation_id: correlation_id.clone() };
+        let timer =
+            TimerRow { entity, name: name.clone(), due: *due, sequence, index, correlation_id: correlation_id.clone(), waits: false };
         let timers = &mut self.entity().timers;
         match timers.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = timer,
@@ -370,11 +373,21 @@ impl Fold<'_> {
 
     fn park(&mut self, ready: &Ready, input: Box<[u8]>, fault: &Fault) {
         self.out.entity.row.parked = true;
+        self.keep_timer(ready);
         if ready.inbox.is_none() {
             self.wait(ready, input.clone());
         }
         let reason = serde_json::json!({ "code": fault.code, "reason": fault.reason }).to_string().into_bytes();
         self.note_entry(Kind::Parked, ready.event_id.clone(), ready.correlation_id.clone(), input, reason.into());
+    }
+
+    /// A timer that fell due stays in force while its input waits: what is decided before it may set it anew or take it back.
+    fn keep_timer(&mut self, ready: &Ready) {
+        let Some((name, due)) = ready.timer() else { return };
+        let (sequence, index) = ready.asked;
+        let (entity, correlation_id) = (self.out.entity.row.id, ready.correlation_id.clone());
+        self.out.entity.timers.push(TimerRow { entity, name: name.clone(), due, sequence, index, correlation_id, waits: true });
+        self.touch(&name);
     }
 
     /// Puts an input at the end of the inbox.

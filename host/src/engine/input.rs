@@ -169,6 +169,18 @@ pub(super) struct Ready {
     pub(super) inbox: Option<i64>,
 }
 
+impl Ready {
+    /// Name and due time, where it is a timer that fell due.
+    pub(super) fn timer(&self) -> Option<(Arc<str>, u64)> {
+        let (Origin::Timer, Value::Variant(_, Some(record))) = (self.origin, &self.input) else { return None };
+        let Value::Record(fields) = &**record else { return None };
+        match &**fields {
+            [Value::String(name), Value::Instant(due)] => Some((name.as_ref().into(), *due)),
+            _ => None,
+        }
+    }
+}
+
 /// Where an input came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {

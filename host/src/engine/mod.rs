@@ -20,6 +20,9 @@ mod order;
 mod outcome;
 mod plan;
 mod run;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]
+mod simulation;
 mod start;
 mod summary;
 mod timers;

@@ -11,7 +11,7 @@ use super::fold::{Fold, Moment};
 use super::input::{Conclusion, FailureKind, Origin, Ready};
 use super::outcome::outcome_input;
 use crate::journal::{intent_id, sha256};
-use crate::store::{DeliveryRow, OutboxStatus};
+use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
 use crate::workflow::RoutePlan;
 
 pub(super) enum Next {
@@ -49,14 +49,18 @@ impl Fold<'_> {
             let delivery = self.out.pending.deliveries.remove(0);
             return self.delivered(delivery, Some(now));
         }
+        // What the source had when a timer fell due comes before it: a sign of life counts, however late it is read.
+        if let Some(next) = self.event() {
+            return Ok(next);
+        }
         if !self.out.pending.timers.is_empty() {
             let (name, sequence, index) = self.out.pending.timers.remove(0);
             let timers = &self.out.entity.timers;
-            let found = timers.iter().position(|t| t.name == name && (t.sequence, t.index) == (sequence, index));
+            let found = timers.iter().position(|t| t.name == name && (t.sequence, t.index) == (sequence, index) && !t.waits);
             // Replaced or taken back in the meantime: another generation is in force.
             return Ok(found.map_or(Next::Nothing, |index| self.timer(index, Some(now))));
         }
-        Ok(self.event().unwrap_or(Next::Wait))
+        Ok(Next::Wait)
     }
 
     fn next_by_time(&mut self, bound: Option<u64>) -> Result<Next, EngineError> {
@@ -83,6 +87,7 @@ impl Fold<'_> {
         let event = self.out.pending.events.front().map(|event| event.time.max(latest));
         let timers = self.out.entity.timers.iter().enumerate();
         let timer = timers
+            .filter(|(_, timer)| !timer.waits)
             .min_by(|(_, a), (_, b)| (a.due, a.sequence, a.index).cmp(&(b.due, b.sequence, b.index)))
             .map(|(index, timer)| (timer.due, index));
         // A timer fires once something at or after its due time follows, or the input is over.
@@ -143,6 +148,14 @@ impl Fold<'_> {
 
     fn next_waiting(&mut self) -> Result<Next, EngineError> {
         let row = &self.out.entity.inbox[0];
+        let (id, is_timer) = (row.id, Origin::of(row) == Origin::Timer);
+        if is_timer && !self.take_waiting_timer(&self.out.entity.inbox[0].clone()) {
+            // Set anew, taken back or gone with its entity by what was decided before it.
+            self.out.entity.inbox.remove(0);
+            self.out.inbox_removed.push(id);
+            return Ok(Next::Nothing);
+        }
+        let row = &self.out.entity.inbox[0];
         let input = self
             .plan
             .codec
@@ -159,6 +172,15 @@ impl Fold<'_> {
             event: row.bytes.as_ref().map(|bytes| (bytes.clone(), sha256(bytes))),
             inbox: Some(row.id),
         }))
+    }
+
+    /// Takes the timer whose input waits in `row` out of force. Gives whether it was in force still.
+    pub(super) fn take_waiting_timer(&mut self, row: &InboxRow) -> bool {
+        let waits = |timer: &TimerRow| timer.waits && (timer.sequence, timer.index) == (row.sequence, row.index);
+        let Some(index) = self.out.entity.timers.iter().position(waits).filter(|_| Origin::of(row) == Origin::Timer) else { return false };
+        let timer = self.out.entity.timers.remove(index);
+        self.touch(&timer.name);
+        true
     }
 
     fn delivered(&mut self, delivery: DeliveryRow, now: Option<u64>) -> Result<Next, EngineError> {

@@ -471,6 +471,16 @@ impl Engine {
         }
     }
 
+    /// What is held in memory, by name, with its bound.
+    #[cfg(test)]
+    pub(super) fn bounds(&self) -> [(&'static str, usize, usize); 2] {
+        // A batch of lines is taken whole, and commits under way are on top of what stops the intake.
+        [
+            ("lines", self.state.backlog.len() + self.intake.open_lines(), 2 * MOST_OPEN_LINES),
+            ("batches", self.state.in_flight.len(), MOST_BATCHES),
+        ]
+    }
+
     pub(super) fn perform(&mut self, tasks: Vec<Task>) {
         if self.course.perform && !tasks.is_empty() {
             // The lanes end only with the engine.

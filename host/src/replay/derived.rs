@@ -107,7 +107,8 @@ impl<'a> Derived<'a> {
         expect("entities.state_row", format!("{:?}", row.state_row), format!("{:?}", self.state_row));
         expect("entities.parked", row.parked.to_string(), self.parked.to_string());
         expect("entities.head", format!("{:02x?}", row.head), format!("{:02x?}", last.hash));
-        let held = timers.iter().map(|t| (t.name.to_string(), (t.due, t.sequence, t.index))).collect::<BTreeMap<_, _>>();
+        let held =
+            timers.iter().filter(|t| !t.waits).map(|t| (t.name.to_string(), (t.due, t.sequence, t.index))).collect::<BTreeMap<_, _>>();
         expect("timers", format!("{held:?}"), format!("{:?}", self.timers));
         let key = |key: &IntentKey| (key.sequence, key.index);
         let held = outbox.iter().map(|o| key(&o.key)).collect::<BTreeSet<_>>();

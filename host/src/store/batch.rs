@@ -261,6 +261,8 @@ pub struct TimerRow {
     pub index: u32,
     /// Carried to the input.
     pub correlation_id: Arc<str>,
+    /// Whether it has fallen due and stands in its entity's inbox.
+    pub waits: bool,
 }
 
 /// An input for another entity.

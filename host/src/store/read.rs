@@ -343,26 +343,26 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn timers(&self, entity: EntityId) -> Result<Vec<TimerRow>, StoreError> {
-        let query = "SELECT entity, name, due, sequence, position, correlation_id FROM timers WHERE entity = ? ORDER BY name";
+        let query = "SELECT entity, name, due, sequence, position, correlation_id, waits FROM timers WHERE entity = ? ORDER BY name";
         self.rows(query, [entity], timer)
     }
 
-    /// Up to `limit` timers that are due by `until`, earliest first.
+    /// Up to `limit` timers that are due by `until`, earliest first; without those that wait in an inbox.
     ///
     /// # Errors
     /// Where the store fails.
     pub fn due_timers(&self, until: u64, limit: u32) -> Result<Vec<DueTimer>, StoreError> {
-        let query = "SELECT entity, name, due, timers.sequence, position, correlation_id, workflow, key FROM timers \
-                     JOIN entities ON entities.id = timers.entity WHERE due <= ? ORDER BY due, workflow, key, name LIMIT ?";
-        self.rows(query, params![int(until), limit], |row| Ok(DueTimer { timer: timer(row)?, workflow: row.get(6)?, key: row.get(7)? }))
+        let query = "SELECT entity, name, due, timers.sequence, position, correlation_id, waits, workflow, key FROM timers \
+                     JOIN entities ON entities.id = timers.entity WHERE waits = 0 AND due <= ? ORDER BY due, workflow, key, name LIMIT ?";
+        self.rows(query, params![int(until), limit], |row| Ok(DueTimer { timer: timer(row)?, workflow: row.get(7)?, key: row.get(8)? }))
     }
 
-    /// When the next timer falls due.
+    /// When the next timer falls due; those that wait in an inbox have.
     ///
     /// # Errors
     /// Where the store fails.
     pub fn next_due(&self) -> Result<Option<u64>, StoreError> {
-        Ok(self.row("SELECT min(due) FROM timers", [], |row| row.get(0))?.flatten())
+        Ok(self.row("SELECT min(due) FROM timers WHERE waits = 0", [], |row| row.get(0))?.flatten())
     }
 
     /// Up to `limit` deliveries whose id comes after `id`, by id.
@@ -537,5 +537,6 @@ fn timer(row: &SqlRow<'_>) -> rusqlite::Result<TimerRow> {
         sequence: row.get(3)?,
         index: row.get(4)?,
         correlation_id: row.get(5)?,
+        waits: row.get(6)?,
     })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use purefold_effects::Effect;
 use purefold_wit::{Contract, Finding};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,12 @@ pub struct Surroundings<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// The current folder.
     pub current: PathBuf,
+    /// Opens an effect from its name, its settings and the folder that relative paths start from.
+    pub open: &'a Opener,
 }
+
+/// As [`purefold_effects::open`].
+pub type Opener = dyn Fn(&str, &toml::Table, &Path) -> Result<Arc<dyn Effect>, Vec<Finding>>;
 
 /// Loads and checks the workflow whose manifest lies at `path`, in the process's own surroundings.
 ///
@@ -26,7 +32,7 @@ pub struct Surroundings<'a> {
 pub fn load(path: &Path) -> Result<Workflow, Vec<Finding>> {
     // Without a current folder the manifest's own folder is searched only.
     let current = std::env::current_dir().unwrap_or_default();
-    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current })
+    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current, open: &purefold_effects::open })
 }
 
 /// [`load`] in surroundings that the caller provides.
@@ -52,7 +58,7 @@ pub fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Workflow,
 }
 
 fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Workflow> {
-    let opened = routes::open(&manifest, findings);
+    let opened = routes::open(&manifest, surroundings.open, findings);
     // The manifest's own check has told of a component that is not named.
     if manifest.reducer.component.is_empty() {
         return None;

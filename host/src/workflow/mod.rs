@@ -24,7 +24,7 @@ use purefold_wit::{Codec, Contract};
 
 pub use component::REDUCERS_VARIABLE;
 pub use link::link;
-pub use load::{Surroundings, load, load_in};
+pub use load::{Opener, Surroundings, load, load_in};
 pub use manifest::Manifest;
 
 /// The name by which routes call the built-in effect that sets timers and takes them back.

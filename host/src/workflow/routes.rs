@@ -7,6 +7,7 @@ use purefold_effects::{Effect, Operation, Route};
 use purefold_wit::{Contract, Finding, Record, Type, finding};
 
 use super::inputs::unknown_case;
+use super::load::Opener;
 use super::manifest::IntentSettings;
 use super::{DELIVER, EffectRoute, Manifest, OnExhausted, OutcomePlan, RoutePlan, TIMER, deliver, order, outcome, standard};
 
@@ -29,10 +30,10 @@ struct Unbound<'a> {
 }
 
 /// Opens every effect of the manifest, used or not.
-pub(super) fn open(manifest: &Manifest, findings: &mut Vec<Finding>) -> Vec<(Arc<str>, Arc<dyn Effect>)> {
+pub(super) fn open(manifest: &Manifest, open: &Opener, findings: &mut Vec<Finding>) -> Vec<(Arc<str>, Arc<dyn Effect>)> {
     let mut effects = Vec::with_capacity(manifest.effects.len());
     for settings in &manifest.effects {
-        match purefold_effects::open(&settings.name, &settings.settings, &manifest.folder) {
+        match open(&settings.name, &settings.settings, &manifest.folder) {
             Ok(effect) => effects.push((settings.name.as_str().into(), effect)),
             Err(found) => findings.extend(found),
         }

@@ -127,7 +127,15 @@ impl Rows<'_> {
                         if let [Value::String(name), Value::Instant(due)] = &*fields {
                             let (name, due) = (name.as_ref().into(), *due);
                             let correlation_id = entry.correlation_id.clone();
-                            self.batch.timers_set.push(TimerRow { entity: id, name, due, sequence: entry.sequence, index, correlation_id });
+                            self.batch.timers_set.push(TimerRow {
+                                entity: id,
+                                name,
+                                due,
+                                sequence: entry.sequence,
+                                index,
+                                correlation_id,
+                                waits: false,
+                            });
                         }
                     }
                     _ => {}

@@ -1,0 +1,267 @@
+//! One life of the simulated host: the whole engine on one thread, from a start to its end or its death.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+use rusqlite::ffi;
+use tokio::sync::mpsc;
+
+use super::super::run::{Message, SourceHandle, Turn};
+use super::super::start::{Opened, Surroundings as Parts};
+use super::super::writer::{Attempt, Commit, Commits, Committer};
+use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, lanes};
+use super::clock::SimulatedClock;
+use super::scenario::Scenario;
+use super::world::Shared;
+use crate::journal::sha256;
+use crate::sandbox::Sandbox;
+use crate::source::{Decoder, Feed, TakenLine};
+use crate::store::{Batch, StoreError, Writer};
+use crate::time::HostClock;
+use crate::workflow::{Surroundings, Workflow, load_in};
+
+/// Lines that the source hands on together, at most.
+const LINES_TOGETHER: usize = 4;
+
+/// How far the virtual clock goes on after the input.
+const ADVANCE: Duration = Duration::from_secs(300);
+
+type Queue = Arc<Mutex<VecDeque<Batch>>>;
+
+/// Batches wait here for the scheduler.
+struct Handover(Queue);
+
+impl Committer for Handover {
+    fn hand_over(&mut self, batch: Batch) -> Result<(), EngineError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(batch);
+        Ok(())
+    }
+}
+
+/// A store that refuses when it is told to.
+struct Unsteady {
+    writer: Writer,
+    refusal: Arc<Mutex<Option<i32>>>,
+}
+
+impl Commit for Unsteady {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        match self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(code) => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()),
+            None => self.writer.commit(batch),
+        }
+    }
+}
+
+/// Codes with which SQLite refuses a commit that may succeed later.
+pub(super) const REFUSALS: [i32; 4] = [ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY];
+
+/// The host while it lives.
+pub(super) struct Host {
+    engine: Engine,
+    queue: Queue,
+    commits: Commits<Unsteady>,
+    refusal: Arc<Mutex<Option<i32>>>,
+    /// No commit is tried before.
+    patience: Duration,
+    runtime: tokio::runtime::Runtime,
+    lines: Sender<Vec<TakenLine>>,
+    waiting_since: Arc<AtomicU64>,
+    decoder: Decoder,
+    to_engine: Sender<Message>,
+    clock: Arc<SimulatedClock>,
+    /// Lines handed on.
+    read: usize,
+    source_ended: bool,
+    pub(super) store: PathBuf,
+}
+
+/// The workflow of `release`, over the store in `folder`.
+pub(super) fn workflow(folder: &Path, release: &str, scenario: &Scenario, world: &Shared) -> Workflow {
+    let path = folder.join("workflow.toml");
+    std::fs::write(&path, manifest(release, scenario)).expect("the manifest can be written");
+    let current = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures");
+    let world = world.clone();
+    let open = move |_: &str, _: &toml::Table, _: &Path| Ok(world.effect());
+    load_in(&path, &Surroundings { environment: &|_| None, current, open: &open }).unwrap_or_else(|findings| {
+        let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        panic!("the simulated workflow does not load; `cargo xtask reducers --fixtures` makes its components: {}", told.join("; "))
+    })
+}
+
+fn manifest(release: &str, scenario: &Scenario) -> String {
+    let retry = if scenario.event_clock {
+        // Whatever the order of attempts, it ends the same.
+        "retry = { attempts = 1000, first = '50ms', most = '1s', deadline = '100h' }"
+    } else {
+        "retry = { attempts = 4, first = '50ms', most = '2s', deadline = '20s' }"
+    };
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures").join(release).with_extension("wasm");
+    format!(
+        "name = 'simulated'\n\
+         [reducer]\ncomponent = '{}'\nkey = 'account'\n\
+         [inputs]\n'move' = 'moved'\n\
+         [source]\ntimer-wait = '2s'\n\
+         [limits]\ninbox = 6\nparallel = 3\n\
+         [store]\nsqlite = 'store.db'\nid = '51a1a7ed-0000-4000-8000-{:012x}'\n\
+         [effects.first]\ncapability = 'simulated'\n[effects.second]\ncapability = 'simulated'\n\
+         [intents.call]\neffect = 'first'\noutcome = 'called'\n{retry}\n\
+         [intents.follow]\neffect = 'second'\nafter = ['call']\non-exhausted = 'hold'\n{retry}\n\
+         [intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n\
+         [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n",
+        component.display(),
+        scenario.seed & 0xffff_ffff_ffff
+    )
+}
+
+impl Host {
+    pub(super) fn start(
+        folder: &Path,
+        release: &str,
+        scenario: &Scenario,
+        world: &Shared,
+        sandbox: &Sandbox,
+        clock: &Arc<SimulatedClock>,
+        jitter: u64,
+    ) -> Result<Self, EngineError> {
+        let workflow = workflow(folder, release, scenario, world);
+        let store = workflow.manifest.store.sqlite.clone();
+        let options = Options {
+            clock: if scenario.event_clock { Clock::Event } else { Clock::Arrival },
+            advance: if scenario.event_clock { ADVANCE } else { Duration::ZERO },
+            until_idle: scenario.event_clock,
+            perform: true,
+            feed: Some(Feed::File("simulated.jsonl".into())),
+            workers: 0,
+        };
+        let opened = Opened::open(vec![workflow], sandbox, &options, clock.clone(), (0, 0))?;
+        let refusal = Arc::new(Mutex::new(None));
+        let (to_engine, messages) = unbounded();
+        let commits = Commits::new(Unsteady { writer: opened.store.writer()?, refusal: refusal.clone() }, to_engine.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        let (orders, received) = mpsc::unbounded_channel();
+        let mut random = jitter;
+        let jitter = move || {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            random.rotate_left(32)
+        };
+        runtime.spawn(lanes::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter)));
+        let (lines, receiver) = bounded(2);
+        let waiting_since = Arc::new(AtomicU64::new(0));
+        let source = SourceHandle { lines: receiver, waiting_since: waiting_since.clone(), stop: Arc::default() };
+        let queue = Queue::default();
+        let decoder = opened.decoder.clone();
+        let read = usize::try_from(opened.position.next_line).unwrap_or(usize::MAX);
+        let writer = Box::new(Handover(queue.clone()));
+        let engine = opened.engine(Parts { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
+        Ok(Host {
+            engine,
+            queue,
+            commits,
+            refusal,
+            patience: Duration::ZERO,
+            runtime,
+            lines,
+            waiting_since,
+            decoder,
+            to_engine,
+            clock: clock.clone(),
+            read,
+            source_ended: false,
+            store,
+        })
+    }
+
+    pub(super) fn turn(&mut self) -> Result<Turn, EngineError> {
+        self.engine.turn(&mut |_| ())
+    }
+
+    /// Lets the effects get on with what they can do now.
+    pub(super) fn perform(&self) {
+        self.runtime.block_on(async {
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    pub(super) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.runtime.block_on(tokio::time::advance(by));
+    }
+
+    /// Hands on lines that the source has by now. Gives whether there was one.
+    pub(super) fn read(&mut self, scenario: &Scenario, most: usize) -> bool {
+        let now = self.clock.elapsed();
+        let available = scenario.lines[self.read.min(scenario.lines.len())..].iter().take_while(|line| line.available <= now).count();
+        if available == 0 {
+            if self.waiting_since.load(Ordering::Relaxed) == 0 {
+                self.waiting_since.store(self.clock.wall(), Ordering::Relaxed);
+            }
+            if self.read >= scenario.lines.len() && !std::mem::replace(&mut self.source_ended, true) {
+                let _ = self.to_engine.send(Message::SourceEnded(Ok(())));
+            }
+            return false;
+        }
+        self.waiting_since.store(0, Ordering::Relaxed);
+        if self.lines.is_full() {
+            return false;
+        }
+        let mut batch = Vec::new();
+        for line in &scenario.lines[self.read..self.read + available.min(most).min(LINES_TOGETHER)] {
+            self.read += 1;
+            let number = Line(self.read as u64);
+            let taken = self.decoder.decode(&line.bytes, EventOrigin::Line(number), self.clock.wall());
+            let end = scenario.lines[..self.read].iter().map(|line| line.bytes.len() as u64 + 1).sum();
+            batch.push(TakenLine { line: number, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken });
+        }
+        self.lines.send(batch).is_ok()
+    }
+
+    /// Whether every line was handed on.
+    pub(super) fn has_read_all(&self, scenario: &Scenario) -> bool {
+        self.read >= scenario.lines.len()
+    }
+
+    /// Tries to commit the oldest batch. Gives whether one became durable.
+    pub(super) fn commit(&mut self, refusal: Option<i32>) -> Result<bool, StoreError> {
+        if self.clock.elapsed() < self.patience {
+            return Ok(false);
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(batch) = queue.front() else { return Ok(false) };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        match self.commits.attempt(batch) {
+            Attempt::Done => {
+                queue.pop_front();
+                Ok(true)
+            }
+            Attempt::Again(delay) => {
+                self.patience = self.clock.elapsed() + delay;
+                Ok(false)
+            }
+            Attempt::Failed(error) => Err(error),
+        }
+    }
+
+    pub(super) fn has_batches(&self) -> bool {
+        !self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.lines.is_empty()
+            && self.engine.is_quiet()
+            && !self.engine.has_work()
+            && self.engine.state.backlog.is_empty()
+            && !self.has_batches()
+    }
+
+    /// What the loop holds in memory, by name, with its bound.
+    pub(super) fn bounds(&self) -> [(&'static str, usize, usize); 2] {
+        self.engine.bounds()
+    }
+}

@@ -1,0 +1,14 @@
+//! The whole engine on a simulated clock and a seeded scheduler, with faults drawn from the seed.
+//!
+//! One thread runs everything: the loop, the commits, the source and, on a runtime whose clock stands still, the effects.
+//! A run is a function of its seed. After it a model that knows nothing of the engine looks at what the store holds, what
+//! the source held and what the backends saw.
+
+mod clock;
+mod host;
+mod knowledge;
+mod model;
+mod run;
+mod scenario;
+mod tests;
+mod world;

@@ -1,0 +1,395 @@
+//! What must be true after a run, worked out from the tables, the source and the backends by code that shares nothing
+//! with the engine but the way in which ids are made.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use super::host::workflow;
+use super::scenario::{BEGIN, Scenario};
+use super::world::{Shared, World};
+use crate::engine::Plan;
+use crate::journal::intent_id;
+use crate::replay;
+use crate::sandbox::Sandbox;
+
+/// How long a due timer waits for the source, as the simulated manifest says, in microseconds.
+const TIMER_WAIT: u64 = 2_000_000;
+
+/// How long the source must have had nothing to read before a due timer trusts it, in microseconds.
+const QUIET: u64 = 50_000;
+
+struct Entry {
+    key: String,
+    sequence: u64,
+    ordinal: u32,
+    kind: String,
+    release: u64,
+    now: u64,
+    event_id: String,
+    input: String,
+    verdict: Option<String>,
+    state: Option<String>,
+    output: String,
+}
+
+/// An account as the model folds it.
+#[derive(Default)]
+struct Account {
+    state: Option<Value>,
+    sequence: u64,
+    now: u64,
+    /// Asking decision, index and due time of the alarm that is set.
+    alarm: Option<(u64, u32, u64)>,
+}
+
+struct Model<'a> {
+    scenario: &'a Scenario,
+    journal: (u64, u64),
+    accounts: BTreeMap<String, Account>,
+    /// Intents for effects, and deliveries, by id: what to call them.
+    asked: HashMap<String, String>,
+    by_place: HashMap<(String, u64, u32), String>,
+    /// How often each was concluded.
+    concluded: HashMap<String, u32>,
+    /// Events by id: how often they were decided for good.
+    decided: HashMap<String, u32>,
+    /// Events of each account in the order of their first decision, with the sequence and `now`.
+    order: BTreeMap<String, Vec<(String, u64, u64)>>,
+    /// Alarms that rang: account, sequence, now, due.
+    rang: Vec<(String, u64, u64, u64)>,
+    wrong: Vec<String>,
+}
+
+fn open(store: &Path) -> Connection {
+    Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store can be read")
+}
+
+/// Entities that wait for an operator.
+pub(super) fn parked(store: &Path) -> Vec<String> {
+    let connection = open(store);
+    let mut statement = connection.prepare("SELECT key FROM entities WHERE parked = 1 ORDER BY key").expect("a statement");
+    let keys = statement.query_map([], |row| row.get(0)).expect("keys");
+    keys.collect::<Result<_, _>>().expect("keys")
+}
+
+/// Whether nothing is left to be done.
+pub(super) fn is_at_rest(store: &Path) -> bool {
+    let sql = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM inbox) \
+               + (SELECT count(*) FROM timers) + (SELECT count(*) FROM entities WHERE parked = 1)";
+    open(store).query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count") == 0
+}
+
+/// Everything that is wrong with what a run left, and its journal as text.
+pub(super) fn check(scenario: &Scenario, store: &Path, world: &World) -> (Vec<String>, String) {
+    let connection = open(store);
+    let journal: String = connection.query_row("SELECT value FROM meta WHERE name = 'journal'", [], |row| row.get(0)).expect("an id");
+    let journal = purefold_wit::uuid::parse(&journal).expect("a UUID");
+    let mut model = Model {
+        scenario,
+        journal,
+        accounts: BTreeMap::new(),
+        asked: HashMap::new(),
+        by_place: HashMap::new(),
+        concluded: HashMap::new(),
+        decided: HashMap::new(),
+        order: BTreeMap::new(),
+        rang: Vec::new(),
+        wrong: Vec::new(),
+    };
+    let entries = entries(&connection);
+    let mut text = String::new();
+    for entry in &entries {
+        let Entry { key, sequence, ordinal, kind, release, now, event_id, input, verdict, state, output } = entry;
+        let _ = writeln!(text, "{key} {sequence}.{ordinal} {kind} {release} {now} {event_id} {input} {verdict:?} {state:?} {output}");
+        model.take(entry);
+    }
+    model.finish(&connection, world);
+    (model.wrong, text)
+}
+
+/// What `verify` finds wrong with the chain and the decisions.
+pub(super) fn verify(scenario: &Scenario, folder: &Path, release: &str, world: &Shared, sandbox: &Sandbox, store: &Path) -> Option<String> {
+    let workflow = workflow(folder, release, scenario, world);
+    let journal = workflow.manifest.store.id.expect("the manifest names the journal");
+    let plan = Plan::new(workflow, sandbox, 1, journal).expect("the component can be loaded");
+    let report = replay::verify(&plan, sandbox, store, 1, |_| ()).expect("the store can be read");
+    let told: Vec<String> = report.told.iter().map(|m| format!("{} {}.{} {}", m.entity, m.sequence, m.ordinal, m.what)).collect();
+    (report.mismatches > 0).then(|| format!("verify finds {} mismatches: {}", report.mismatches, told.join("; ")))
+}
+
+fn entries(connection: &Connection) -> Vec<Entry> {
+    let sql = "SELECT e.key, j.sequence, j.ordinal, j.kind, j.release, j.now, j.event_id, j.input, j.verdict, j.state, j.output \
+               FROM journal j JOIN entities e ON e.id = j.entity ORDER BY e.key, j.sequence, j.ordinal";
+    let mut statement = connection.prepare(sql).expect("a statement");
+    let entries = statement.query_map([], |row| {
+        Ok(Entry {
+            key: row.get(0)?,
+            sequence: row.get(1)?,
+            ordinal: row.get(2)?,
+            kind: row.get(3)?,
+            release: row.get(4)?,
+            now: row.get(5)?,
+            event_id: row.get(6)?,
+            input: row.get(7)?,
+            verdict: row.get(8)?,
+            state: row.get(9)?,
+            output: row.get(10)?,
+        })
+    });
+    entries.expect("entries").collect::<Result<_, _>>().expect("entries")
+}
+
+impl Model<'_> {
+    fn id(&self, key: &str, sequence: u64, index: u32) -> String {
+        intent_id(self.journal, "simulated", key, sequence, index).to_string()
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        match entry.kind.as_str() {
+            "decided" => self.decision(entry),
+            "concluded" => {
+                let input: Value = serde_json::from_str(&entry.input).expect("JSON");
+                let place =
+                    (entry.key.clone(), input["sequence"].as_u64().expect("a sequence"), input["index"].as_u64().expect("an index"));
+                let place = (place.0, place.1, u32::try_from(place.2).expect("an index"));
+                match self.by_place.get(&place).cloned() {
+                    Some(id) => *self.concluded.entry(id).or_default() += 1,
+                    None => self.wrong.push(format!("{} {}: concludes an intent that nobody asked for", entry.key, entry.sequence)),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decision(&mut self, entry: &Entry) {
+        let input: Value = serde_json::from_str(&entry.input).expect("JSON");
+        let (case, record) = input.as_object().and_then(|object| object.iter().next()).expect("a case");
+        let place = format!("{} {}", entry.key, entry.sequence);
+        let account = self.accounts.entry(entry.key.clone()).or_default();
+        if entry.sequence != account.sequence + 1 {
+            self.wrong.push(format!("{place}: follows {}", account.sequence));
+        }
+        if entry.now < account.now {
+            self.wrong.push(format!("{place}: time went back"));
+        }
+        account.sequence = entry.sequence;
+        account.now = entry.now;
+        if case == "moved" {
+            let order = self.order.entry(entry.key.clone()).or_default();
+            if !order.iter().any(|(id, ..)| *id == entry.event_id) {
+                order.push((entry.event_id.clone(), entry.sequence, entry.now));
+            }
+        }
+        match entry.verdict.as_deref() {
+            Some("faulted") => {
+                if record["behaviour"] != "poison" || entry.release != 1 {
+                    self.wrong.push(format!("{place}: faulted for no reason: {}", entry.output));
+                }
+                return;
+            }
+            Some("rejected") if record["behaviour"] != "reject" => self.wrong.push(format!("{place}: rejected for no reason")),
+            Some("rejected") => {
+                *self.decided.entry(entry.event_id.clone()).or_default() += 1;
+                return;
+            }
+            _ => {}
+        }
+        let intents = self.fold(entry, case, record);
+        let expected = Value::Array(intents).to_string();
+        let output: Value = serde_json::from_str(&entry.output).expect("JSON");
+        if output != serde_json::from_str::<Value>(&expected).expect("JSON") {
+            self.wrong.push(format!("{place}: asks for {output}, not {expected}"));
+        }
+        let folded = self.accounts[&entry.key].state.clone();
+        let state = entry.state.as_ref().map(|state| serde_json::from_str::<Value>(state).expect("JSON"));
+        if state != folded {
+            self.wrong.push(format!("{place}: the state is {state:?}, not {folded:?}"));
+        }
+    }
+
+    /// What the reducer does, said once more.
+    fn fold(&mut self, entry: &Entry, case: &str, record: &Value) -> Vec<Value> {
+        let empty = || json!({ "moves": [], "succeeded": 0, "failed": 0, "alarms": 0, "passed": [] });
+        let count = |state: &mut Value, field: &str| state[field] = json!(state[field].as_u64().expect("a number") + 1);
+        let mut account = std::mem::take(self.accounts.get_mut(&entry.key).expect("an account"));
+        let mut intents = Vec::new();
+        match case {
+            "moved" => {
+                *self.decided.entry(entry.event_id.clone()).or_default() += 1;
+                let lived = account.state.is_some();
+                let mut state = account.state.take().unwrap_or_else(empty);
+                state["moves"].as_array_mut().expect("a list").push(record["number"].clone());
+                intents = self.ask(entry, record, &mut account);
+                if record["behaviour"] != "end" {
+                    account.state = Some(state);
+                } else if lived {
+                    account.alarm = None;
+                }
+            }
+            "called" => {
+                *self.concluded.entry(entry.event_id.clone()).or_default() += 1;
+                if let Some(state) = &mut account.state {
+                    count(state, if record["result"].get("ok").is_some() { "succeeded" } else { "failed" });
+                }
+            }
+            "alarm" => {
+                let due = purefold_wit::instant::parse(record["due"].as_str().expect("an instant")).expect("an instant");
+                self.rang.push((entry.key.clone(), entry.sequence, entry.now, due));
+                match account.alarm.take() {
+                    Some((sequence, index, set)) if self.id(&entry.key, sequence, index) == entry.event_id && set == due => {}
+                    other => self.wrong.push(format!("{} {}: an alarm that is not set rings; set is {other:?}", entry.key, entry.sequence)),
+                }
+                if entry.now < due {
+                    self.wrong.push(format!("{} {}: the alarm rings before it is due", entry.key, entry.sequence));
+                }
+                if let Some(state) = &mut account.state {
+                    count(state, "alarms");
+                }
+            }
+            _ => {
+                *self.concluded.entry(entry.event_id.clone()).or_default() += 1;
+                let mut state = account.state.take().unwrap_or_else(empty);
+                state["passed"].as_array_mut().expect("a list").push(record["number"].clone());
+                account.state = Some(state);
+            }
+        }
+        self.accounts.insert(entry.key.clone(), account);
+        intents
+    }
+
+    fn ask(&mut self, entry: &Entry, record: &Value, account: &mut Account) -> Vec<Value> {
+        let number = |field: &str| record[field].as_u64().expect("a number");
+        let mut intents = Vec::new();
+        for (case, field) in [("call", "calls"), ("follow", "follows")] {
+            for place in 0..number(field) {
+                intents.push(json!({ case: { "account": entry.key, "number": number("number"), "place": place } }));
+            }
+        }
+        if record["cancel"] == true {
+            intents.push(json!({ "cancel_alarm": { "name": "alarm" } }));
+            account.alarm = None;
+        }
+        if let Some(milliseconds) = record["alarm"].as_u64() {
+            let due = entry.now + milliseconds * 1000;
+            account.alarm = Some((entry.sequence, u32::try_from(intents.len()).expect("an index"), due));
+            intents.push(json!({ "set_alarm": { "name": "alarm", "due": purefold_wit::instant::format(due) } }));
+        }
+        if let Some(other) = record["pass_to"].as_str() {
+            intents.push(json!({ "pass": { "account": other, "number": number("number") } }));
+        }
+        for (index, intent) in (0..).zip(&intents) {
+            let case = intent.as_object().and_then(|object| object.keys().next()).expect("a case");
+            if matches!(case.as_str(), "call" | "follow" | "pass") {
+                let id = self.id(&entry.key, entry.sequence, index);
+                let name = format!("{case} {}/{}/{index}", entry.key, entry.sequence);
+                self.asked.insert(id.clone(), name);
+                self.by_place.insert((entry.key.clone(), entry.sequence, index), id);
+            }
+        }
+        intents
+    }
+
+    fn finish(&mut self, connection: &Connection, world: &World) {
+        for (id, name) in &self.asked {
+            let times = self.concluded.get(id).copied().unwrap_or_default();
+            if times != 1 {
+                self.wrong.push(format!("{name} ({id}) was concluded {times} times"));
+            }
+        }
+        for id in self.concluded.keys().filter(|id| !self.asked.contains_key(*id)) {
+            self.wrong.push(format!("{id} was concluded and nobody asked for it"));
+        }
+        for (key, account) in &self.accounts {
+            if let Some(alarm) = account.alarm {
+                self.wrong.push(format!("{key}: the alarm {alarm:?} never rang"));
+            }
+        }
+        for id in world.applied.keys() {
+            if !self.asked.contains_key(id) {
+                self.wrong.push(format!("{id} took effect and nobody asked for it"));
+            }
+        }
+        self.events(connection);
+        if !self.scenario.event_clock {
+            self.event_order(connection);
+            self.alarms();
+        }
+        self.wrong.sort();
+    }
+
+    fn dead(connection: &Connection) -> Vec<(u64, Option<String>, String)> {
+        let mut statement = connection.prepare("SELECT line, event_id, code FROM dead_letters").expect("a statement");
+        let dead = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("dead letters");
+        dead.collect::<Result<_, _>>().expect("dead letters")
+    }
+
+    /// Every event is decided once, or accounted for.
+    fn events(&mut self, connection: &Connection) {
+        let dead = Self::dead(connection);
+        let mut known = HashSet::new();
+        for (number, line) in (1..).zip(&self.scenario.lines) {
+            let letters: Vec<&str> = dead.iter().filter(|(line, ..)| *line == number).map(|(.., code)| code.as_str()).collect();
+            let Some(event) = &line.event else {
+                if letters.len() != 1 {
+                    self.wrong.push(format!("line {number} cannot be read and is {} dead letters", letters.len()));
+                }
+                continue;
+            };
+            if letters.iter().any(|code| *code != "inbox-full") || letters.len() > 1 {
+                self.wrong.push(format!("line {number} is a dead letter for no reason: {letters:?}"));
+            }
+            if !known.insert(&event.id) {
+                continue;
+            }
+            let decided = self.decided.get(&event.id).copied().unwrap_or_default();
+            let full = dead.iter().any(|(_, id, code)| id.as_ref() == Some(&event.id) && code == "inbox-full");
+            if decided > 1 || (decided == 0 && !full) {
+                self.wrong.push(format!("{} of line {number} was decided {decided} times", event.id));
+            }
+        }
+        for id in self.decided.keys() {
+            if !known.contains(id) {
+                self.wrong.push(format!("{id} was decided and the source never had it"));
+            }
+        }
+        let read: u64 = connection.query_row("SELECT max(next_line) FROM sources", [], |row| row.get(0)).expect("a position");
+        if read != self.scenario.lines.len() as u64 {
+            self.wrong.push(format!("the position is {read} of {} lines", self.scenario.lines.len()));
+        }
+    }
+
+    /// The events of one account are decided in the order in which the source has them.
+    fn event_order(&mut self, connection: &Connection) {
+        let dead = Self::dead(connection);
+        let is_dead = |id: &str| dead.iter().any(|(_, dead, _)| dead.as_deref() == Some(id));
+        let line = |id: &str| self.scenario.lines.iter().position(|line| line.event.as_ref().is_some_and(|event| event.id == id));
+        for (key, order) in &self.order {
+            // A duplicate of an event that found the inbox full is decided in its own place.
+            let lines: Vec<_> = order.iter().filter(|(id, ..)| !is_dead(id)).map(|(id, ..)| line(id)).collect();
+            if !lines.is_sorted() {
+                self.wrong.push(format!("{key}: the order of events is not the source's: {order:?}"));
+            }
+        }
+    }
+
+    /// No alarm rings while an event that came before it was due is still to be read, unless it waited long enough.
+    fn alarms(&mut self) {
+        if self.scenario.jumps > 0 {
+            return;
+        }
+        for (key, sequence, now, due) in &self.rang {
+            for (id, decided, _) in self.order.get(key).into_iter().flatten() {
+                let line = self.scenario.lines.iter().find(|line| line.event.as_ref().is_some_and(|event| event.id == *id));
+                let Some(line) = line else { continue };
+                let available = BEGIN + u64::try_from(line.available.as_micros()).expect("a time");
+                if decided > sequence && available + QUIET < *due && *now < due + TIMER_WAIT {
+                    self.wrong.push(format!("{key} {sequence}: the alarm of {due} rings before {id}, which was there at {available}"));
+                }
+            }
+        }
+    }
+}

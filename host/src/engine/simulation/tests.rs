@@ -1,0 +1,105 @@
+//! What CI runs of the simulation, and what `cargo xtask simulate` asks of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::run::{Ran, run};
+use super::scenario::Scenario;
+use crate::sandbox::Sandbox;
+
+/// Seeds of one test run, where `PUREFOLD_SIMULATION_SEEDS` does not say.
+const DEFAULT_SEEDS: u64 = 300;
+
+/// Seeds that found something once.
+const KEPT: &[u64] = &[];
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
+}
+
+fn simulate(seed: u64, sandbox: &Sandbox) -> Ran {
+    // Memory, where there is such a folder: what is durable is simulated, the disk's own time is not.
+    let memory = std::path::Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
+    run(&Scenario::draw(seed), sandbox, folder.path())
+}
+
+/// Runs `seeds`, on all processors. Gives the failing ones, each with what went wrong, and how much happened.
+fn simulate_all(seeds: impl Iterator<Item = u64>) -> (Vec<(u64, Vec<String>)>, String) {
+    let sandbox = Sandbox::new().expect("a sandbox");
+    let seeds: Vec<u64> = seeds.collect();
+    let (next, began) = (AtomicU64::new(0), Instant::now());
+    let (crashes, steps) = (AtomicU64::new(0), AtomicU64::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut failed = std::thread::scope(|scope| {
+        let work = || {
+            let mut failed = Vec::new();
+            while let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).expect("an index")) {
+                let ran = simulate(*seed, &sandbox);
+                crashes.fetch_add(u64::from(ran.crashes), Ordering::Relaxed);
+                steps.fetch_add(u64::from(ran.steps), Ordering::Relaxed);
+                if !ran.violations.is_empty() {
+                    failed.push((*seed, ran.violations));
+                }
+            }
+            failed
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    failed.sort();
+    let told = format!(
+        "{} seeds: {} steps, {} crashes, {:.1} s",
+        seeds.len(),
+        steps.into_inner(),
+        crashes.into_inner(),
+        began.elapsed().as_secs_f64()
+    );
+    (failed, told)
+}
+
+#[test]
+fn whatever_fails_nothing_is_lost_repeated_or_left_hanging() {
+    let count = number("PUREFOLD_SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let first = number("PUREFOLD_SIMULATION_FIRST").unwrap_or(1);
+    let (failed, told) = simulate_all((first..first + count).chain(KEPT.iter().copied()));
+    #[allow(clippy::print_stdout, reason = "how much was tried is the result of `cargo xtask simulate`")]
+    {
+        println!("{told}");
+    }
+    let shown: Vec<String> = failed.iter().take(5).map(|(seed, wrong)| format!("seed {seed}: {}", wrong.join("\n    "))).collect();
+    assert!(
+        failed.is_empty(),
+        "{} of the seeds went wrong; `cargo xtask simulate --first SEED --seeds 1` runs one again\n{}",
+        failed.len(),
+        shown.join("\n")
+    );
+}
+
+#[test]
+fn a_run_is_a_function_of_its_seed() {
+    let sandbox = Sandbox::new().expect("a sandbox");
+    for seed in 1..=8 {
+        let (once, again) = (simulate(seed, &sandbox), simulate(seed, &sandbox));
+        assert!(!once.journal.is_empty(), "seed {seed} leaves a journal");
+        assert_eq!((once.steps, once.crashes, once.journal), (again.steps, again.crashes, again.journal), "seed {seed}");
+    }
+}
+
+/// On the events' own clock the journal is a function of the input alone: trouble leaves no trace in it.
+#[test]
+fn on_virtual_time_trouble_leaves_no_trace() {
+    let sandbox = Sandbox::new().expect("a sandbox");
+    let mut compared = 0;
+    for seed in (1..200).filter(|seed| Scenario::draw(*seed).event_clock).take(20) {
+        let troubled = simulate(seed, &sandbox);
+        let mut calm = Scenario::draw(seed);
+        (calm.crashes, calm.refusals, calm.failures, calm.troubled_steps) = (0, 0, 0, u32::MAX);
+        let folder = tempfile::tempdir().expect("a folder");
+        let undisturbed = run(&calm, &sandbox, folder.path());
+        assert_eq!(undisturbed.crashes, 0);
+        assert_eq!(troubled.journal, undisturbed.journal, "seed {seed}");
+        compared += 1;
+    }
+    assert_eq!(compared, 20);
+}

@@ -1,0 +1,233 @@
+//! The effects' other side: backends that fail in every way a backend can, and remember who asked them for what.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use purefold_effects::{Call, Effect, EffectError, Operation, Reply, Route};
+use purefold_wit::Finding;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::knowledge::{Knowledge, Name};
+
+/// How an attempt ended, as far as the backend knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    UnderWay,
+    Succeeded,
+    Failed,
+}
+
+/// Shared by all backends of a run; outlives the host's crashes.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) seed: u64,
+    /// In a hundred attempts.
+    pub(super) failures: u32,
+    /// On the events' own clock what becomes of an intent must not depend on when it is tried.
+    pub(super) steadfast: bool,
+    pub(super) knowledge: Knowledge,
+    attempts: HashMap<String, u32>,
+    /// What the host that lives now was told of each intent.
+    told: HashMap<Name, Last>,
+    /// How often each intent took effect.
+    pub(super) applied: HashMap<String, u32>,
+    /// What went against the promise.
+    pub(super) violations: Vec<String>,
+    pub(super) log: Vec<String>,
+}
+
+/// A handle to the world.
+#[derive(Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host died: what it was told is gone with it.
+    pub(super) fn forget_told(&self) {
+        self.lock().told.clear();
+    }
+
+    pub(super) fn effect(&self) -> Arc<dyn Effect> {
+        Arc::new(Simulated { world: self.clone() })
+    }
+}
+
+struct Simulated {
+    world: Shared,
+}
+
+impl Effect for Simulated {
+    fn bind(&self, routes: &[Route<'_>]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>> {
+        let bound =
+            |route: &Route<'_>| Arc::new(Bound { world: self.world.clone(), case: route.case.replace('-', "_") }) as Arc<dyn Operation>;
+        Ok(routes.iter().map(bound).collect())
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<(), EffectError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+struct Bound {
+    world: Shared,
+    case: String,
+}
+
+/// Notes that the host has given an attempt up, when it is dropped without an answer.
+struct Abandoned {
+    world: Shared,
+    name: Name,
+    answered: bool,
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.world.lock().told.insert(self.name.clone(), Last::Failed);
+        }
+    }
+}
+
+/// What the backend will do with an attempt.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Succeed,
+    SucceedTwice,
+    Refuse,
+    NotDone,
+    NotDoneFor(Duration),
+    LoseRequest,
+    LoseReply,
+    Unreadable,
+    Hang,
+    Late(Duration),
+}
+
+impl Operation for Bound {
+    fn perform(&self, call: Call) -> BoxFuture<'static, Result<Reply, EffectError>> {
+        let name: Name = (call.entity.to_string(), call.sequence, call.index);
+        let id = call.id.to_string();
+        let (fate, latency) = self.world.lock().attempt(&self.case, &name, &id);
+        let (world, case) = (self.world.clone(), self.case.clone());
+        Box::pin(async move {
+            let mut abandoned = Abandoned { world: world.clone(), name: name.clone(), answered: false };
+            tokio::time::sleep(latency).await;
+            let result = match fate {
+                Fate::Succeed => Ok(1),
+                Fate::SucceedTwice => Ok(2),
+                Fate::Refuse => Err(EffectError::Refused("no".into())),
+                Fate::NotDone => Err(EffectError::NotDone { reason: "not now".into(), retry_after: None }),
+                Fate::NotDoneFor(wait) => Err(EffectError::NotDone { reason: "too many".into(), retry_after: Some(wait) }),
+                Fate::LoseRequest => Err(EffectError::Unknown("no answer".into())),
+                Fate::LoseReply => {
+                    world.lock().apply(&id, 1);
+                    Err(EffectError::Unknown("no answer".into()))
+                }
+                Fate::Unreadable => {
+                    world.lock().apply(&id, 1);
+                    Err(EffectError::UnreadableReply("what?".into()))
+                }
+                Fate::Hang => std::future::pending().await,
+                Fate::Late(later) => {
+                    tokio::time::sleep(later).await;
+                    Ok(1)
+                }
+            };
+            abandoned.answered = true;
+            let mut world = world.lock();
+            world.told.insert(name, if result.is_ok() { Last::Succeeded } else { Last::Failed });
+            world.log.push(format!("{case} {id}: {fate:?}"));
+            result.map(|times| {
+                world.apply(&id, times);
+                None
+            })
+        })
+    }
+}
+
+impl World {
+    fn apply(&mut self, id: &str, times: u32) {
+        *self.applied.entry(id.to_owned()).or_default() += times;
+    }
+
+    fn comes_after_a_failed_one(&self, name: &Name) -> bool {
+        self.knowledge.same_decision("call", name).any(|call| match self.told.get(&call) {
+            Some(last) => *last == Last::Failed,
+            None => !self.knowledge.is_outstanding(&call) && !self.knowledge.has_succeeded(&call),
+        })
+    }
+
+    /// Holds an attempt that begins to the promises, and says what will become of it.
+    fn attempt(&mut self, case: &str, name: &Name, id: &str) -> (Fate, Duration) {
+        let mut wrong = Vec::new();
+        if !self.knowledge.is_outstanding(name) {
+            wrong.push("is performed before its commit or after its conclusion".to_owned());
+        }
+        if self.knowledge.is_settled(name) {
+            wrong.push("is performed although one it comes after failed".to_owned());
+        }
+        if self.told.get(name) == Some(&Last::UnderWay) {
+            wrong.push("has two attempts under way".to_owned());
+        }
+        for earlier in self.knowledge.earlier(case, name) {
+            match self.told.get(earlier) {
+                // What comes after a failed one is struck out, which the store may not know yet.
+                None if case == "follow" && self.comes_after_a_failed_one(earlier) => {}
+                None => wrong.push(format!("passes {earlier:?} in its lane, which was not tried")),
+                Some(Last::UnderWay) => wrong.push(format!("passes {earlier:?} in its lane, which is under way")),
+                // What is given up on a route that holds blocks its lane.
+                Some(Last::Failed) if case == "follow" => wrong.push(format!("passes {earlier:?} in its lane, which failed and is held")),
+                Some(_) => {}
+            }
+        }
+        if case == "follow" {
+            for call in self.knowledge.same_decision("call", name) {
+                let succeeded = if self.knowledge.is_outstanding(&call) {
+                    self.told.get(&call) == Some(&Last::Succeeded)
+                } else {
+                    self.knowledge.has_succeeded(&call)
+                };
+                if !succeeded {
+                    wrong.push(format!("is performed and {call:?}, which it comes after, did not succeed"));
+                }
+            }
+        }
+        self.violations.extend(wrong.into_iter().map(|what| format!("{case} {name:?} ({id}) {what}")));
+        self.told.insert(name.clone(), Last::UnderWay);
+        let attempt = self.attempts.entry(id.to_owned()).or_default();
+        *attempt += 1;
+        // What is refused on a route that holds would wait for an operator for ever.
+        let refusable = self.steadfast && case == "call";
+        fate(self.seed, id, *attempt, self.failures, self.steadfast, refusable)
+    }
+}
+
+/// Drawn from the intent and the attempt alone, so that it is the same whatever came between.
+fn fate(seed: u64, id: &str, attempt: u32, failures: u32, steadfast: bool, refusable: bool) -> (Fate, Duration) {
+    let mixed = id.bytes().fold(seed, |mixed, byte| mixed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+    let refused = refusable && StdRng::seed_from_u64(mixed).random_ratio(1, 10);
+    let mut rng = StdRng::seed_from_u64(mixed.wrapping_add(u64::from(attempt)));
+    let latency = Duration::from_millis(rng.random_range(0..300));
+    let trouble = rng.random_range(0..100) < failures;
+    let fate = match rng.random_range(0..11) {
+        0..=1 if trouble => Fate::NotDone,
+        2 if trouble => Fate::NotDoneFor(Duration::from_millis(rng.random_range(0..3000))),
+        3 if trouble => Fate::LoseRequest,
+        4..=5 if trouble => Fate::LoseReply,
+        6 if trouble => Fate::SucceedTwice,
+        7 if trouble && !steadfast => Fate::Refuse,
+        8 if trouble && !steadfast => Fate::Unreadable,
+        9 if trouble && !steadfast => Fate::Hang,
+        10 if trouble && !steadfast => Fate::Late(Duration::from_secs(rng.random_range(1..40))),
+        _ if refused => Fate::Refuse,
+        _ => Fate::Succeed,
+    };
+    let fate = if refused && matches!(fate, Fate::SucceedTwice | Fate::LoseReply) { Fate::LoseRequest } else { fate };
+    (fate, latency)
+}
