@@ -4,6 +4,7 @@ use super::entity::{Entity, Outstanding};
 use super::fold::Folded;
 use super::input::{EntityName, EventInput, EventOrigin};
 use super::plan::Plan;
+use super::planted::{Mistake, planted};
 use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
 use crate::workflow::RoutePlan;
 
@@ -62,7 +63,9 @@ impl Rows {
         let rows = self.entries(plan, &mut entity, folded.entries, batch);
         for (at, intent) in folded.emitted {
             let key = IntentKey { entity: id, sequence: intent.sequence, index: intent.index };
-            batch.outbox_added.push(OutboxRow { key, row: rows[at] });
+            if !planted(Mistake::OutboxForgotten) {
+                batch.outbox_added.push(OutboxRow { key, row: rows[at] });
+            }
             let waits = waits(plan, &entity.outstanding, &intent);
             // Concluded in the same commit: an intent it comes after had failed.
             if entity.outstanding.iter().any(|o| (o.sequence, o.index) == (intent.sequence, intent.index)) {
@@ -71,7 +74,9 @@ impl Rows {
         }
         let key = |(sequence, index)| IntentKey { entity: id, sequence, index };
         let concluded = folded.concluded.len();
-        batch.outbox_removed.extend(folded.concluded.into_iter().map(key));
+        if !planted(Mistake::OutboxKept) {
+            batch.outbox_removed.extend(folded.concluded.into_iter().map(key));
+        }
         let change = |(sequence, index, status, attempts, reason): (u64, u32, OutboxStatus, u32, String)| OutboxChange {
             key: key((sequence, index)),
             status,
@@ -91,10 +96,12 @@ impl Rows {
         for row in entity.inbox.iter_mut().filter(|row| row.entity == 0) {
             row.entity = id;
         }
-        batch.inbox_added.extend(folded.inbox_added.into_iter().map(|mut row| {
-            row.entity = id;
-            row
-        }));
+        if !planted(Mistake::InboxForgotten) {
+            batch.inbox_added.extend(folded.inbox_added.into_iter().map(|mut row| {
+                row.entity = id;
+                row
+            }));
+        }
         batch.inbox_removed.extend(folded.inbox_removed);
         batch.deliveries_removed.extend(folded.delivered);
         batch.answers.extend(folded.answers);
@@ -137,7 +144,7 @@ impl Rows {
 /// Indices of the outstanding intents of the same decision that `intent` comes after.
 pub(super) fn waits(plan: &Plan, outstanding: &[Outstanding], intent: &Outstanding) -> Vec<u32> {
     let RoutePlan::Effect(route) = &plan.workflow.routes[intent.case as usize] else { return Vec::new() };
-    if route.after.is_empty() {
+    if route.after.is_empty() || planted(Mistake::AfterIgnored) {
         return Vec::new();
     }
     let before = outstanding.iter().filter(|o| o.sequence == intent.sequence && o.index < intent.index && route.after.contains(&o.case));

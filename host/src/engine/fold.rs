@@ -10,10 +10,11 @@ use purefold_wit::Value;
 
 use super::EngineError;
 use super::entity::{Entity, Outstanding};
-use super::input::{Conclusion, EventInput, EventOrigin, OrderKind, Pending, Ready};
+use super::input::{Conclusion, EventInput, EventOrigin, OrderKind, Origin, Pending, Ready};
 use super::order::Next;
 use super::outcome::{concluded_input, concluded_output};
 use super::plan::Plan;
+use super::planted::{Mistake, planted};
 use crate::journal::{Entry, EntryHash, Kind, Verdict, intent_id, seed};
 use crate::sandbox::{Context, Decision, Encoded, Fault};
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
@@ -193,7 +194,8 @@ impl Fold<'_> {
 
     fn take(&mut self, ready: &Ready) -> Result<(), EngineError> {
         let input = self.encode_input(&ready.input)?;
-        if self.out.entity.row.parked {
+        let passes = ready.origin == Origin::Event && planted(Mistake::InboxPassed);
+        if self.out.entity.row.parked && !passes {
             self.keep_timer(ready);
             self.wait(ready, input);
             return Ok(());
@@ -267,7 +269,12 @@ impl Fold<'_> {
                 self.leave_inbox(ready);
                 self.accept(before.is_some(), state, intents, ready, context.now);
             }
-            Decision::Rejected(_) => self.leave_inbox(ready),
+            Decision::Rejected(_) => {
+                self.leave_inbox(ready);
+                if planted(Mistake::RejectionUncounted) {
+                    self.out.entity.row.sequence -= 1;
+                }
+            }
             Decision::Faulted(fault) => self.park(ready, input, &fault),
         }
         Ok(())

@@ -19,6 +19,7 @@ mod operators;
 mod order;
 mod outcome;
 mod plan;
+mod planted;
 mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]

@@ -10,6 +10,7 @@ use super::entity::Outstanding;
 use super::fold::{Fold, Moment};
 use super::input::{Conclusion, FailureKind, Origin, Ready};
 use super::outcome::outcome_input;
+use super::planted::{Mistake, planted};
 use crate::journal::{intent_id, sha256};
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
 use crate::workflow::RoutePlan;
@@ -56,7 +57,8 @@ impl Fold<'_> {
         if !self.out.pending.timers.is_empty() {
             let (name, sequence, index) = self.out.pending.timers.remove(0);
             let timers = &self.out.entity.timers;
-            let found = timers.iter().position(|t| t.name == name && (t.sequence, t.index) == (sequence, index) && !t.waits);
+            let same = |t: &TimerRow| (t.sequence, t.index) == (sequence, index) || planted(Mistake::TimerGenerationForgotten);
+            let found = timers.iter().position(|t| t.name == name && same(t) && !t.waits);
             // Replaced or taken back in the meantime: another generation is in force.
             return Ok(found.map_or(Next::Nothing, |index| self.timer(index, Some(now))));
         }
@@ -134,6 +136,9 @@ impl Fold<'_> {
 
     /// Intents of the same decision that come after a failed one are not performed.
     fn settle_dependents(&mut self, failed: &Outstanding) {
+        if planted(Mistake::DependentsForgotten) {
+            return;
+        }
         let cases = &self.plan.workflow.contract.intent.cases;
         for intent in &mut self.out.entity.outstanding {
             let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { continue };

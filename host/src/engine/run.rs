@@ -15,6 +15,7 @@ use super::fold::Moment;
 use super::input::{Conclusion, EntityName, EventOrigin, Note, Pending};
 use super::intake::Intake;
 use super::lanes;
+use super::planted::{Mistake, planted};
 use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
@@ -41,8 +42,8 @@ const MOST_OUTSTANDING: usize = 6144;
 /// Deliveries that wait above which no events are taken.
 const MOST_DELIVERIES: usize = 8192;
 
-/// Entities that are kept in memory.
-const MOST_CACHED: usize = 10_752;
+/// Entities that are kept in memory. Few in tests, so that they are read again.
+const MOST_CACHED: usize = if cfg!(test) { 3 } else { 10_752 };
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -362,6 +363,10 @@ impl Engine {
             let entity = self.state.cache.as_mut().and_then(|cache| cache.pop(&name)).map(|cached| cached.entity);
             items.push((name, entity, pending));
         }
+        #[cfg(test)]
+        if planted(Mistake::PositionFirst) {
+            self.commit_position()?;
+        }
         let folded = self.workers.run(moment, items)?;
 
         self.state.new_events = 0;
@@ -424,6 +429,10 @@ impl Engine {
             self.state.last_batch -= 1;
             return Ok(());
         }
+        if planted(Mistake::ActBeforeCommit) {
+            let tasks = std::mem::take(&mut consequences.tasks);
+            self.perform(tasks);
+        }
         self.state.in_flight.push_back((batch.number, consequences));
         if let Err(gone) = self.writer.hand_over(batch) {
             // What ended the writer says more than that it ended.
@@ -464,11 +473,23 @@ impl Engine {
         let cache = self.cache();
         while cache.len() > MOST_CACHED {
             // What is not committed yet cannot be read back from the store.
-            if cache.peek_lru().is_none_or(|(_, cached)| cached.batch > committed) {
+            let is_durable = |batch| batch <= committed || planted(Mistake::EvictedTooEarly);
+            if cache.peek_lru().is_none_or(|(_, cached)| !is_durable(cached.batch)) {
                 break;
             }
             cache.pop_lru();
         }
+    }
+
+    /// Commits how far was read, and nothing of what was read.
+    #[cfg(test)]
+    fn commit_position(&mut self) -> Result<(), EngineError> {
+        let mut batch = std::mem::take(&mut self.state.draft);
+        self.state.last_batch += 1;
+        batch.number = self.state.last_batch;
+        self.intake.finish(&mut batch);
+        self.state.in_flight.push_back((batch.number, Consequences::default()));
+        self.writer.hand_over(batch)
     }
 
     /// What is held in memory, by name, with its bound.

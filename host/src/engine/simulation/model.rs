@@ -57,8 +57,8 @@ struct Model<'a> {
     concluded: HashMap<String, u32>,
     /// Events by id: how often they were decided for good.
     decided: HashMap<String, u32>,
-    /// Events of each account in the order of their first decision, with the sequence and `now`.
-    order: BTreeMap<String, Vec<(String, u64, u64)>>,
+    /// Events of each account in the order in which they were decided for good, with the sequence.
+    order: BTreeMap<String, Vec<(String, u64)>>,
     /// Alarms that rang: account, sequence, now, due.
     rang: Vec<(String, u64, u64, u64)>,
     wrong: Vec<String>,
@@ -178,12 +178,6 @@ impl Model<'_> {
         }
         account.sequence = entry.sequence;
         account.now = entry.now;
-        if case == "moved" {
-            let order = self.order.entry(entry.key.clone()).or_default();
-            if !order.iter().any(|(id, ..)| *id == entry.event_id) {
-                order.push((entry.event_id.clone(), entry.sequence, entry.now));
-            }
-        }
         match entry.verdict.as_deref() {
             Some("faulted") => {
                 if record["behaviour"] != "poison" || entry.release != 1 {
@@ -192,10 +186,7 @@ impl Model<'_> {
                 return;
             }
             Some("rejected") if record["behaviour"] != "reject" => self.wrong.push(format!("{place}: rejected for no reason")),
-            Some("rejected") => {
-                *self.decided.entry(entry.event_id.clone()).or_default() += 1;
-                return;
-            }
+            Some("rejected") => return self.event_decided(entry),
             _ => {}
         }
         let intents = self.fold(entry, case, record);
@@ -211,6 +202,12 @@ impl Model<'_> {
         }
     }
 
+    /// An event is decided for good: a fault leaves it at the head of the inbox.
+    fn event_decided(&mut self, entry: &Entry) {
+        *self.decided.entry(entry.event_id.clone()).or_default() += 1;
+        self.order.entry(entry.key.clone()).or_default().push((entry.event_id.clone(), entry.sequence));
+    }
+
     /// What the reducer does, said once more.
     fn fold(&mut self, entry: &Entry, case: &str, record: &Value) -> Vec<Value> {
         let empty = || json!({ "moves": [], "succeeded": 0, "failed": 0, "alarms": 0, "passed": [] });
@@ -219,7 +216,7 @@ impl Model<'_> {
         let mut intents = Vec::new();
         match case {
             "moved" => {
-                *self.decided.entry(entry.event_id.clone()).or_default() += 1;
+                self.event_decided(entry);
                 let lived = account.state.is_some();
                 let mut state = account.state.take().unwrap_or_else(empty);
                 state["moves"].as_array_mut().expect("a list").push(record["number"].clone());
@@ -382,7 +379,7 @@ impl Model<'_> {
             return;
         }
         for (key, sequence, now, due) in &self.rang {
-            for (id, decided, _) in self.order.get(key).into_iter().flatten() {
+            for (id, decided) in self.order.get(key).into_iter().flatten() {
                 let line = self.scenario.lines.iter().find(|line| line.event.as_ref().is_some_and(|event| event.id == *id));
                 let Some(line) = line else { continue };
                 let available = BEGIN + u64::try_from(line.available.as_micros()).expect("a time");

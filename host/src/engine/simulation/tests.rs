@@ -1,14 +1,20 @@
 //! What CI runs of the simulation, and what `cargo xtask simulate` asks of it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::run::{Ran, run};
 use super::scenario::Scenario;
+use crate::engine::planted::Mistake;
+use crate::engine::planted::tests::plant;
 use crate::sandbox::Sandbox;
 
 /// Seeds of one test run, where `PUREFOLD_SIMULATION_SEEDS` does not say.
 const DEFAULT_SEEDS: u64 = 300;
+
+/// Seeds within which every planted mistake must be found.
+const SEEDS_TO_FIND: u64 = 1000;
 
 /// Seeds that found something once.
 const KEPT: &[u64] = &[];
@@ -21,7 +27,12 @@ fn simulate(seed: u64, sandbox: &Sandbox) -> Ran {
     // Memory, where there is such a folder: what is durable is simulated, the disk's own time is not.
     let memory = std::path::Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
-    run(&Scenario::draw(seed), sandbox, folder.path())
+    let scenario = Scenario::draw(seed);
+    std::panic::catch_unwind(AssertUnwindSafe(|| run(&scenario, sandbox, folder.path()))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        let violations = vec![format!("a panic: {}", text.unwrap_or_default())];
+        Ran { violations, journal: String::new(), crashes: 0, steps: 0 }
+    })
 }
 
 /// Runs `seeds`, on all processors. Gives the failing ones, each with what went wrong, and how much happened.
@@ -102,4 +113,31 @@ fn on_virtual_time_trouble_leaves_no_trace() {
         compared += 1;
     }
     assert_eq!(compared, 20);
+}
+
+/// The simulation finds what it is there to find.
+#[test]
+fn every_planted_mistake_is_found() {
+    let sandbox = Sandbox::new().expect("a sandbox");
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut missed = Vec::new();
+        while let Some(mistake) = Mistake::ALL.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).expect("an index")) {
+            plant(*mistake);
+            let found = (1..=SEEDS_TO_FIND).find(|seed| !simulate(*seed, &sandbox).violations.is_empty());
+            match found {
+                #[allow(clippy::print_stdout, reason = "how soon it was found is the result")]
+                Some(seed) => println!("{mistake:?}: found by seed {seed}"),
+                None => missed.push(*mistake),
+            }
+        }
+        missed
+    };
+    // Threads of their own: a mistake is planted in a thread.
+    let missed: Vec<Mistake> = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
+    });
+    assert!(missed.is_empty(), "not found within {SEEDS_TO_FIND} seeds: {missed:?}");
 }

@@ -1,0 +1,90 @@
+//! Mistakes that tests plant in the engine, one at a time, to see that the simulation finds each. A host has none of them:
+//! outside tests [`planted`] is a constant.
+
+/// A mistake, as somebody might make it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code, reason = "only tests plant any"))]
+pub(super) enum Mistake {
+    /// The source's position passes events that are not decided yet.
+    PositionFirst,
+    /// An intent is not written to the outbox.
+    OutboxForgotten,
+    /// A concluded intent stays in the outbox.
+    OutboxKept,
+    /// Intents are performed before their commit is durable.
+    ActBeforeCommit,
+    /// A timer is known by its name alone, whichever decision set it.
+    TimerGenerationForgotten,
+    /// A timer fires without regard to what the source still holds.
+    TimerUnheedingOfSource,
+    /// A start does not read what was accepted before.
+    DuplicatesForgotten,
+    /// A start takes up intents in the wrong order.
+    RecoveredBackwards,
+    /// A start does not take up deliveries.
+    DeliveriesForgotten,
+    /// Events of a parked entity pass those that wait.
+    InboxPassed,
+    /// What waits in an inbox is not written down.
+    InboxForgotten,
+    /// A commit that the store refuses counts as durable.
+    RefusedCommitTaken,
+    /// An intent does not wait for those that it comes after.
+    AfterIgnored,
+    /// An entity leaves the memory before its commit is durable.
+    EvictedTooEarly,
+    /// What comes after a failed intent is left as it is.
+    DependentsForgotten,
+    /// A rejection has no number of its own.
+    RejectionUncounted,
+}
+
+#[cfg(not(test))]
+pub(super) const fn planted(_: Mistake) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(super) use tests::planted;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    use super::Mistake;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Mistake>> = const { Cell::new(None) };
+    }
+
+    /// Whether the simulation that runs on this thread is to make this mistake.
+    pub(in crate::engine) fn planted(mistake: Mistake) -> bool {
+        PLANTED.get() == Some(mistake)
+    }
+
+    /// Plants a mistake in whatever this thread simulates from now on.
+    pub(in crate::engine) fn plant(mistake: Mistake) {
+        PLANTED.set(Some(mistake));
+    }
+
+    impl Mistake {
+        pub(in crate::engine) const ALL: [Mistake; 16] = [
+            Mistake::PositionFirst,
+            Mistake::OutboxForgotten,
+            Mistake::OutboxKept,
+            Mistake::ActBeforeCommit,
+            Mistake::TimerGenerationForgotten,
+            Mistake::TimerUnheedingOfSource,
+            Mistake::DuplicatesForgotten,
+            Mistake::RecoveredBackwards,
+            Mistake::DeliveriesForgotten,
+            Mistake::InboxPassed,
+            Mistake::InboxForgotten,
+            Mistake::RefusedCommitTaken,
+            Mistake::AfterIgnored,
+            Mistake::EvictedTooEarly,
+            Mistake::DependentsForgotten,
+            Mistake::RejectionUncounted,
+        ];
+    }
+}
