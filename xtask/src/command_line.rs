@@ -1,6 +1,6 @@
 //! The command line, parsed by hand: a parser library would take longer to build than all of this crate.
 
-use crate::{bench, test};
+use crate::{bench, simulate, test};
 
 /// What `cargo xtask` prints when it is asked for help or does not understand.
 pub(crate) const USAGE: &str = "\
@@ -15,6 +15,9 @@ usage: cargo xtask <command>
          --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
          --all           print whole tables
   demo-events            make demo/events.jsonl anew
+  simulate [OPTION]...   run the simulation's seeds, as many as one likes
+         --seeds N       how many (default: 10000)
+         --first SEED    the first of them (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
                          pipeline decision million";
 
@@ -35,6 +38,7 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     DemoEvents,
+    Simulate(simulate::Seeds),
     /// All parts where none is named.
     Bench {
         parts: Vec<bench::Part>,
@@ -60,6 +64,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
         "demo" => Ok(Command::Demo { arguments: rest }),
         "demo-events" => none(&rest, Command::DemoEvents),
+        "simulate" => simulate::Seeds::read(&rest).map(Command::Simulate),
         "bench" => rest.iter().map(|name| bench::Part::named(name)).collect::<Result<_, _>>().map(|parts| Command::Bench { parts }),
         other => Err(format!("unknown command `{other}`")),
     }
@@ -76,6 +81,7 @@ fn none(rest: &[String], command: Command) -> Result<Command, String> {
 mod tests {
     use super::{Command, USAGE, parse};
     use crate::bench::Part;
+    use crate::simulate::Seeds;
     use crate::test::Step;
 
     fn parsed(line: &str) -> Result<Command, String> {
@@ -92,6 +98,7 @@ mod tests {
         assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
         assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![] }));
         assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million] }));
+        assert_eq!(parsed("simulate --first 7"), Ok(Command::Simulate(Seeds { first: 7, ..Seeds::default() })));
         assert_eq!(parsed("--help"), Ok(Command::Help));
     }
 

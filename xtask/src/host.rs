@@ -30,7 +30,11 @@ pub(crate) fn programs(workspace: &Workspace, profile: Profile, names: &[&str]) 
         cargo.args(["--bin", name]);
     }
     let folder = match profile {
-        Profile::Dev => "debug",
+        Profile::Dev => {
+            // With the tests come features of the libraries that only tests want: without them all of it is built twice.
+            cargo.arg("--tests");
+            "debug"
+        }
         Profile::Release => {
             cargo.arg("--release");
             "release"

@@ -10,6 +10,7 @@ mod deny;
 mod host;
 mod process;
 mod reducers;
+mod simulate;
 mod source_gate;
 mod steps;
 mod test;
@@ -62,6 +63,12 @@ fn run(command: &Command) -> Result<()> {
         Command::Bench { parts } => {
             build(&workspace)?;
             bench::run(&workspace, parts)
+        }
+        Command::Simulate(seeds) => {
+            toolchain::ensure_c_compiler()?;
+            toolchain::ensure_wasm_target(&workspace)?;
+            reducers::build_fixtures(&workspace, Profile::Release)?;
+            simulate::run(&workspace, *seeds)
         }
         Command::DemoEvents => demo::write_events(&workspace),
     }
