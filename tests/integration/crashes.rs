@@ -1,22 +1,33 @@
 //! `kill -9` in the middle of the demo's stream, then the same command again: it must end with journal, states, dead letters
 //! and the effects' tables as if nothing had happened, and with the same published events.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
+use crate::payments::Payments;
 use crate::place::{Place, Running};
 use crate::repository::root;
+use crate::shop::{arrived, placed, withdrawn};
 use crate::tables::number;
 use crate::traces::Traces;
 
-/// Moments at which the process is killed.
-const MOMENTS: u64 = 20;
+/// Kills, where the variable does not say; `cargo xtask crashes` sets it.
+const KILLS_VARIABLE: &str = "PUREFOLD_CRASH_KILLS";
+const KILLS: u64 = 24;
 
 /// Another seed is another set of moments.
 const SEED_VARIABLE: &str = "PUREFOLD_CRASH_SEED";
 const SEED: u64 = 1;
+
+fn number_of(variable: &str, otherwise: u64) -> u64 {
+    let number =
+        std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")));
+    eprintln!("{variable}={number}");
+    number
+}
 
 const ENTRIES: &str = "SELECT max(row) FROM journal";
 
@@ -42,13 +53,14 @@ fn undisturbed() -> Undisturbed {
 }
 
 #[test]
-fn twenty_kills_at_random_moments_change_nothing() {
-    let seed = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    eprintln!("{SEED_VARIABLE}={seed}");
+fn kills_at_random_moments_change_nothing() {
+    let (seed, kills) = (number_of(SEED_VARIABLE, SEED), number_of(KILLS_VARIABLE, KILLS));
     let mut chance = Chance::new(seed);
     let whole = undisturbed();
-    let (mut in_the_middle, mut entries_at_kills) = (0, Vec::new());
-    for moment in 0..MOMENTS {
+    let (mut in_the_middle, mut entries_at_kills) = (0, Vec::<u64>::new());
+    let mut moment = 0;
+    while (entries_at_kills.len() as u64) < kills {
+        moment += 1;
         let place = demo();
         let journal = place.path("registration.db");
         // Every other moment is a time, for what happens before the first and after the last commit; the rest are places
@@ -64,15 +76,15 @@ fn twenty_kills_at_random_moments_change_nothing() {
             running.kill();
             let entries = number(&journal, ENTRIES);
             entries_at_kills.push(entries);
-            in_the_middle += u32::from((2..whole.entries).contains(&entries));
+            in_the_middle += u64::from((2..whole.entries).contains(&entries));
         }
         place.run().well();
         place.verifies();
         let what = format!("killed at {entries_at_kills:?} of {} entries, seed {seed}, moment {moment}", whole.entries);
         Traces::of_registration(&place).assert_same(&whole.traces, &what);
     }
-    eprintln!("killed at {entries_at_kills:?} of {} entries", whole.entries);
-    assert!(in_the_middle >= 5, "too few kills fell into the run to say anything: {entries_at_kills:?} of {}", whole.entries);
+    eprintln!("{kills} kills, {in_the_middle} of them between the first and the last of {} entries: {entries_at_kills:?}", whole.entries);
+    assert!(in_the_middle >= kills / 4, "too few kills fell into the run to say anything: {entries_at_kills:?} of {}", whole.entries);
 }
 
 #[test]
@@ -95,31 +107,92 @@ fn a_torn_write_at_the_end_of_the_store_and_of_the_published_events_is_cut_off()
     Traces::of_registration(&place).assert_same(&whole.traces, "after torn writes");
 }
 
+/// A service that records every request: each intent of the crashed runs reaches it under the key that it has in an
+/// undisturbed run, whatever number of times, and never with another body.
+#[test]
+fn kills_repeat_a_request_only_under_its_own_key() {
+    let (seed, kills) = (number_of(SEED_VARIABLE, SEED), number_of(KILLS_VARIABLE, KILLS) / 2);
+    let mut chance = Chance::new(seed);
+    let orders = |payments: &Payments| {
+        let place = Place::orders(payments.port);
+        let lines = (0..60).flat_map(|order: u32| {
+            let at = f64::from(order);
+            let name = format!("order-{order}");
+            let withdrawn = (order % 7 == 3).then(|| withdrawn(&name, at + 0.5));
+            [Some(placed(&name, &[("tea", 1 + order % 3)], at)), withdrawn].into_iter().flatten()
+        });
+        place.stream(std::iter::once(arrived("tea", 90, 0.0)).chain(lines));
+        place
+    };
+    // What of one intent reached the service: its key, with all that was ever sent under it.
+    let recorded = |payments: &Payments| {
+        let mut by_key: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for request in payments.requests() {
+            assert!(!request.idempotency_key.is_empty(), "{request:?} carries no key");
+            by_key.entry(request.idempotency_key).or_default().insert(format!("{} {}", request.what, request.body));
+        }
+        by_key
+    };
+    let traces = |place: &Place| Traces::of(place, "orders.db", &["shop.db", "levels.db"], "order-events.jsonl");
+    let payments = Payments::willing();
+    let whole = orders(&payments);
+    whole.run().well();
+    let (expected, keys) = (traces(&whole), recorded(&payments));
+    assert!(keys.len() > 40, "{} requests are too few to say anything", keys.len());
+    let entries = number(&whole.path("orders.db"), ENTRIES);
+
+    let (mut killed, mut repeated) = (0, 0);
+    while killed < kills {
+        // A port of its own would be another url, and another manifest.
+        let place = orders(&payments);
+        let before = payments.requests().len();
+        for _ in 0..4 {
+            let mut running = Running::start(place.running_to_the_end());
+            let size = number(&place.path("orders.db"), ENTRIES) + 1 + chance.below(entries / 3);
+            let there = running.until_or_ended("the journal's growth", || number(&place.path("orders.db"), ENTRIES) >= size);
+            running.kill();
+            killed += u64::from(there);
+        }
+        place.run().well();
+        place.verifies();
+        traces(&place).assert_same(&expected, &format!("after kills, seed {seed}"));
+        assert_eq!(recorded(&payments), keys, "what reached the service, seed {seed}");
+        repeated += payments.requests().len() - before - keys.len();
+    }
+    eprintln!("{killed} kills; {repeated} requests were repeated, each under its key");
+}
+
+/// A limit on the size of files is a full disk for whoever writes past it; the signal is ignored so that writes fail.
 #[test]
 #[cfg(unix)]
-fn a_disk_that_is_full_stops_the_run_and_loses_nothing() {
+fn a_full_disk_is_waited_for_and_told_once() {
     let whole = undisturbed();
     let place = demo();
-    // A limit on the size of files is a full disk for whoever writes past it; the signal is ignored so that writes fail.
     let full = place.running_to_the_end();
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$@\"", "sh"]).arg(full.get_program()).args(full.get_args());
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$@\"", "sh"]).arg(full.get_program()).args(full.get_args());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let journal = place.path("registration.db");
     let mut running = Running::start(command);
     let mut last = (0, Instant::now());
-    running.until_or_ended("a halt", || {
+    running.until("a halt", || {
         let entries = number(&journal, ENTRIES);
         if entries != last.0 {
             last = (entries, Instant::now());
         }
         entries > 1 && last.1.elapsed() > Duration::from_secs(1)
     });
-    running.kill();
     let entries = number(&journal, ENTRIES);
     assert!((2..whole.entries).contains(&entries), "the disk was full at {entries} of {} entries", whole.entries);
 
-    place.run().well();
+    // Room again: it goes on by itself.
+    let process = running.child().id().to_string();
+    let lifted = std::process::Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status();
+    assert!(lifted.expect("prlimit of util-linux is there").success(), "the limit can be lifted");
+    let done = running.end().well();
+    for told in ["the store does not take the commit", "the store works again"] {
+        assert_eq!(done.err.matches(told).count(), 1, "{told:?} once: {}", done.err);
+    }
     place.verifies();
     Traces::of_registration(&place).assert_same(&whole.traces, "after a full disk");
 }

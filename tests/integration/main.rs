@@ -18,6 +18,7 @@ mod purity_gates;
 mod releases;
 mod repository;
 mod shop;
+mod surroundings;
 mod tables;
 mod traces;
 mod vectors;

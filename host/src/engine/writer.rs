@@ -69,7 +69,7 @@ impl<S: Commit> Commits<S> {
         match self.store.commit(batch) {
             Ok(()) => {
                 if std::mem::take(&mut self.told) {
-                    tracing::info!("the store works again");
+                    tracing::warn!("the store works again");
                 }
                 self.delay = FIRST_RETRY;
                 self.tell(Message::Committed(batch.number));

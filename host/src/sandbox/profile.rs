@@ -1,6 +1,6 @@
 //! The determinism profile: every knob of the engine that could let two runs differ.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::gate::PROFILE_FEATURES;
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Result};
@@ -87,13 +87,27 @@ pub(super) fn config() -> Result<Config> {
         .wasm_features(!PROFILE_FEATURES, false)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
-        .cache(Some(Cache::new(cache_config()?)?));
+        .cache(cache());
     Ok(config)
 }
 
-fn cache_config() -> Result<CacheConfig> {
+/// The cache of compiled code; none where its folder cannot be used: then each start compiles.
+fn cache() -> Option<Cache> {
     let directory = cache_directory();
-    create_private(&directory)?;
+    match cache_config(&directory).and_then(Cache::new) {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            tracing::warn!(
+                folder = %directory.display(), error = format!("{error:#}"),
+                "compiled components are not kept, and each start compiles anew; {CACHE_VARIABLE} names a folder that can be written"
+            );
+            None
+        }
+    }
+}
+
+fn cache_config(directory: &Path) -> Result<CacheConfig> {
+    create_private(directory)?;
     let mut config = CacheConfig::new();
     // The cache wants an absolute path without links.
     config.with_directory(directory.canonicalize()?);
@@ -109,7 +123,7 @@ fn cache_directory() -> PathBuf {
 }
 
 /// Compiled code is trusted when it is read back, so nobody else may write it.
-fn create_private(directory: &std::path::Path) -> Result<()> {
+fn create_private(directory: &Path) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;

@@ -59,6 +59,7 @@ impl Store {
     /// # Errors
     /// Where another host has it, it is of another version, its id is another one, or the file cannot be used.
     pub fn open(path: &Path, id: Option<(u64, u64)>, random: (u64, u64)) -> Result<Self, StoreError> {
+        let path = &without_links(path);
         let lock = lock(path)?;
         let mut connection = Connection::open(path).map_err(|error| StoreError::open(path, &error))?;
         configure(&connection).map_err(|error| StoreError::open(path, &error))?;
@@ -106,6 +107,19 @@ impl Store {
     /// Where the file cannot be opened.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(&self.path)
+    }
+}
+
+/// The path under which every host knows the file: a link is no second store.
+fn without_links(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    // Not there yet: its folder may be, and what is wrong with that is told when the file is opened.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
     }
 }
 
