@@ -1,6 +1,6 @@
 //! The command line, parsed by hand: a parser library would take longer to build than all of this crate.
 
-use crate::{bench, simulate, test};
+use crate::{bench, crashes, simulate, test};
 
 /// What `cargo xtask` prints when it is asked for help or does not understand.
 pub(crate) const USAGE: &str = "\
@@ -18,6 +18,9 @@ usage: cargo xtask <command>
   simulate [OPTION]...   run the simulation's seeds, as many as one likes
          --seeds N       how many (default: 10000)
          --first SEED    the first of them (default: 1)
+  crashes [OPTION]...    kill the real program at random moments and compare with an undisturbed run
+         --kills N       how often (default: 500)
+         --seed SEED     another seed is another set of moments (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
                          pipeline decision million";
 
@@ -39,6 +42,7 @@ pub(crate) enum Command {
     },
     DemoEvents,
     Simulate(simulate::Seeds),
+    Crashes(crashes::Kills),
     /// All parts where none is named.
     Bench {
         parts: Vec<bench::Part>,
@@ -64,10 +68,31 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
         "demo" => Ok(Command::Demo { arguments: rest }),
         "demo-events" => none(&rest, Command::DemoEvents),
-        "simulate" => simulate::Seeds::read(&rest).map(Command::Simulate),
+        "simulate" => {
+            let mut seeds = simulate::Seeds::default();
+            numbers(&rest, &mut [("--seeds", &mut seeds.count), ("--first", &mut seeds.first)]).map(|()| Command::Simulate(seeds))
+        }
+        "crashes" => {
+            let mut kills = crashes::Kills::default();
+            numbers(&rest, &mut [("--kills", &mut kills.count), ("--seed", &mut kills.seed)]).map(|()| Command::Crashes(kills))
+        }
         "bench" => rest.iter().map(|name| bench::Part::named(name)).collect::<Result<_, _>>().map(|parts| Command::Bench { parts }),
         other => Err(format!("unknown command `{other}`")),
     }
+}
+
+/// Reads options that each take a number.
+fn numbers(arguments: &[String], options: &mut [(&str, &mut u64)]) -> Result<(), String> {
+    let mut arguments = arguments.iter();
+    while let Some(option) = arguments.next() {
+        let Some((_, target)) = options.iter_mut().find(|(name, _)| name == option) else {
+            let known: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
+            return Err(format!("unexpected argument `{option}`; there are {}", known.join(", ")));
+        };
+        let text = arguments.next().ok_or_else(|| format!("{option} needs a number"))?;
+        **target = text.parse().map_err(|_| format!("{option} needs a number, not `{text}`"))?;
+    }
+    Ok(())
 }
 
 fn none(rest: &[String], command: Command) -> Result<Command, String> {
@@ -81,6 +106,7 @@ fn none(rest: &[String], command: Command) -> Result<Command, String> {
 mod tests {
     use super::{Command, USAGE, parse};
     use crate::bench::Part;
+    use crate::crashes::Kills;
     use crate::simulate::Seeds;
     use crate::test::Step;
 
@@ -99,6 +125,8 @@ mod tests {
         assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![] }));
         assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million] }));
         assert_eq!(parsed("simulate --first 7"), Ok(Command::Simulate(Seeds { first: 7, ..Seeds::default() })));
+        assert_eq!(parsed("simulate --seeds 5 --first 9"), Ok(Command::Simulate(Seeds { first: 9, count: 5 })));
+        assert_eq!(parsed("crashes --kills 7"), Ok(Command::Crashes(Kills { count: 7, ..Kills::default() })));
         assert_eq!(parsed("--help"), Ok(Command::Help));
     }
 
@@ -109,6 +137,9 @@ mod tests {
         assert_eq!(parsed("build fast"), Err("unexpected argument `fast`".to_owned()));
         assert!(parsed("test clipy").is_err_and(|error| error.contains("`clipy`") && error.contains("source-gate")));
         assert!(parsed("reducers --fixture").is_err());
+        assert!(parsed("simulate --seeds").is_err_and(|error| error.contains("--seeds needs a number")));
+        assert!(parsed("simulate --seeds many").is_err_and(|error| error.contains("`many`")));
+        assert!(parsed("simulate 5").is_err_and(|error| error.contains("`5`") && error.contains("--first")));
     }
 
     #[test]

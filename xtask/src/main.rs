@@ -5,6 +5,7 @@
 
 mod bench;
 mod command_line;
+mod crashes;
 mod demo;
 mod deny;
 mod host;
@@ -69,6 +70,11 @@ fn run(command: &Command) -> Result<()> {
             toolchain::ensure_wasm_target(&workspace)?;
             reducers::build_fixtures(&workspace, Profile::Release)?;
             simulate::run(&workspace, *seeds)
+        }
+        Command::Crashes(kills) => {
+            toolchain::ensure_c_compiler()?;
+            toolchain::ensure_wasm_target(&workspace)?;
+            crashes::run(&workspace, *kills)
         }
         Command::DemoEvents => demo::write_events(&workspace),
     }

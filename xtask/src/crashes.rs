@@ -1,0 +1,33 @@
+//! `cargo xtask crashes`: the real program killed at random moments, as often as one likes.
+
+use anyhow::{Context, Result};
+
+use crate::host::Profile;
+use crate::workspace::Workspace;
+use crate::{process, reducers};
+
+/// How often, and which moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kills {
+    pub(crate) count: u64,
+    pub(crate) seed: u64,
+}
+
+impl Default for Kills {
+    fn default() -> Self {
+        Kills { count: 500, seed: 1 }
+    }
+}
+
+/// Runs the tests that kill, one after the other.
+///
+/// # Errors
+/// Where something was lost or repeated; the test says what.
+pub(crate) fn run(workspace: &Workspace, kills: Kills) -> Result<()> {
+    reducers::build(workspace, Profile::Dev)?;
+    println!("killing the host {} times, seed {}", kills.count, kills.seed);
+    let mut cargo = process::cargo(&workspace.root);
+    cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "crashes::kills_", "--nocapture", "--test-threads", "1"]);
+    cargo.env("PUREFOLD_CRASH_KILLS", kills.count.to_string()).env("PUREFOLD_CRASH_SEED", kills.seed.to_string());
+    process::run(&mut cargo).context("a kill lost or repeated something")
+}
