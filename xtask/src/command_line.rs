@@ -1,6 +1,6 @@
 //! The command line, parsed by hand: a parser library would take longer to build than all of this crate.
 
-use crate::{bench, crashes, simulate, test};
+use crate::{bench, crashes, hostile, simulate, test};
 
 /// What `cargo xtask` prints when it is asked for help or does not understand.
 pub(crate) const USAGE: &str = "\
@@ -18,6 +18,9 @@ usage: cargo xtask <command>
   simulate [OPTION]...   run the simulation's seeds, as many as one likes
          --seeds N       how many (default: 10000)
          --first SEED    the first of them (default: 1)
+  hostile [OPTION]...    mutated inputs by the million for whatever reads foreign bytes
+         --inputs N      how many of each kind (default: 3000000)
+         --seed SEED     another seed is another set of inputs (default: 1)
   crashes [OPTION]...    kill the real program at random moments and compare with an undisturbed run
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
@@ -43,6 +46,7 @@ pub(crate) enum Command {
     DemoEvents,
     Simulate(simulate::Seeds),
     Crashes(crashes::Kills),
+    Hostile(hostile::Inputs),
     /// All parts where none is named.
     Bench {
         parts: Vec<bench::Part>,
@@ -71,6 +75,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "simulate" => {
             let mut seeds = simulate::Seeds::default();
             numbers(&rest, &mut [("--seeds", &mut seeds.count), ("--first", &mut seeds.first)]).map(|()| Command::Simulate(seeds))
+        }
+        "hostile" => {
+            let mut inputs = hostile::Inputs::default();
+            numbers(&rest, &mut [("--inputs", &mut inputs.count), ("--seed", &mut inputs.seed)]).map(|()| Command::Hostile(inputs))
         }
         "crashes" => {
             let mut kills = crashes::Kills::default();
@@ -107,6 +115,7 @@ mod tests {
     use super::{Command, USAGE, parse};
     use crate::bench::Part;
     use crate::crashes::Kills;
+    use crate::hostile::Inputs;
     use crate::simulate::Seeds;
     use crate::test::Step;
 
@@ -127,6 +136,7 @@ mod tests {
         assert_eq!(parsed("simulate --first 7"), Ok(Command::Simulate(Seeds { first: 7, ..Seeds::default() })));
         assert_eq!(parsed("simulate --seeds 5 --first 9"), Ok(Command::Simulate(Seeds { first: 9, count: 5 })));
         assert_eq!(parsed("crashes --kills 7"), Ok(Command::Crashes(Kills { count: 7, ..Kills::default() })));
+        assert_eq!(parsed("hostile --seed 3"), Ok(Command::Hostile(Inputs { seed: 3, ..Inputs::default() })));
         assert_eq!(parsed("--help"), Ok(Command::Help));
     }
 

@@ -9,6 +9,7 @@ mod crashes;
 mod demo;
 mod deny;
 mod host;
+mod hostile;
 mod process;
 mod reducers;
 mod simulate;
@@ -75,6 +76,10 @@ fn run(command: &Command) -> Result<()> {
             toolchain::ensure_c_compiler()?;
             toolchain::ensure_wasm_target(&workspace)?;
             crashes::run(&workspace, *kills)
+        }
+        Command::Hostile(inputs) => {
+            toolchain::ensure_c_compiler()?;
+            hostile::run(&workspace, *inputs)
         }
         Command::DemoEvents => demo::write_events(&workspace),
     }
