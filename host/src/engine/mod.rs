@@ -8,13 +8,13 @@
 //! Everything that can happen to the loop is a [`run::Message`] or a batch of lines.
 
 mod assemble;
+mod dispatch;
 mod entity;
 mod error;
 mod fold;
 mod input;
 mod intake;
 pub mod key;
-mod lanes;
 mod operators;
 mod order;
 mod outcome;

@@ -10,11 +10,11 @@ use hashbrown::{HashMap, HashSet};
 use lru::LruCache;
 
 use super::assemble::{Consequences, Rows, Task};
+use super::dispatch;
 use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{Conclusion, EntityName, EventOrigin, Note, Pending};
 use super::intake::Intake;
-use super::lanes;
 use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
@@ -56,6 +56,8 @@ pub(super) enum Message {
     Concluded(Vec<(EntityName, IntentKey, Conclusion)>),
     /// An intent's standing changed.
     Noted(EntityName, IntentKey, Note),
+    /// What became of an operator's order on an intent.
+    Answered(EntityName, IntentKey, dispatch::Answer),
     /// The commit of that number is durable.
     Committed(u64),
     /// The store will not take the commit; nothing of it is kept.
@@ -135,7 +137,7 @@ pub struct Engine {
     pub(super) writer: Box<dyn Committer>,
     pub(super) messages: Receiver<Message>,
     pub(super) source: Option<SourceHandle>,
-    pub(super) orders: tokio::sync::mpsc::UnboundedSender<lanes::Order>,
+    pub(super) orders: tokio::sync::mpsc::UnboundedSender<dispatch::Order>,
     // Keeps the effects running, where no other runtime does.
     pub(super) runtime: Option<tokio::runtime::Runtime>,
     pub(super) clock: Arc<dyn HostClock>,
@@ -286,6 +288,9 @@ impl Engine {
                 }
             }
             Message::Noted(name, key, note) => self.pending(name).notes.push((key, note)),
+            Message::Answered(name, key, answer) => {
+                tracing::info!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "operator's order on an intent");
+            }
             Message::Committed(number) => self.committed(number),
             Message::CommitFailed(error) => return Err(error.into()),
             Message::StoreDown => self.state.store_down = true,
@@ -298,7 +303,7 @@ impl Engine {
                 if self.state.stopping.is_none() {
                     tracing::info!("stopping: finishing what is in flight");
                     self.state.stopping = Some(self.clock.elapsed());
-                    self.state.drained = self.orders.send(lanes::Order::Drain).is_err() || !self.course.perform;
+                    self.state.drained = self.orders.send(dispatch::Order::Drain).is_err() || !self.course.perform;
                 }
             }
         }
@@ -474,7 +479,7 @@ impl Engine {
     pub(super) fn perform(&mut self, tasks: Vec<Task>) {
         if self.course.perform && !tasks.is_empty() {
             // The lanes end only with the engine.
-            let _ = self.orders.send(lanes::Order::Perform(tasks));
+            let _ = self.orders.send(dispatch::Order::Perform(tasks));
         }
     }
 

@@ -17,7 +17,7 @@ use super::plan::{EarlierRelease, Plan};
 use super::run::{Course, Message, SourceHandle, State};
 use super::workers::{Shared, Workers};
 use super::writer::{Committer, WriterThread};
-use super::{Engine, EngineError, lanes};
+use super::{Engine, EngineError, dispatch};
 use crate::journal::{Entry, Kind};
 use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::source::{Decoder, Feed, LineSource};
@@ -120,7 +120,7 @@ pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> 
     let (to_engine, messages) = unbounded();
     let source = read_source(&opened, options, &to_engine)?;
     let (orders, received) = mpsc::unbounded_channel();
-    runtime.spawn(lanes::run(plans.clone(), to_engine.clone(), received, Box::new(rand::random)));
+    runtime.spawn(dispatch::run(plans.clone(), to_engine.clone(), received, Box::new(rand::random)));
     let writer = Box::new(WriterThread::start(&opened.store, to_engine.clone())?);
     let workers = options.workers.clamp(1, MOST_WORKERS);
     let engine = opened.engine(Surroundings { workers, writer, messages, source, orders, runtime: Some(runtime) })?;
@@ -147,7 +147,7 @@ pub(super) struct Surroundings {
     pub(super) writer: Box<dyn Committer>,
     pub(super) messages: Receiver<Message>,
     pub(super) source: Option<SourceHandle>,
-    pub(super) orders: mpsc::UnboundedSender<lanes::Order>,
+    pub(super) orders: mpsc::UnboundedSender<dispatch::Order>,
     pub(super) runtime: Option<tokio::runtime::Runtime>,
 }
 

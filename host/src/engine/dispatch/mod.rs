@@ -3,6 +3,8 @@
 //! A lane is an effect of a workflow and an entity: first in, first out. Lanes run side by side, up to a bound for each
 //! effect. An attempt is no fact; what a lane reports is the conclusion, once, or that the intent is held.
 
+mod order;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use hashbrown::{HashMap, HashSet};
 use purefold_effects::{Call, EffectError, Reply};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+pub(super) use order::{Answer, Order};
 
 use super::assemble::Task;
 use super::input::{Conclusion, EntityName, FailureKind, Note};
@@ -29,14 +33,6 @@ const MOST_TOGETHER: usize = 1024;
 
 /// Longest text of a failure that is kept.
 const MOST_REASON_BYTES: usize = 1024;
-
-/// What the engine tells the lanes.
-pub(super) enum Order {
-    /// Intents of a durable commit, in order.
-    Perform(Vec<Task>),
-    /// Start no more attempts; report when those under way have ended.
-    Drain,
-}
 
 /// Uniform over all of `u64`.
 pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -55,11 +51,15 @@ struct Waiting {
 struct Lane {
     queue: VecDeque<Waiting>,
     busy: bool,
+    /// Whether an attempt at its head is under way.
+    attempting: bool,
+    /// Counts the delays before an attempt: an earlier one's end means nothing.
+    delays: u64,
 }
 
 enum Ended {
     Attempt(LaneKey, Result<Reply, EffectError>),
-    Backoff(LaneKey),
+    Backoff(LaneKey, u64),
 }
 
 struct Lanes {
@@ -79,6 +79,7 @@ struct Lanes {
     conclusions: Vec<(EntityName, IntentKey, Conclusion)>,
     engine: Sender<Message>,
     random: Random,
+    paused: HashSet<(usize, Option<Arc<str>>)>,
     draining: bool,
 }
 
@@ -101,6 +102,7 @@ pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, mut orde
         conclusions: Vec::new(),
         engine,
         random,
+        paused: HashSet::new(),
         draining: false,
     };
     loop {
@@ -113,6 +115,12 @@ pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, mut orde
             }
             order = orders.recv() => match order {
                 Some(Order::Perform(tasks)) => lanes.perform(tasks),
+                Some(Order::Redrive(name, key)) => lanes.redrive(name, key),
+                Some(Order::GiveUp(name, key, reason)) => lanes.give_up(name, key, reason),
+                Some(Order::Pause { workflow, effect }) => {
+                    lanes.paused.insert((workflow, effect));
+                }
+                Some(Order::Resume { workflow, effect }) => lanes.resume(workflow, effect),
                 Some(Order::Drain) => lanes.draining = true,
                 None => break,
             },
@@ -183,16 +191,91 @@ impl Lanes {
             return;
         }
         lane.busy = true;
-        let effect = (key.0, key.1);
-        if *self.running.entry(effect).or_default() < self.plans[key.0].workflow.manifest.limits.parallel {
-            self.start(key);
-        } else {
-            self.queued.entry(effect).or_default().push_back(key);
+        self.queued.entry((key.0, key.1)).or_default().push_back(key);
+        self.start_queued((key.0, key.1));
+    }
+
+    /// Starts the lanes that wait for a place, those that have waited longest first.
+    fn start_queued(&mut self, effect: (usize, usize)) {
+        while !self.draining
+            && !self.is_paused(effect)
+            && *self.running.entry(effect).or_default() < self.plans[effect.0].workflow.manifest.limits.parallel
+        {
+            let Some(next) = self.queued.get_mut(&effect).and_then(VecDeque::pop_front) else { return };
+            self.start(next);
+        }
+    }
+
+    fn is_paused(&self, (workflow, effect): (usize, usize)) -> bool {
+        if self.paused.is_empty() {
+            return false;
+        }
+        let case = self.effects[workflow].iter().position(|index| *index == effect).and_then(|case| u32::try_from(case).ok());
+        let name = case.and_then(|case| route(&self.plans[workflow], case)).map(|route| route.effect.clone());
+        self.paused.contains(&(workflow, None)) || self.paused.contains(&(workflow, name))
+    }
+
+    fn resume(&mut self, workflow: usize, effect: Option<Arc<str>>) {
+        self.paused.remove(&(workflow, effect));
+        for index in 0..self.effects[workflow].len() {
+            self.start_queued((workflow, index));
+        }
+    }
+
+    /// The lane whose head an operator may order about, or why there is none.
+    fn waiting_head(&self, name: &EntityName, key: IntentKey) -> Result<LaneKey, Answer> {
+        for index in 0..self.effects[name.workflow].len() {
+            let lane_key = (name.workflow, index, key.entity);
+            let Some(lane) = self.lanes.get(&lane_key) else { continue };
+            if lane.queue.front().is_some_and(|waiting| waiting.task.key == key && waiting.attempts > 0) {
+                return if lane.attempting { Err(Answer::Busy) } else { Ok(lane_key) };
+            }
+        }
+        Err(Answer::NotWaiting)
+    }
+
+    fn redrive(&mut self, name: EntityName, key: IntentKey) {
+        let answer = match self.waiting_head(&name, key) {
+            Err(answer) => answer,
+            Ok(lane_key) => {
+                if let Some(lane) = self.lanes.get_mut(&lane_key) {
+                    lane.delays += 1;
+                    if let Some(head) = lane.queue.front_mut() {
+                        (head.attempts, head.first, head.maybe_done) = (0, None, false);
+                    }
+                }
+                self.send(Message::Noted(name.clone(), key, Note { held: false, attempts: 0, reason: String::new() }));
+                self.unqueue(lane_key);
+                self.queued.entry((lane_key.0, lane_key.1)).or_default().push_back(lane_key);
+                self.start_queued((lane_key.0, lane_key.1));
+                Answer::Redriven
+            }
+        };
+        self.send(Message::Answered(name, key, answer));
+    }
+
+    fn give_up(&mut self, name: EntityName, key: IntentKey, reason: String) {
+        let answer = match self.waiting_head(&name, key) {
+            Err(answer) => answer,
+            Ok(lane_key) => {
+                self.unqueue(lane_key);
+                self.conclude(lane_key, Err((FailureKind::Exhausted, shortened(&reason))));
+                Answer::GivenUp
+            }
+        };
+        self.send(Message::Answered(name, key, answer));
+    }
+
+    fn unqueue(&mut self, key: LaneKey) {
+        if let Some(queued) = self.queued.get_mut(&(key.0, key.1)) {
+            queued.retain(|queued| *queued != key);
         }
     }
 
     fn start(&mut self, key: LaneKey) {
-        let Some(waiting) = self.lanes.get_mut(&key).and_then(|lane| lane.queue.front_mut()) else { return };
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(waiting) = lane.queue.front_mut() else { return };
+        lane.attempting = true;
         let plan = &self.plans[key.0];
         let Some(route) = route(plan, waiting.task.intent.case) else { return };
         *self.running.entry((key.0, key.1)).or_default() += 1;
@@ -221,20 +304,20 @@ impl Lanes {
 
     fn ended(&mut self, ended: Ended) {
         match ended {
-            Ended::Backoff(key) => {
-                if !self.draining {
-                    self.start(key);
+            Ended::Backoff(key, delay) => {
+                if self.lanes.get(&key).is_some_and(|lane| lane.delays == delay) {
+                    self.queued.entry((key.0, key.1)).or_default().push_back(key);
+                    self.start_queued((key.0, key.1));
                 }
             }
             Ended::Attempt(key, result) => {
                 let effect = (key.0, key.1);
                 *self.running.entry(effect).or_default() -= 1;
-                self.attempted(key, result);
-                if let Some(next) = self.queued.get_mut(&effect).and_then(VecDeque::pop_front)
-                    && !self.draining
-                {
-                    self.start(next);
+                if let Some(lane) = self.lanes.get_mut(&key) {
+                    lane.attempting = false;
                 }
+                self.attempted(key, result);
+                self.start_queued(effect);
             }
         }
     }
@@ -259,9 +342,12 @@ impl Lanes {
                 let note = Note { held: false, attempts: waiting.attempts, reason: shortened(&error.to_string()) };
                 let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
                 self.send(Message::Noted(name, intent, note));
+                let Some(lane) = self.lanes.get_mut(&key) else { return };
+                lane.delays += 1;
+                let delays = lane.delays;
                 self.attempts.push(Box::pin(async move {
                     tokio::time::sleep(delay).await;
-                    Ended::Backoff(key)
+                    Ended::Backoff(key, delays)
                 }));
             }
             Verdict::Over(kind, text) if route.on_exhausted == OnExhausted::Outcome => self.conclude(key, Err((kind, shortened(&text)))),
@@ -281,6 +367,7 @@ impl Lanes {
     fn conclude(&mut self, key: LaneKey, conclusion: Conclusion) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.busy = false;
+        lane.delays += 1;
         let Some(done) = lane.queue.pop_front() else { return };
         tracing::debug!(
             workflow = %self.plans[key.0].workflow.name, entity = %done.task.name.key, sequence = done.task.key.sequence, index = done.task.key.index,
