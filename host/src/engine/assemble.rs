@@ -18,6 +18,8 @@ pub(super) struct Task {
     pub(super) intent: Outstanding,
     /// Indices of intents of the same decision that must have succeeded first.
     pub(super) waits: Vec<u32>,
+    /// Whether an attempt of an earlier run may have done it.
+    pub(super) maybe_done: bool,
 }
 
 /// What a commit leads to, once it is durable.
@@ -66,7 +68,7 @@ impl Rows {
             let waits = waits(plan, &entity.outstanding, &intent);
             // Concluded in the same commit: an intent it comes after had failed.
             if entity.outstanding.iter().any(|o| (o.sequence, o.index) == (intent.sequence, intent.index)) {
-                consequences.tasks.push(Task { key, name: name.clone(), intent, waits });
+                consequences.tasks.push(Task { key, name: name.clone(), intent, waits, maybe_done: false });
             }
         }
         let key = |(sequence, index)| IntentKey { entity: id, sequence, index };
@@ -134,14 +136,25 @@ impl Rows {
     }
 }
 
-/// Indices of the outstanding intents of the same decision that `intent` comes after.
+/// Indices of the outstanding intents of the same decision that `intent` comes after, also by way of others: where one of
+/// them fails, it is known at once that this one will not be performed.
 pub(super) fn waits(plan: &Plan, outstanding: &[Outstanding], intent: &Outstanding) -> Vec<u32> {
-    let RoutePlan::Effect(route) = &plan.workflow.routes[intent.case as usize] else { return Vec::new() };
-    if route.after.is_empty() {
+    let after = |case: u32| match &plan.workflow.routes[case as usize] {
+        RoutePlan::Effect(route) => &route.after[..],
+        _ => &[],
+    };
+    let mut cases = after(intent.case).to_vec();
+    if cases.is_empty() {
         return Vec::new();
     }
-    let before = outstanding.iter().filter(|o| o.sequence == intent.sequence && o.index < intent.index && route.after.contains(&o.case));
-    before.map(|o| o.index).collect()
+    let mut waits = Vec::new();
+    for other in outstanding.iter().rev().filter(|o| o.sequence == intent.sequence && o.index < intent.index) {
+        if cases.contains(&other.case) {
+            waits.push(other.index);
+            cases.extend(after(other.case));
+        }
+    }
+    waits
 }
 
 /// The intents of a loaded entity as tasks, in order.
@@ -151,6 +164,7 @@ pub(super) fn tasks_of(plan: &Plan, name: &EntityName, entity: &Entity) -> Vec<T
         name: name.clone(),
         waits: waits(plan, &entity.outstanding, intent),
         intent: intent.clone(),
+        maybe_done: true,
     };
     entity.outstanding.iter().filter(|intent| intent.settled.is_none()).map(task).collect()
 }

@@ -145,7 +145,7 @@ fn decode_state(plan: &Plan, release: u64, json: &[u8]) -> Result<Value, EngineE
     codec.decode_state(json).map_err(|error| EngineError::Stored { what: "state", reason: error.to_string() })
 }
 
-fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outstanding, EngineError> {
+pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outstanding, EngineError> {
     let damaged = |reason: String| EngineError::Stored { what: "intent", reason };
     let intents = plan.codec.decode_intents(&stored.intents).map_err(|error| damaged(error.to_string()))?;
     let Value::List(mut intents) = intents else { return Err(damaged("no list".into())) };

@@ -21,6 +21,7 @@ mod outcome;
 mod plan;
 mod run;
 mod start;
+mod stored;
 mod summary;
 mod timers;
 mod workers;
@@ -28,6 +29,7 @@ mod writer;
 
 pub(crate) use fold::check;
 
+pub use dispatch::{BreakerState, EffectStatus};
 pub use entity::Entity;
 pub use error::EngineError;
 pub use fold::{Folded, Ids, Moment, fold};

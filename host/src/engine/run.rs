@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use lru::LruCache;
 
 use super::assemble::{Consequences, Rows, Task};
-use super::dispatch;
+use super::dispatch::{self, EffectStatus};
 use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{Conclusion, EntityName, EventOrigin, Note, Pending};
@@ -20,7 +20,7 @@ use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
 use super::{EngineError, operators::COMMAND_INTERVAL};
 use crate::source::{Decoder, SourceError, TakenLine, Undecodable};
-use crate::store::{Batch, IntentKey, Reader, Store, StoreError};
+use crate::store::{Batch, IntentKey, Reader, Row, Store, StoreError};
 use crate::time::HostClock;
 
 /// Entities that one commit decides for.
@@ -35,8 +35,10 @@ const MOST_NEW_INTENTS: usize = 2048;
 /// Events that one commit takes at least, however many intents they ask for.
 const LEAST_EVENTS: usize = 64;
 
-/// Intents without a conclusion above which no events are taken.
-const MOST_OUTSTANDING: usize = 6144;
+/// Intents that may be on their way to their conclusions, decided but not yet with the dispatcher or taking their turn
+/// there, before no events are taken until it is fewer: the effects are slower than the source. Those that wait for a
+/// backend that is down, for an operator or behind others of their entity do not count.
+const MOST_FLOWING: usize = 6144;
 
 /// Deliveries that wait above which no events are taken.
 const MOST_DELIVERIES: usize = 8192;
@@ -58,6 +60,8 @@ pub(super) enum Message {
     Noted(EntityName, IntentKey, Note),
     /// What became of an operator's order on an intent.
     Answered(EntityName, IntentKey, dispatch::Answer),
+    /// Lanes are to be read back from the store.
+    Wanted(Vec<dispatch::Wanted>),
     /// The commit of that number is durable.
     Committed(u64),
     /// The store will not take the commit; nothing of it is kept.
@@ -95,9 +99,9 @@ pub(super) struct Course {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(rows: &Rows) -> Self {
         // Timers may have fallen due while no host ran.
-        State { look_for_timers: true, ..State::default() }
+        State { look_for_timers: true, first_row: rows.entry, committed_row: rows.entry, ..State::default() }
     }
 }
 
@@ -155,9 +159,16 @@ pub(super) struct State {
     ready: VecDeque<EntityName>,
     pub(super) backlog: VecDeque<TakenLine>,
     pub(super) draft: Batch,
-    in_flight: VecDeque<(u64, Consequences)>,
+    /// Commits handed over and not yet durable: number, last row of the journal, what follows.
+    in_flight: VecDeque<(u64, Row, Consequences)>,
     last_batch: u64,
     committed: u64,
+    /// The journal's last row before anything was decided.
+    pub(super) first_row: Row,
+    /// The last row that the loop knows to be durable.
+    pub(super) committed_row: Row,
+    /// Intents for the dispatcher since the start.
+    emitted: u64,
     outstanding: usize,
     under_way: usize,
     /// Fresh events since the last step, and how many intents the events of that step asked for, each.
@@ -288,6 +299,7 @@ impl Engine {
                 }
             }
             Message::Noted(name, key, note) => self.pending(name).notes.push((key, note)),
+            Message::Wanted(lanes) => self.find(lanes)?,
             Message::Answered(name, key, answer) => {
                 tracing::info!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "operator's order on an intent");
             }
@@ -324,8 +336,32 @@ impl Engine {
         !state.store_down
             && state.stopping.is_none()
             && state.backlog.len() + self.intake.open_lines() < MOST_OPEN_LINES
-            && (state.outstanding < MOST_OUTSTANDING || !self.course.perform)
+            && (!self.course.perform || (state.outstanding < self.most_outstanding() && self.flowing() < MOST_FLOWING as u64))
             && state.deliveries < MOST_DELIVERIES
+    }
+
+    /// Intents that may be without a conclusion before no events are taken: the workflows' limits together.
+    fn most_outstanding(&self) -> usize {
+        self.shared.plans.iter().map(|plan| plan.workflow.manifest.limits.outstanding).sum()
+    }
+
+    /// Intents on their way to their conclusions.
+    fn flowing(&self) -> u64 {
+        let effects = || self.shared.plans.iter().flat_map(|plan| &plan.effects);
+        // What was heard is read first: an intent on its way into the dispatcher counts twice then, not never.
+        let heard: u64 = effects().map(|effect| effect.heard()).sum();
+        self.state.emitted.saturating_sub(heard) + effects().map(|effect| effect.flowing() as u64).sum::<u64>()
+    }
+
+    /// How each effect of the workflows stands, now and while the engine runs.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Arc<EffectStatus>> {
+        self.shared.plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect()
+    }
+
+    /// The entity as it was decided last, where it is in memory.
+    pub(super) fn cached(&self, name: &EntityName) -> Option<&Entity> {
+        self.state.cache.as_ref()?.peek(name).map(|cached| &*cached.entity)
     }
 
     fn take_lines(&mut self) {
@@ -429,7 +465,8 @@ impl Engine {
             self.state.last_batch -= 1;
             return Ok(());
         }
-        self.state.in_flight.push_back((batch.number, consequences));
+        self.state.emitted += consequences.tasks.len() as u64;
+        self.state.in_flight.push_back((batch.number, self.rows.entry, consequences));
         if let Err(gone) = self.writer.hand_over(batch) {
             // What ended the writer says more than that it ended.
             while let Ok(message) = self.messages.try_recv() {
@@ -450,8 +487,9 @@ impl Engine {
         self.state.store_down = false;
         self.state.summary.commits += 1;
         self.state.look_for_timers = true;
-        while self.state.in_flight.front().is_some_and(|(front, _)| *front <= number) {
-            let Some((_, consequences)) = self.state.in_flight.pop_front() else { break };
+        while self.state.in_flight.front().is_some_and(|(front, ..)| *front <= number) {
+            let Some((_, row, consequences)) = self.state.in_flight.pop_front() else { break };
+            self.state.committed_row = row;
             self.perform(consequences.tasks);
             for delivery in consequences.deliveries {
                 let workflow = self.shared.plans.iter().position(|plan| plan.workflow.name == delivery.workflow);
@@ -465,6 +503,10 @@ impl Engine {
                 }
             }
         }
+        self.shrink_cache();
+    }
+
+    fn shrink_cache(&mut self) {
         let committed = self.state.committed;
         let cache = self.cache();
         while cache.len() > MOST_CACHED {
@@ -491,6 +533,13 @@ impl Engine {
             self.pending(name.clone());
         }
         self.cache().put(name, Cached { entity: Box::new(entity), batch: 0 });
+        self.shrink_cache();
+    }
+
+    /// Hands what a start found to the dispatcher.
+    pub(super) fn perform_again(&mut self, tasks: Vec<Task>) {
+        self.state.emitted += tasks.len() as u64;
+        self.perform(tasks);
     }
 
     /// Notes an entity whose inbox is to be decided on.

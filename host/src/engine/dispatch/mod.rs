@@ -1,404 +1,338 @@
 //! Dispatch: committed intents to their effects, in lanes.
 //!
-//! A lane is an effect of a workflow and an entity: first in, first out. Lanes run side by side, up to a bound for each
-//! effect. An attempt is no fact; what a lane reports is the conclusion, once, or that the intent is held.
+//! A lane is an effect of a workflow and an entity: first in, first out. Lanes of an effect take turns, up to a bound of
+//! attempts at a time; a lane goes to the back after each attempt, and a breaker keeps attempts from a backend that is
+//! down. An attempt is no fact; what a lane reports is the conclusion, once, or that the intent is held.
+//!
+//! [`queue`] says who may go next, [`breaker`] whether anybody may, [`retry`] what follows a failure; this module makes
+//! the attempts. What does not fit into memory is read back from the store (`engine/stored.rs`).
 
+mod attempt;
+mod breaker;
+mod lane;
+mod operate;
 mod order;
+mod queue;
+mod retry;
+mod status;
+#[cfg(test)]
+mod tests;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use hashbrown::{HashMap, HashSet};
-use purefold_effects::{Call, EffectError, Reply};
+use futures_util::{FutureExt, StreamExt};
+use hashbrown::HashMap;
+use purefold_effects::{EffectError, Reply};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-pub(super) use order::{Answer, Order};
+pub use breaker::BreakerState;
+pub(super) use lane::Place;
+pub(super) use order::{Answer, FoundLane, Order, Wanted};
+pub use status::EffectStatus;
 
+use self::breaker::Breaker;
+use self::lane::{LaneKey, Standing};
+use self::queue::{Admitted, Bounds, Queue};
 use super::assemble::Task;
-use super::input::{Conclusion, EntityName, FailureKind, Note};
+use super::input::{Conclusion, EntityName, Note};
 use super::plan::Plan;
 use super::run::Message;
-use crate::journal::intent_id;
 use crate::store::{EntityId, IntentKey};
-use crate::workflow::{EffectRoute, OnExhausted, Retry, RoutePlan};
+use crate::workflow::{EffectRoute, RoutePlan};
 
 /// Conclusions that are handed to the engine together.
 const MOST_TOGETHER: usize = 1024;
 
-/// Longest text of a failure that is kept.
-const MOST_REASON_BYTES: usize = 1024;
+/// How long a stop waits for attempts under way. What is cut off then is repeated by the next start under the same id.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Uniform over all of `u64`.
 pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
 
-/// A lane: workflow, effect within it, entity.
-type LaneKey = (usize, usize, EntityId);
-
-struct Waiting {
-    task: Task,
-    attempts: u32,
-    first: Option<Instant>,
-    maybe_done: bool,
-}
-
-#[derive(Default)]
-struct Lane {
-    queue: VecDeque<Waiting>,
-    busy: bool,
-    /// Whether an attempt at its head is under way.
-    attempting: bool,
-    /// Counts the delays before an attempt: an earlier one's end means nothing.
-    delays: u64,
-}
-
+/// What the dispatcher waits for besides orders.
 enum Ended {
-    Attempt(LaneKey, Result<Reply, EffectError>),
-    Backoff(LaneKey, u64),
+    Attempt(LaneKey, Result<Reply, EffectError>, bool),
+    Delay(LaneKey, u64),
+    /// A breaker's cooldown, by its queue and number.
+    Cooldown(usize, u64),
+    /// The longest wait of a queue is to be looked for.
+    Look(usize),
+    Stop,
 }
 
-struct Lanes {
+struct Dispatcher {
     plans: Vec<Arc<Plan>>,
     journal: Arc<str>,
-    /// For each workflow, the effect of each intent case.
-    effects: Vec<Vec<usize>>,
-    lanes: HashMap<LaneKey, Lane>,
-    attempts: FuturesUnordered<BoxFuture<'static, Ended>>,
-    /// Attempts under way and lanes that wait for a place, by effect.
-    running: HashMap<(usize, usize), usize>,
-    queued: HashMap<(usize, usize), VecDeque<LaneKey>>,
+    queues: Vec<Queue>,
+    /// For each workflow, the queue of each intent case.
+    routes: Vec<Vec<usize>>,
+    under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Intents that others wait for, with the lanes to look at when they end.
     awaited: HashMap<IntentKey, Vec<LaneKey>>,
-    /// Intents that will not be performed, because one that they come after failed: the engine concludes them.
-    refused: HashSet<IntentKey>,
+    /// Entities of which lanes are being read from the store: how many, and what was concluded meanwhile. The reader may
+    /// not have known of it.
+    reading: HashMap<EntityId, (usize, Vec<(Place, bool)>)>,
     conclusions: Vec<(EntityName, IntentKey, Conclusion)>,
     engine: Sender<Message>,
     random: Random,
-    paused: HashSet<(usize, Option<Arc<str>>)>,
+    /// Counts delays: the end of one that was cut short means nothing.
+    delays: u64,
     draining: bool,
+    stop_over: bool,
 }
 
-/// Runs the lanes until the engine is gone or drained.
+/// Performs intents until the engine is gone or drained.
 ///
 /// `random` gives uniform numbers, for the jitter of delays.
-pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, mut orders: mpsc::UnboundedReceiver<Order>, random: Random) {
-    let journal = plans.first().map_or((0, 0), |plan| plan.journal);
-    let effects = plans.iter().map(|plan| effect_indices(plan)).collect();
-    let mut lanes = Lanes {
-        plans,
-        journal: purefold_wit::uuid::format(journal.0, journal.1).into(),
-        effects,
-        lanes: HashMap::new(),
-        attempts: FuturesUnordered::new(),
-        running: HashMap::new(),
-        queued: HashMap::new(),
-        awaited: HashMap::new(),
-        refused: HashSet::new(),
-        conclusions: Vec::new(),
-        engine,
-        random,
-        paused: HashSet::new(),
-        draining: false,
-    };
-    loop {
-        tokio::select! {
-            biased;
-            ended = lanes.attempts.next(), if !lanes.attempts.is_empty() => {
-                if let Some(ended) = ended {
-                    lanes.ended(ended);
-                }
-            }
-            order = orders.recv() => match order {
-                Some(Order::Perform(tasks)) => lanes.perform(tasks),
-                Some(Order::Redrive(name, key)) => lanes.redrive(name, key),
-                Some(Order::GiveUp(name, key, reason)) => lanes.give_up(name, key, reason),
-                Some(Order::Pause { workflow, effect }) => {
-                    lanes.paused.insert((workflow, effect));
-                }
-                Some(Order::Resume { workflow, effect }) => lanes.resume(workflow, effect),
-                Some(Order::Drain) => lanes.draining = true,
-                None => break,
-            },
-        }
-        // Whatever else has ended by now goes with it.
-        while lanes.conclusions.len() < MOST_TOGETHER {
-            let Some(Some(ended)) = futures_util::FutureExt::now_or_never(lanes.attempts.next()) else { break };
-            lanes.ended(ended);
-        }
-        if !lanes.report() {
-            break;
-        }
-    }
+pub(super) async fn run(plans: Vec<Arc<Plan>>, engine: Sender<Message>, orders: mpsc::UnboundedReceiver<Order>, random: Random) {
+    Dispatcher::new(plans, engine, random, Bounds::STANDARD).run(orders).await;
 }
 
-/// Effects of one name are one effect, whatever the case.
-fn effect_indices(plan: &Plan) -> Vec<usize> {
-    let mut names: Vec<Arc<str>> = Vec::new();
-    let index = |route: &RoutePlan| match route {
-        RoutePlan::Effect(route) => names.iter().position(|name| *name == route.effect).unwrap_or_else(|| {
-            names.push(route.effect.clone());
-            names.len() - 1
-        }),
-        _ => usize::MAX,
-    };
-    plan.workflow.routes.iter().map(index).collect()
-}
-
-impl Lanes {
-    fn perform(&mut self, tasks: Vec<Task>) {
-        for task in tasks {
-            let effect = self.effects[task.name.workflow][task.intent.case as usize];
-            let key = (task.name.workflow, effect, task.key.entity);
-            for index in &task.waits {
-                let awaited = IntentKey { index: *index, ..task.key };
-                self.awaited.entry(awaited).or_default().push(key);
-            }
-            let held = task.intent.held;
-            let lane = self.lanes.entry(key).or_default();
-            lane.queue.push_back(Waiting { task, attempts: 0, first: None, maybe_done: false });
-            if held {
-                // A new start of the host is a new chance for what waited for an operator.
-                self.note_pending(key);
-            }
-            self.look(key);
-        }
-    }
-
-    fn note_pending(&mut self, key: LaneKey) {
-        let Some(waiting) = self.lanes.get(&key).and_then(|lane| lane.queue.back()) else { return };
-        let note = Note { held: false, attempts: 0, reason: String::new() };
-        self.send(Message::Noted(waiting.task.name.clone(), waiting.task.key, note));
-    }
-
-    /// Starts the head of a lane, if it may start.
-    fn look(&mut self, key: LaneKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        while lane.queue.front().is_some_and(|waiting| self.refused.contains(&waiting.task.key)) {
-            if let Some(gone) = lane.queue.pop_front() {
-                self.refused.remove(&gone.task.key);
-            }
-        }
-        let Some(head) = lane.queue.front() else {
-            self.lanes.remove(&key);
-            return;
-        };
-        if lane.busy || !head.task.waits.is_empty() || self.draining {
-            return;
-        }
-        lane.busy = true;
-        self.queued.entry((key.0, key.1)).or_default().push_back(key);
-        self.start_queued((key.0, key.1));
-    }
-
-    /// Starts the lanes that wait for a place, those that have waited longest first.
-    fn start_queued(&mut self, effect: (usize, usize)) {
-        while !self.draining
-            && !self.is_paused(effect)
-            && *self.running.entry(effect).or_default() < self.plans[effect.0].workflow.manifest.limits.parallel
-        {
-            let Some(next) = self.queued.get_mut(&effect).and_then(VecDeque::pop_front) else { return };
-            self.start(next);
-        }
-    }
-
-    fn is_paused(&self, (workflow, effect): (usize, usize)) -> bool {
-        if self.paused.is_empty() {
-            return false;
-        }
-        let case = self.effects[workflow].iter().position(|index| *index == effect).and_then(|case| u32::try_from(case).ok());
-        let name = case.and_then(|case| route(&self.plans[workflow], case)).map(|route| route.effect.clone());
-        self.paused.contains(&(workflow, None)) || self.paused.contains(&(workflow, name))
-    }
-
-    fn resume(&mut self, workflow: usize, effect: Option<Arc<str>>) {
-        self.paused.remove(&(workflow, effect));
-        for index in 0..self.effects[workflow].len() {
-            self.start_queued((workflow, index));
-        }
-    }
-
-    /// The lane whose head an operator may order about, or why there is none.
-    fn waiting_head(&self, name: &EntityName, key: IntentKey) -> Result<LaneKey, Answer> {
-        for index in 0..self.effects[name.workflow].len() {
-            let lane_key = (name.workflow, index, key.entity);
-            let Some(lane) = self.lanes.get(&lane_key) else { continue };
-            if lane.queue.front().is_some_and(|waiting| waiting.task.key == key && waiting.attempts > 0) {
-                return if lane.attempting { Err(Answer::Busy) } else { Ok(lane_key) };
-            }
-        }
-        Err(Answer::NotWaiting)
-    }
-
-    fn redrive(&mut self, name: EntityName, key: IntentKey) {
-        let answer = match self.waiting_head(&name, key) {
-            Err(answer) => answer,
-            Ok(lane_key) => {
-                if let Some(lane) = self.lanes.get_mut(&lane_key) {
-                    lane.delays += 1;
-                    if let Some(head) = lane.queue.front_mut() {
-                        (head.attempts, head.first, head.maybe_done) = (0, None, false);
+impl Dispatcher {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.under_way.next(), if !self.under_way.is_empty() => {
+                    if let Some(ended) = ended {
+                        self.ended(ended);
                     }
                 }
-                self.send(Message::Noted(name.clone(), key, Note { held: false, attempts: 0, reason: String::new() }));
-                self.unqueue(lane_key);
-                self.queued.entry((lane_key.0, lane_key.1)).or_default().push_back(lane_key);
-                self.start_queued((lane_key.0, lane_key.1));
-                Answer::Redriven
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => break,
+                },
             }
-        };
-        self.send(Message::Answered(name, key, answer));
-    }
-
-    fn give_up(&mut self, name: EntityName, key: IntentKey, reason: String) {
-        let answer = match self.waiting_head(&name, key) {
-            Err(answer) => answer,
-            Ok(lane_key) => {
-                self.unqueue(lane_key);
-                self.conclude(lane_key, Err((FailureKind::Exhausted, shortened(&reason))));
-                Answer::GivenUp
+            // Whatever else has ended by now goes with it.
+            while self.conclusions.len() < MOST_TOGETHER {
+                let Some(Some(ended)) = self.under_way.next().now_or_never() else { break };
+                self.ended(ended);
             }
-        };
-        self.send(Message::Answered(name, key, answer));
-    }
-
-    fn unqueue(&mut self, key: LaneKey) {
-        if let Some(queued) = self.queued.get_mut(&(key.0, key.1)) {
-            queued.retain(|queued| *queued != key);
-        }
-    }
-
-    fn start(&mut self, key: LaneKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let Some(waiting) = lane.queue.front_mut() else { return };
-        lane.attempting = true;
-        let plan = &self.plans[key.0];
-        let Some(route) = route(plan, waiting.task.intent.case) else { return };
-        *self.running.entry((key.0, key.1)).or_default() += 1;
-        let first = *waiting.first.get_or_insert_with(Instant::now);
-        waiting.attempts += 1;
-        let intent = &waiting.task.intent;
-        let entity = waiting.task.name.key.clone();
-        let call = Call {
-            id: intent_id(plan.journal, &plan.workflow.name, &entity, intent.sequence, intent.index),
-            journal: self.journal.clone(),
-            workflow: plan.workflow.name.clone(),
-            entity,
-            sequence: intent.sequence,
-            index: intent.index,
-            now: intent.asked,
-            correlation_id: intent.correlation_id.clone(),
-            payload: intent.payload.clone(),
-        };
-        let attempt = route.operation.perform(call);
-        let deadline = first + route.retry.deadline;
-        self.attempts.push(Box::pin(async move {
-            let result = tokio::time::timeout_at(deadline, attempt).await;
-            Ended::Attempt(key, result.unwrap_or_else(|_| Err(EffectError::Unknown("no answer by the deadline".into()))))
-        }));
-    }
-
-    fn ended(&mut self, ended: Ended) {
-        match ended {
-            Ended::Backoff(key, delay) => {
-                if self.lanes.get(&key).is_some_and(|lane| lane.delays == delay) {
-                    self.queued.entry((key.0, key.1)).or_default().push_back(key);
-                    self.start_queued((key.0, key.1));
-                }
-            }
-            Ended::Attempt(key, result) => {
-                let effect = (key.0, key.1);
-                *self.running.entry(effect).or_default() -= 1;
-                if let Some(lane) = self.lanes.get_mut(&key) {
-                    lane.attempting = false;
-                }
-                self.attempted(key, result);
-                self.start_queued(effect);
+            if !self.report() {
+                break;
             }
         }
     }
 
-    fn attempted(&mut self, key: LaneKey, result: Result<Reply, EffectError>) {
-        let Some(waiting) = self.lanes.get_mut(&key).and_then(|lane| lane.queue.front_mut()) else { return };
-        let plan = self.plans[key.0].clone();
-        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
-        let error = match result {
-            Ok(reply) => return self.conclude(key, Ok(reply)),
-            Err(error) => error,
-        };
-        tracing::debug!(
-            workflow = %plan.workflow.name, effect = %route.effect, entity = %waiting.task.name.key, sequence = waiting.task.key.sequence,
-            index = waiting.task.key.index, correlation_id = %waiting.task.intent.correlation_id, attempt = waiting.attempts, %error,
-            "attempt failed"
-        );
-        let elapsed = waiting.first.map_or(Duration::ZERO, |first| first.elapsed());
-        waiting.maybe_done |= matches!(error, EffectError::Unknown(_));
-        match after_failure(&route.retry, waiting.attempts, elapsed, &error, waiting.maybe_done, (self.random)()) {
-            Verdict::Again(delay) => {
-                let note = Note { held: false, attempts: waiting.attempts, reason: shortened(&error.to_string()) };
-                let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
-                self.send(Message::Noted(name, intent, note));
-                let Some(lane) = self.lanes.get_mut(&key) else { return };
-                lane.delays += 1;
-                let delays = lane.delays;
-                self.attempts.push(Box::pin(async move {
-                    tokio::time::sleep(delay).await;
-                    Ended::Backoff(key, delays)
+    fn new(plans: Vec<Arc<Plan>>, engine: Sender<Message>, random: Random, bounds: Bounds) -> Self {
+        let journal = plans.first().map_or((0, 0), |plan| plan.journal);
+        let (mut queues, mut routes) = (Vec::new(), Vec::new());
+        for (workflow, plan) in plans.iter().enumerate() {
+            let first = queues.len();
+            for status in &plan.effects {
+                let settings = plan.workflow.effect_limits(status.effect());
+                queues.push(Queue::new(workflow, settings.parallel, Breaker::new(settings.breaker), status.clone(), bounds));
+            }
+            let queue_of = |route: &RoutePlan| match route {
+                RoutePlan::Effect(route) => {
+                    plan.effects.iter().position(|status| *status.effect() == route.effect).map_or(usize::MAX, |index| first + index)
+                }
+                _ => usize::MAX,
+            };
+            routes.push(plan.workflow.routes.iter().map(queue_of).collect());
+        }
+        Dispatcher {
+            plans,
+            journal: purefold_wit::uuid::format(journal.0, journal.1).into(),
+            queues,
+            routes,
+            under_way: FuturesUnordered::new(),
+            awaited: HashMap::new(),
+            reading: HashMap::new(),
+            conclusions: Vec::new(),
+            engine,
+            random,
+            delays: 0,
+            draining: false,
+            stop_over: false,
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Perform(tasks) => self.perform(tasks),
+            Order::Found(lanes) => lanes.into_iter().for_each(|lane| self.found(lane)),
+            Order::Redrive(name, key) => self.redrive(name, key),
+            Order::GiveUp(name, key, reason) => self.give_up(name, key, &reason),
+            Order::Pause { workflow, effect } => self.pause(workflow, effect.as_deref(), true),
+            Order::Resume { workflow, effect } => self.pause(workflow, effect.as_deref(), false),
+            Order::Drain => {
+                self.draining = true;
+                self.under_way.push(Box::pin(async {
+                    tokio::time::sleep(STOP_TIMEOUT).await;
+                    Ended::Stop
                 }));
             }
-            Verdict::Over(kind, text) if route.on_exhausted == OnExhausted::Outcome => self.conclude(key, Err((kind, shortened(&text)))),
-            Verdict::Over(kind, text) => {
-                // The lane stays busy: nothing passes a held intent.
-                let note = Note { held: true, attempts: waiting.attempts, reason: shortened(&format!("{}: {text}", kind.name())) };
-                let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
-                tracing::warn!(
-                    workflow = %plan.workflow.name, effect = %route.effect, entity = %name.key, sequence = intent.sequence, index = intent.index,
-                    correlation_id = %waiting.task.intent.correlation_id, reason = note.reason, "intent held"
-                );
-                self.send(Message::Noted(name, intent, note));
+        }
+    }
+
+    fn perform(&mut self, tasks: Vec<Task>) {
+        for task in tasks {
+            let Some(key) = self.lane_of(&task) else { continue };
+            if task.intent.held {
+                // A new start of the host is a new chance for what waited for an operator.
+                self.send(Message::Noted(task.name.clone(), task.key, Note { held: false, attempts: 0, reason: String::new() }));
             }
+            let (intent, waits) = (task.key, task.waits.clone());
+            let admitted = self.queues[key.0].admit(task);
+            if admitted != Admitted::Stored {
+                self.await_all(key, intent, &waits);
+            }
+            if admitted == Admitted::First {
+                self.look(key);
+            }
+        }
+    }
+
+    fn lane_of(&self, task: &Task) -> Option<LaneKey> {
+        let queue = *self.routes[task.name.workflow].get(task.intent.case as usize)?;
+        (queue != usize::MAX).then_some((queue, task.key.entity))
+    }
+
+    /// Takes what the engine read of a lane.
+    fn found(&mut self, found: FoundLane) {
+        let FoundLane { lane: key, mut tasks, rest } = found;
+        let meanwhile = match self.reading.get_mut(&key.1) {
+            Some((lanes, _)) if *lanes > 1 => {
+                *lanes -= 1;
+                self.reading[&key.1].1.clone()
+            }
+            _ => self.reading.remove(&key.1).map(|(_, concluded)| concluded).unwrap_or_default(),
+        };
+        tasks.retain_mut(|task| {
+            let ended =
+                |index: u32| meanwhile.iter().find(|(place, _)| *place == (task.key.sequence, index)).map(|(_, succeeded)| *succeeded);
+            // The engine concludes what comes after a failed one.
+            if task.waits.iter().any(|index| ended(*index) == Some(false)) {
+                return false;
+            }
+            let waits = std::mem::take(&mut task.waits);
+            task.waits = waits.into_iter().filter(|index| ended(*index).is_none()).collect();
+            true
+        });
+        let waits: Vec<_> = tasks.iter().map(|task| (task.key, task.waits.clone())).collect();
+        self.queues[key.0].loaded(key.1, tasks, rest);
+        for (intent, waits) in waits {
+            self.await_all(key, intent, &waits);
+        }
+        self.look(key);
+    }
+
+    fn await_all(&mut self, key: LaneKey, intent: IntentKey, waits: &[u32]) {
+        for index in waits {
+            let lanes = self.awaited.entry(IntentKey { index: *index, ..intent }).or_default();
+            if !lanes.contains(&key) {
+                lanes.push(key);
+            }
+        }
+    }
+
+    fn await_no_more(&mut self, key: LaneKey, intent: IntentKey, waits: &[u32]) {
+        for index in waits {
+            let awaited = IntentKey { index: *index, ..intent };
+            if let Some(lanes) = self.awaited.get_mut(&awaited) {
+                lanes.retain(|lane| *lane != key);
+                if lanes.is_empty() {
+                    self.awaited.remove(&awaited);
+                }
+            }
+        }
+    }
+
+    /// Finds out what a lane can do whose head has changed.
+    fn look(&mut self, key: LaneKey) {
+        let queue = &mut self.queues[key.0];
+        let Some(lane) = queue.lanes.get(&key.1) else { return };
+        let Some(head) = lane.tasks.front() else {
+            match lane.rest {
+                Some(_) => queue.stand(key.1, Standing::Loading),
+                None => queue.end(key.1),
+            }
+            return;
+        };
+        if head.task.waits.is_empty() {
+            queue.stand(key.1, Standing::Ready);
+        } else if queue.has_room_to_await() {
+            queue.stand(key.1, Standing::Awaiting(Vec::new()));
+        } else {
+            let (intent, waits) = (head.task.key, head.task.waits.clone());
+            self.put_back(key);
+            self.await_all(key, intent, &waits);
+            self.queues[key.0].stand(key.1, Standing::Awaiting(waits));
+        }
+    }
+
+    /// Leaves a lane's intents to the store.
+    fn put_back(&mut self, key: LaneKey) {
+        for waiting in self.queues[key.0].put_back(key.1) {
+            self.await_no_more(key, waiting.task.key, &waiting.task.waits);
         }
     }
 
     fn conclude(&mut self, key: LaneKey, conclusion: Conclusion) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.busy = false;
-        lane.delays += 1;
-        let Some(done) = lane.queue.pop_front() else { return };
+        let Some(done) = self.queues[key.0].take_head(key.1) else { return };
         tracing::debug!(
-            workflow = %self.plans[key.0].workflow.name, entity = %done.task.name.key, sequence = done.task.key.sequence, index = done.task.key.index,
-            correlation_id = %done.task.intent.correlation_id, attempts = done.attempts, succeeded = conclusion.is_ok(), "intent concluded"
+            workflow = %self.plans[done.task.name.workflow].workflow.name, entity = %done.task.name.key, sequence = done.task.key.sequence,
+            index = done.task.key.index, correlation_id = %done.task.intent.correlation_id, attempts = done.attempts,
+            succeeded = conclusion.is_ok(), "intent concluded"
         );
-        self.release_dependents(done.task.key, conclusion.is_ok());
-        self.conclusions.push((done.task.name, done.task.key, conclusion));
+        self.concluded(done.task.name, done.task.key, conclusion);
         self.look(key);
     }
 
-    /// Lets go what waited for `intent`, or strikes it out where that failed.
-    fn release_dependents(&mut self, intent: IntentKey, succeeded: bool) {
-        for lane in self.awaited.remove(&intent).unwrap_or_default() {
-            let mut struck = Vec::new();
-            for waiting in self.lanes.get_mut(&lane).map(|lane| &mut lane.queue).into_iter().flatten() {
-                let task = &mut waiting.task;
-                if (task.key.entity, task.key.sequence) != (intent.entity, intent.sequence) || !task.waits.contains(&intent.index) {
-                    continue;
-                }
+    /// Tells of a conclusion: the engine, and whoever waits for it.
+    fn concluded(&mut self, name: EntityName, intent: IntentKey, conclusion: Conclusion) {
+        let succeeded = conclusion.is_ok();
+        if let Some((_, meanwhile)) = self.reading.get_mut(&intent.entity) {
+            meanwhile.push((lane::place(intent), succeeded));
+        }
+        self.conclusions.push((name, intent, conclusion));
+        for key in self.awaited.remove(&intent).unwrap_or_default() {
+            self.release(key, intent, succeeded);
+        }
+    }
+
+    /// Lets go what waits for `intent` in a lane, or strikes it out where that failed: the engine concludes it then.
+    fn release(&mut self, key: LaneKey, intent: IntentKey, succeeded: bool) {
+        let Some(lane) = self.queues[key.0].lanes.get_mut(&key.1) else { return };
+        if let (Standing::Awaiting(waits), true) = (&lane.standing, lane.tasks.is_empty()) {
+            let waits = waits.clone();
+            self.await_no_more(key, intent, &waits);
+            self.queues[key.0].stand(key.1, Standing::Loading);
+            return;
+        }
+        let mut struck = Vec::new();
+        for waiting in &mut lane.tasks {
+            let task = &mut waiting.task;
+            if task.key.sequence == intent.sequence && task.waits.contains(&intent.index) {
                 task.waits.retain(|index| *index != intent.index);
                 if !succeeded {
                     struck.push(task.key);
                 }
             }
-            for key in struck {
-                if self.refused.insert(key) {
-                    self.release_dependents(key, false);
-                }
-            }
-            self.look(lane);
         }
+        let awaits = matches!(lane.standing, Standing::Awaiting(_));
+        for strike in struck {
+            if let Some(gone) = self.queues[key.0].strike(key.1, lane::place(strike)) {
+                self.await_no_more_of(key, strike, &gone.task.waits);
+            }
+        }
+        if awaits {
+            self.look(key);
+        }
+    }
+
+    /// As [`Dispatcher::await_no_more`], unless others of the lane's intents wait for the same.
+    fn await_no_more_of(&mut self, key: LaneKey, intent: IntentKey, waits: &[u32]) {
+        let Some(lane) = self.queues[key.0].lanes.get(&key.1) else { return self.await_no_more(key, intent, waits) };
+        let shared =
+            |index: &u32| lane.tasks.iter().any(|other| other.task.key.sequence == intent.sequence && other.task.waits.contains(index));
+        let alone: Vec<u32> = waits.iter().copied().filter(|index| !shared(index)).collect();
+        self.await_no_more(key, intent, &alone);
     }
 
     fn send(&self, message: Message) {
@@ -406,17 +340,55 @@ impl Lanes {
         let _ = self.engine.send(message);
     }
 
-    /// Hands conclusions to the engine. Gives whether there is more to do.
+    /// Tells the engine and all who look what has happened. Gives whether there is more to do.
     fn report(&mut self) -> bool {
+        // A lane that starts may come to its end at once, and let others go.
+        while (0..self.queues.len()).fold(false, |started, queue| self.start_ready(queue) || started) {}
         if !self.conclusions.is_empty() {
             let conclusions = std::mem::take(&mut self.conclusions);
             self.send(Message::Concluded(conclusions));
         }
-        if self.draining && self.running.values().all(|running| *running == 0) {
-            self.send(Message::Drained);
-            return false;
+        if !self.draining {
+            // After the conclusions: the engine knows them when it reads.
+            self.load();
         }
-        true
+        for index in 0..self.queues.len() {
+            if self.queues[index].publish() && !self.draining {
+                self.under_way.push(Box::pin(async move {
+                    tokio::time::sleep(queue::LOOK_INTERVAL).await;
+                    Ended::Look(index)
+                }));
+            }
+        }
+        if !self.draining {
+            return true;
+        }
+        let cut_off: usize = self.queues.iter().map(|queue| queue.under_way).sum();
+        if cut_off > 0 && !self.stop_over {
+            return true;
+        }
+        if cut_off > 0 {
+            tracing::warn!(attempts = cut_off, "attempts were cut off by the stop; the next start repeats them under the same ids");
+        }
+        self.send(Message::Drained);
+        false
+    }
+
+    /// Asks the engine for what is only in the store and has its turn.
+    fn load(&mut self) {
+        let mut wanted = Vec::new();
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            let (workflow, effect) = (queue.workflow, queue.effect.clone());
+            let lanes = queue.to_load().into_iter();
+            wanted.extend(lanes.map(|(entity, from)| Wanted { lane: (index, entity), workflow, effect: effect.clone(), from }));
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        for lane in &wanted {
+            self.reading.entry(lane.lane.1).or_default().0 += 1;
+        }
+        self.send(Message::Wanted(wanted));
     }
 }
 
@@ -424,89 +396,5 @@ fn route(plan: &Plan, case: u32) -> Option<&EffectRoute> {
     match plan.workflow.routes.get(case as usize) {
         Some(RoutePlan::Effect(route)) => Some(route),
         _ => None,
-    }
-}
-
-#[derive(Debug, PartialEq)]
-enum Verdict {
-    Again(Duration),
-    Over(FailureKind, String),
-}
-
-/// What follows a failed attempt. `random` is uniform over all of `u64`: the delay is a uniform part of the exponential
-/// bound ("full jitter"), but never shorter than what the backend asked for.
-fn after_failure(retry: &Retry, attempts: u32, elapsed: Duration, error: &EffectError, maybe_done: bool, random: u64) -> Verdict {
-    let asked = match error {
-        EffectError::Refused(text) => return Verdict::Over(FailureKind::Refused, text.clone()),
-        EffectError::UnreadableReply(text) => return Verdict::Over(FailureKind::UnreadableReply, text.clone()),
-        EffectError::NotDone { retry_after, .. } => *retry_after,
-        EffectError::Unknown(_) => None,
-    };
-    let bound = retry.first.saturating_mul(1 << attempts.saturating_sub(1).min(30)).min(retry.most);
-    #[allow(clippy::cast_precision_loss)]
-    let part = random as f64 / u64::MAX as f64;
-    let delay = bound.mul_f64(part).max(asked.unwrap_or_default());
-    if attempts < retry.attempts && elapsed + delay < retry.deadline {
-        return Verdict::Again(delay);
-    }
-    let kind = if maybe_done { FailureKind::Unknown } else { FailureKind::Exhausted };
-    let text = match error {
-        EffectError::NotDone { reason, .. } => reason,
-        EffectError::Unknown(text) | EffectError::Refused(text) | EffectError::UnreadableReply(text) => text,
-    };
-    Verdict::Over(kind, format!("{text} (after {attempts} attempts)"))
-}
-
-fn shortened(text: &str) -> String {
-    let mut end = text.len().min(MOST_REASON_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
-}
-
-#[cfg(test)]
-#[allow(clippy::panic)]
-mod tests {
-    use super::*;
-
-    const RETRY: Retry =
-        Retry { attempts: 3, first: Duration::from_millis(200), most: Duration::from_secs(30), deadline: Duration::from_secs(300) };
-
-    fn not_done(retry_after: Option<Duration>) -> EffectError {
-        EffectError::NotDone { reason: "down".into(), retry_after }
-    }
-
-    #[test]
-    fn delays_double_up_to_the_bound_and_are_jittered() {
-        let delay = |retry: &Retry, attempts, random| match after_failure(retry, attempts, Duration::ZERO, &not_done(None), false, random) {
-            Verdict::Again(delay) => delay,
-            over @ Verdict::Over(..) => panic!("{over:?}"),
-        };
-        assert_eq!(delay(&RETRY, 1, u64::MAX), Duration::from_millis(200));
-        assert_eq!(delay(&RETRY, 2, u64::MAX), Duration::from_millis(400));
-        assert_eq!(delay(&RETRY, 2, 0), Duration::ZERO);
-        assert_eq!(delay(&Retry { attempts: 99, ..RETRY }, 60, u64::MAX), Duration::from_secs(30));
-    }
-
-    #[test]
-    fn what_the_backend_asks_for_is_honoured_up_to_the_deadline() {
-        let wait = Duration::from_secs(7);
-        assert_eq!(after_failure(&RETRY, 1, Duration::ZERO, &not_done(Some(wait)), false, 0), Verdict::Again(wait));
-        let late = after_failure(&RETRY, 1, Duration::from_secs(295), &not_done(Some(wait)), false, 0);
-        assert_eq!(late, Verdict::Over(FailureKind::Exhausted, "down (after 1 attempts)".into()));
-    }
-
-    #[test]
-    fn a_failure_that_may_have_been_a_success_stays_unknown() {
-        let over = |maybe_done| after_failure(&RETRY, 3, Duration::ZERO, &not_done(None), maybe_done, 0);
-        assert!(matches!(over(false), Verdict::Over(FailureKind::Exhausted, _)));
-        assert!(matches!(over(true), Verdict::Over(FailureKind::Unknown, _)));
-    }
-
-    #[test]
-    fn a_refusal_is_final_at_once() {
-        let refused = EffectError::Refused("no".into());
-        assert_eq!(after_failure(&RETRY, 1, Duration::ZERO, &refused, false, 0), Verdict::Over(FailureKind::Refused, "no".into()));
     }
 }

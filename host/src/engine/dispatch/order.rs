@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::lane::{LaneKey, Place};
 use crate::engine::assemble::Task;
 use crate::engine::input::EntityName;
 use crate::store::IntentKey;
@@ -12,6 +13,8 @@ use crate::store::IntentKey;
 pub(in crate::engine) enum Order {
     /// Intents of a durable commit, in order.
     Perform(Vec<Task>),
+    /// What was asked for by [`Wanted`], lane by lane.
+    Found(Vec<FoundLane>),
     /// Try a held intent, or one that waits for its next attempt, at once and with fresh attempts.
     Redrive(EntityName, IntentKey),
     /// Conclude a held intent, or one that waits for its next attempt, as exhausted, for this reason.
@@ -32,6 +35,28 @@ pub(in crate::engine) enum Order {
     },
     /// Start no more attempts; report when those under way have ended.
     Drain,
+}
+
+/// A lane whose next intents are only in the store.
+#[derive(Debug)]
+pub(in crate::engine) struct Wanted {
+    pub(in crate::engine) lane: LaneKey,
+    /// Index of the workflow in the host.
+    pub(in crate::engine) workflow: usize,
+    /// The effect's name in the manifest.
+    pub(in crate::engine) effect: Arc<str>,
+    /// Where the lane goes on.
+    pub(in crate::engine) from: Place,
+}
+
+/// What the store has of a lane.
+#[derive(Debug)]
+pub(in crate::engine) struct FoundLane {
+    pub(in crate::engine) lane: LaneKey,
+    /// Its next intents, in order.
+    pub(in crate::engine) tasks: Vec<Task>,
+    /// Where it goes on after these. None: nothing more was committed when this was read.
+    pub(in crate::engine) rest: Option<Place>,
 }
 
 /// What became of a [`Order::Redrive`] or [`Order::GiveUp`].

@@ -52,7 +52,7 @@ fn retries_order_and_exhaustion_have_defaults() {
     let workflow = loaded(Folder::new().load(MANIFEST));
     let asked = effect(&workflow, "ask-price");
     let seconds = Duration::from_secs;
-    assert_eq!(asked.retry, Retry { attempts: 3, first: seconds(1), most: seconds(10), deadline: seconds(60) });
+    assert_eq!(asked.retry, Retry { attempts: 3, first: seconds(1), most: seconds(10), timeout: seconds(60), deadline: seconds(60) });
     assert_eq!(asked.after, [0]);
     assert_eq!(asked.on_exhausted, OnExhausted::Outcome);
     let told = effect(&workflow, "tell");
@@ -139,7 +139,7 @@ fn the_component_is_found_beside_the_manifest_in_a_named_folder_and_among_the_bu
 fn the_guide_shows_a_manifest_that_loads_and_the_true_defaults() {
     let guide = include_str!("../../../../docs/guide/manifest.md");
     assert!(guide.contains(MANIFEST), "the guide's whole manifest is the one of these tests");
-    let LimitSettings { fuel, memory_bytes, output_bytes, intents, inbox, event_bytes, parallel } = LimitSettings::default();
+    let LimitSettings { fuel, memory_bytes, output_bytes, intents, inbox, event_bytes, parallel, outstanding } = LimitSettings::default();
     for (name, value) in [
         ("fuel", fuel),
         ("memory", memory_bytes as u64),
@@ -148,6 +148,7 @@ fn the_guide_shows_a_manifest_that_loads_and_the_true_defaults() {
         ("inbox", inbox as u64),
         ("event", event_bytes as u64),
         ("parallel", parallel as u64),
+        ("outstanding", outstanding as u64),
         ("dedupe", DEFAULT_DEDUPE),
     ] {
         assert!(guide.contains(&format!("| `{name}` | {value} |")), "{name} = {value}");
