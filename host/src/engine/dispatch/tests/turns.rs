@@ -70,7 +70,8 @@ async fn whatever_fits_into_memory_everything_is_done_once_and_in_order() {
             (mixed ^ (mixed >> 31)) % among
         };
         let down = (seed % 4) as u32;
-        let changes = [("attempts = 3,", "attempts = 9,"), ("jsonl =", "parallel = 2\njsonl =")];
+        let changes =
+            [("attempts = 3,", "attempts = 9,"), ("topic =", "retry = { attempts = 50 }\ntopic ="), ("jsonl =", "parallel = 2\njsonl =")];
         let mut world = World::new(&changes, TIGHT, move |seen| {
             let latency = Duration::from_millis(1 + chance(seen, 30));
             let away = seen.case == down && (1..30).contains(&seen.at.as_secs());
@@ -82,7 +83,7 @@ async fn whatever_fits_into_memory_everything_is_done_once_and_in_order() {
             };
             (latency, if seen.case == NEWS && matches!(step, Step::Refused) { Step::Done } else { step })
         });
-        world.slow_reads = (seed % 3) as u32;
+        world.slowness = (seed % 3) as u32 * 2;
         let sets: [&[u32]; 4] = [&[NOTE, PRICE, NEWS], &[NEWS, NOTE, PRICE], &[NEWS], &[NOTE, PRICE]];
         for number in 0..400_u64 {
             let entity = (number * 7 + seed) % 23 + 1;

@@ -1,6 +1,6 @@
 //! What a dispatcher stands between: an outbox, and effects that do as a test has it.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,7 +59,8 @@ type Behaviour = dyn Fn(&Seen) -> (Duration, Step) + Send + Sync;
 struct Record {
     attempts: Vec<(u32, i64, u64, Duration)>,
     done: HashSet<(u32, i64, u64)>,
-    under_way: HashSet<(u32, i64)>,
+    /// The last intent of each lane that was tried, and how often.
+    lanes: HashMap<(u32, i64), (u64, usize)>,
 }
 
 struct Scripted {
@@ -73,17 +74,14 @@ impl Operation for Scripted {
     fn perform(&self, call: Call) -> BoxFuture<'static, Result<Reply, EffectError>> {
         let (case, entity, sequence) = (self.case, call.entity.parse().unwrap(), call.sequence);
         let mut record = self.record.lock().unwrap();
-        let lane = record.attempts.iter().rev().filter(|(c, e, ..)| (*c, *e) == (case, entity));
-        // Only a test with few attempts can afford to look at all of them.
-        if record.attempts.len() < 20_000 {
-            assert!(lane.clone().all(|(_, _, other, _)| *other <= sequence), "{entity}: a lane goes on in order");
-        }
-        let before = lane.filter(|(_, _, other, _)| *other == sequence).count();
+        let (last, count) = record.lanes.entry((case, entity)).or_default();
+        assert!(*last <= sequence, "{entity}: a lane goes on in order");
+        let before = if *last == sequence { *count } else { 0 };
+        (*last, *count) = (sequence, before + 1);
         assert!(!record.done.contains(&(case, entity, sequence)), "{entity}/{sequence}: done already");
         assert!(case != PRICE || record.done.contains(&(NOTE, entity, sequence)), "{entity}/{sequence}: comes after its note");
         let at = self.began.elapsed();
         record.attempts.push((case, entity, sequence, at));
-        record.under_way.insert((case, entity));
         drop(record);
         let (latency, step) = (self.behaviour)(&Seen { case, entity, sequence, before, at });
         let record = self.record.clone();
@@ -99,7 +97,6 @@ impl Operation for Scripted {
                 Step::Hang => std::future::pending().await,
             };
             let mut record = record.lock().unwrap();
-            record.under_way.remove(&(case, entity));
             if result.is_ok() {
                 record.done.insert((case, entity, sequence));
             }
@@ -117,10 +114,9 @@ pub(super) struct World {
     payload: Arc<Value>,
     /// Committed intents without a conclusion, by entity, in order.
     outbox: BTreeMap<i64, Vec<Outstanding>>,
-    /// Answers on their way to the dispatcher: how many looks they take.
-    answers: VecDeque<(u32, Vec<FoundLane>)>,
-    /// How many looks a read takes.
-    pub(super) slow_reads: u32,
+    looks: u32,
+    /// How many looks the engine is too busy to hear anything.
+    pub(super) slowness: u32,
     pub(super) concluded: Vec<(IntentKey, Conclusion)>,
     /// Intents that the engine settled, because one that they come after failed.
     pub(super) settled: usize,
@@ -162,8 +158,8 @@ impl World {
             began,
             payload: Arc::new(Value::Record(Box::default())),
             outbox: BTreeMap::new(),
-            answers: VecDeque::new(),
-            slow_reads: 0,
+            looks: 0,
+            slowness: 0,
             concluded: Vec::new(),
             settled: 0,
             notes: Vec::new(),
@@ -207,18 +203,15 @@ impl World {
     pub(super) async fn pass_until_done(&mut self, most: Duration) {
         let until = Instant::now() + most;
         while self.outstanding() > 0 {
-            assert!(Instant::now() < until, "{} intents are left", self.outstanding());
+            assert!(Instant::now() < until, "{} intents are left: {:?}", self.outstanding(), self.left());
             self.pass(LOOK).await;
         }
     }
 
     fn hear(&mut self) {
-        for (looks, _) in &mut self.answers {
-            *looks = looks.saturating_sub(1);
-        }
-        while self.answers.front().is_some_and(|(looks, _)| *looks == 0) {
-            let (_, found) = self.answers.pop_front().unwrap();
-            self.order(Order::Found(found));
+        self.looks += 1;
+        if self.looks % (self.slowness + 1) != 0 {
+            return;
         }
         while let Ok(message) = self.messages.try_recv() {
             match message {
@@ -231,11 +224,7 @@ impl World {
                 Message::Answered(_, key, answer) => self.answered.push((key, answer)),
                 Message::Wanted(wanted) => {
                     let found = wanted.iter().map(|wanted| self.find(wanted)).collect();
-                    if self.slow_reads == 0 {
-                        self.order(Order::Found(found));
-                    } else {
-                        self.answers.push_back((self.slow_reads, found));
-                    }
+                    self.order(Order::Found(found));
                 }
                 Message::Drained => self.drained = true,
                 _ => panic!("the dispatcher sends nothing else"),
@@ -274,6 +263,13 @@ impl World {
         FoundLane { lane: wanted.lane, tasks, rest }
     }
 
+    /// Some of the intents that are left, and what was last said of them.
+    fn left(&self) -> Vec<(i64, u64, u32, u32, Option<&Note>)> {
+        let left = self.outbox.iter().flat_map(|(entity, outbox)| outbox.iter().map(|intent| (*entity, intent)));
+        let noted = |at: IntentKey| self.notes.iter().rev().find(|(noted, _)| *noted == at).map(|(_, note)| note);
+        left.take(10).map(|(entity, o)| (entity, o.sequence, o.index, o.case, noted(key(entity, o.sequence, o.index)))).collect()
+    }
+
     pub(super) fn outstanding(&self) -> usize {
         self.outbox.values().map(Vec::len).sum()
     }
@@ -298,10 +294,6 @@ impl World {
     pub(super) fn record_note_of(&self, sequence: u64) {
         let notes = self.outbox.keys().map(|entity| (NOTE, *entity, sequence));
         self.record.lock().unwrap().done.extend(notes);
-    }
-
-    pub(super) fn forget_attempts(&self) {
-        self.record.lock().unwrap().attempts.clear();
     }
 
     /// How many intents of a case were done.
