@@ -452,6 +452,9 @@ impl Engine {
                     self.intake.done(name.workflow, line, None, &mut batch);
                 }
             }
+            if self.state.outstanding > MOST_FLOWING {
+                assembled.entity.drop_payloads();
+            }
             let cached = Cached { entity: assembled.entity, batch: batch.number };
             self.cache().put(name, cached);
         }
@@ -526,11 +529,14 @@ impl Engine {
     }
 
     /// Notes what a start found: intents under way and all outstanding ones.
-    pub(super) fn recovered(&mut self, name: EntityName, entity: Entity) {
+    pub(super) fn recovered(&mut self, name: EntityName, mut entity: Entity) {
         self.state.outstanding += entity.outstanding.len();
         self.state.under_way += entity.under_way;
         if entity.outstanding.iter().any(|intent| intent.settled.is_some()) {
             self.pending(name.clone());
+        }
+        if self.state.outstanding > MOST_FLOWING {
+            entity.drop_payloads();
         }
         self.cache().put(name, Cached { entity: Box::new(entity), batch: 0 });
         self.shrink_cache();

@@ -47,7 +47,7 @@ impl Engine {
                     if (key.sequence, key.index) >= wanted.from && is_of(plan, &intent, &wanted.effect) {
                         let waits = waits(plan, &open, &intent);
                         let maybe_done = journal_row <= self.state.first_row;
-                        lane.tasks.push(Task { key, name: name.clone(), intent: intent.clone(), waits, maybe_done });
+                        lane.tasks.extend(Task::of(key, &name, intent.clone(), waits).map(|task| Task { maybe_done, ..task }));
                     }
                     open.push(intent);
                 }

@@ -333,6 +333,15 @@ impl Reader {
         self.rows(&query, [entity], outstanding)
     }
 
+    /// The intents of one decision that have no conclusion, in order.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn outstanding_of(&self, entity: EntityId, sequence: u64) -> Result<Vec<OutstandingRow>, StoreError> {
+        let query = format!("{OUTSTANDING} WHERE outbox.entity = ? AND outbox.sequence = ? ORDER BY outbox.position");
+        self.rows(&query, params![entity, int(sequence)], outstanding)
+    }
+
     /// Up to `limit` intents of an entity that have no conclusion, from those of the decision `sequence` on, in order,
     /// with the rows of their entries: none past `row`.
     ///

@@ -52,7 +52,7 @@ impl Dispatcher {
             index: intent.index,
             now: intent.asked,
             correlation_id: intent.correlation_id.clone(),
-            payload: intent.payload.clone(),
+            payload: waiting.task.payload.clone(),
         };
         queue.status.began(waiting.attempts > 1);
         queue.under_way += 1;

@@ -19,9 +19,10 @@ const COOLDOWN_MOST: Duration = Duration::from_secs(60 * 60);
 pub(super) fn read(mut settings: Settings<'_>, top: &mut Settings<'_>) -> Vec<EffectSettings> {
     let mut effects = Vec::new();
     for name in settings.names() {
+        let Some(effect) = settings.nested(name) else { continue };
         if matches!(name, TIMER | DELIVER) {
             settings.report("effect-reserved", name, format!("`{name}` is the name of a built-in effect"), "give the effect another name");
-        } else if let Some(effect) = settings.nested(name) {
+        } else {
             let (effect, findings) = read_one(name, effect);
             effects.push(effect);
             settings.absorb(findings);

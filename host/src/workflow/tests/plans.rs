@@ -5,8 +5,10 @@ use std::time::Duration;
 use purefold_wit::{UnknownFields, Value};
 use sha2::{Digest, Sha256};
 
-use super::super::manifest::{DEFAULT_DEDUPE, DEFAULT_MAX_SKEW, DEFAULT_RETRY, DEFAULT_TIMER_WAIT, LimitSettings};
-use super::super::{EffectRoute, OnExhausted, OutcomeField, Retry, RoutePlan, Workflow};
+use super::super::manifest::{
+    DEFAULT_BREAKER, DEFAULT_DEDUPE, DEFAULT_MAX_SKEW, DEFAULT_PARALLEL, DEFAULT_RETRY, DEFAULT_TIMER_WAIT, LimitSettings,
+};
+use super::super::{BreakerSettings, EffectLimits, EffectRoute, OnExhausted, OutcomeField, Retry, RoutePlan, Workflow};
 use super::reducer;
 use super::{Folder, MANIFEST, loaded};
 
@@ -57,6 +59,11 @@ fn retries_order_and_exhaustion_have_defaults() {
     assert_eq!(asked.on_exhausted, OnExhausted::Outcome);
     let told = effect(&workflow, "tell");
     assert_eq!(told.retry, DEFAULT_RETRY);
+    assert!(DEFAULT_RETRY.timeout < DEFAULT_RETRY.deadline);
+    assert_eq!(workflow.effect_limits("news"), EffectLimits { parallel: DEFAULT_PARALLEL, breaker: DEFAULT_BREAKER });
+    let set = MANIFEST.replace("jsonl =", "parallel = 2\nbreaker = { failures = 3 }\njsonl =");
+    let limits = loaded(Folder::new().load(&set)).effect_limits("news");
+    assert_eq!(limits, EffectLimits { parallel: 2, breaker: BreakerSettings { failures: 3, ..DEFAULT_BREAKER } });
     assert_eq!(told.on_exhausted, OnExhausted::Hold, "nobody could be told of it");
 }
 

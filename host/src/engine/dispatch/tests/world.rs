@@ -178,11 +178,11 @@ impl World {
             case: *case,
             asked: sequence,
             correlation_id: "c".into(),
-            payload: self.payload.clone(),
+            payload: None,
             held: false,
             settled: None,
         }));
-        let tasks = outbox[first..].iter().map(|intent| task(&self.plan, entity, outbox, intent)).collect();
+        let tasks = outbox[first..].iter().map(|intent| task(&self.plan, entity, outbox, intent, &self.payload)).collect();
         self.order(Order::Perform(tasks));
     }
 
@@ -259,7 +259,8 @@ impl World {
         let rows = &outbox[from..outbox.len().min(from + ROWS)];
         let rest = (from + ROWS < outbox.len()).then(|| (outbox[from + ROWS].sequence, outbox[from + ROWS].index));
         let is_of = |case: u32| matches!(&self.plan.workflow.routes[case as usize], RoutePlan::Effect(route) if route.effect == *effect);
-        let tasks = rows.iter().filter(|intent| is_of(intent.case)).map(|intent| task(&self.plan, entity, outbox, intent)).collect();
+        let tasks =
+            rows.iter().filter(|intent| is_of(intent.case)).map(|intent| task(&self.plan, entity, outbox, intent, &self.payload)).collect();
         FoundLane { lane: wanted.lane, tasks, rest }
     }
 
@@ -281,7 +282,7 @@ impl World {
 
     /// How many intents are in memory anywhere but in the outbox.
     pub(super) fn held_in_memory(&self) -> usize {
-        Arc::strong_count(&self.payload) - 1 - self.outstanding()
+        Arc::strong_count(&self.payload) - 1
     }
 
     /// When attempts at a case began, with entity and sequence.
@@ -314,12 +315,13 @@ pub(super) fn key(entity: i64, sequence: u64, index: u32) -> IntentKey {
     IntentKey { entity, sequence, index }
 }
 
-fn task(plan: &Plan, entity: i64, outbox: &[Outstanding], intent: &Outstanding) -> Task {
+fn task(plan: &Plan, entity: i64, outbox: &[Outstanding], intent: &Outstanding, payload: &Arc<Value>) -> Task {
     Task {
         key: key(entity, intent.sequence, intent.index),
         name: name(entity),
         waits: waits(plan, outbox, intent),
         intent: intent.clone(),
+        payload: payload.clone(),
         maybe_done: false,
     }
 }
