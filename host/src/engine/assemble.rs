@@ -1,5 +1,9 @@
 //! From what was folded to the rows of one commit.
 
+use std::sync::Arc;
+
+use purefold_wit::Value;
+
 use super::entity::{Entity, Outstanding};
 use super::fold::Folded;
 use super::input::{EntityName, EventInput, EventOrigin};
@@ -15,10 +19,22 @@ pub(super) struct Task {
     pub(super) key: IntentKey,
     /// The entity that asked.
     pub(super) name: EntityName,
-    /// The intent, with its payload.
+    /// The intent.
     pub(super) intent: Outstanding,
+    /// Its record.
+    pub(super) payload: Arc<Value>,
     /// Indices of intents of the same decision that must have succeeded first.
     pub(super) waits: Vec<u32>,
+    /// Whether an attempt of an earlier run may have done it.
+    pub(super) maybe_done: bool,
+}
+
+impl Task {
+    /// The task that an intent is, as long as its record is in memory.
+    pub(super) fn of(key: IntentKey, name: &EntityName, intent: Outstanding, waits: Vec<u32>) -> Option<Self> {
+        let payload = intent.payload.clone()?;
+        Some(Task { key, name: name.clone(), intent, payload, waits, maybe_done: false })
+    }
 }
 
 /// What a commit leads to, once it is durable.
@@ -69,7 +85,7 @@ impl Rows {
             let waits = waits(plan, &entity.outstanding, &intent);
             // Concluded in the same commit: an intent it comes after had failed.
             if entity.outstanding.iter().any(|o| (o.sequence, o.index) == (intent.sequence, intent.index)) {
-                consequences.tasks.push(Task { key, name: name.clone(), intent, waits });
+                consequences.tasks.extend(Task::of(key, name, intent, waits));
             }
         }
         let key = |(sequence, index)| IntentKey { entity: id, sequence, index };
@@ -141,23 +157,33 @@ impl Rows {
     }
 }
 
-/// Indices of the outstanding intents of the same decision that `intent` comes after.
+/// Indices of the outstanding intents of the same decision that `intent` comes after, also by way of others: where one of
+/// them fails, it is known at once that this one will not be performed.
 pub(super) fn waits(plan: &Plan, outstanding: &[Outstanding], intent: &Outstanding) -> Vec<u32> {
-    let RoutePlan::Effect(route) = &plan.workflow.routes[intent.case as usize] else { return Vec::new() };
-    if route.after.is_empty() || planted(Mistake::AfterIgnored) {
+    let after = |case: u32| match &plan.workflow.routes[case as usize] {
+        RoutePlan::Effect(route) => &route.after[..],
+        _ => &[],
+    };
+    let mut cases = after(intent.case).to_vec();
+    if cases.is_empty() || planted(Mistake::AfterIgnored) {
         return Vec::new();
     }
-    let before = outstanding.iter().filter(|o| o.sequence == intent.sequence && o.index < intent.index && route.after.contains(&o.case));
-    before.map(|o| o.index).collect()
+    let mut waits = Vec::new();
+    for other in outstanding.iter().rev().filter(|o| o.sequence == intent.sequence && o.index < intent.index) {
+        if cases.contains(&other.case) {
+            waits.push(other.index);
+            cases.extend(after(other.case));
+        }
+    }
+    waits
 }
 
-/// The intents of a loaded entity as tasks, in order.
+/// The intents of an entity that was just loaded as tasks, in order.
 pub(super) fn tasks_of(plan: &Plan, name: &EntityName, entity: &Entity) -> Vec<Task> {
-    let task = |intent: &Outstanding| Task {
-        key: IntentKey { entity: entity.row.id, sequence: intent.sequence, index: intent.index },
-        name: name.clone(),
-        waits: waits(plan, &entity.outstanding, intent),
-        intent: intent.clone(),
+    let task = |intent: &Outstanding| {
+        let key = IntentKey { entity: entity.row.id, sequence: intent.sequence, index: intent.index };
+        let task = Task::of(key, name, intent.clone(), waits(plan, &entity.outstanding, intent))?;
+        Some(Task { maybe_done: true, ..task })
     };
-    entity.outstanding.iter().filter(|intent| intent.settled.is_none()).map(task).collect()
+    entity.outstanding.iter().filter(|intent| intent.settled.is_none()).filter_map(task).collect()
 }

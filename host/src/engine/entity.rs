@@ -5,9 +5,9 @@ use std::sync::Arc;
 use purefold_wit::Value;
 
 use super::EngineError;
-use super::input::EntityName;
+use super::input::{Conclusion, EntityName};
 use super::plan::Plan;
-use crate::store::{EntityRow, InboxRow, OutboxStatus, Reader, TimerRow};
+use crate::store::{EntityRow, InboxRow, IntentKey, OutboxStatus, Reader, TimerRow};
 use crate::workflow::RoutePlan;
 
 /// An entity as of its latest decision, committed or on its way to be.
@@ -42,8 +42,8 @@ pub struct Outstanding {
     pub asked: u64,
     /// The asking decision's correlation id.
     pub correlation_id: Arc<str>,
-    /// The intent's record.
-    pub payload: Arc<Value>,
+    /// The intent's record. None: it is only in the store, because many intents are without a conclusion.
+    pub payload: Option<Arc<Value>>,
     /// Waits for an operator.
     pub held: bool,
     /// Is to be concluded as refused, for this reason.
@@ -121,22 +121,69 @@ impl Entity {
             RoutePlan::Effect(route) => Some(route),
             _ => None,
         };
+        // The effects of those found stuck so far, and their cases in the same decision.
+        let (mut effects, mut cases, mut sequence): (Vec<&Arc<str>>, Vec<u32>, u64) = (Vec::new(), Vec::new(), 0);
         for (index, intent) in self.outstanding.iter().enumerate() {
+            if std::mem::replace(&mut sequence, intent.sequence) != intent.sequence {
+                cases.clear();
+            }
             let Some(mine) = route(intent) else { continue };
-            let behind = |earlier: &Outstanding| {
-                route(earlier).is_some_and(|other| other.effect == mine.effect)
-                    || (earlier.sequence == intent.sequence && mine.after.contains(&earlier.case))
-            };
-            let blocked = self.outstanding[..index].iter().zip(&stuck).any(|(earlier, stuck)| *stuck && behind(earlier));
-            stuck[index] = intent.settled.is_none() && (intent.held || blocked);
+            let blocked = effects.contains(&&mine.effect) || mine.after.iter().any(|case| cases.contains(case));
+            if intent.settled.is_none() && (intent.held || blocked) {
+                stuck[index] = true;
+                cases.push(intent.case);
+                if !effects.contains(&&mine.effect) {
+                    effects.push(&mine.effect);
+                }
+            }
         }
         stuck
+    }
+
+    /// Lets go of the records of its outstanding intents: the store has them.
+    pub(super) fn drop_payloads(&mut self) {
+        for intent in &mut self.outstanding {
+            intent.payload = None;
+        }
+    }
+
+    /// Reads back the records of what `concluded` ends, and of what is concluded with it: intents of the same decisions,
+    /// and those that are settled.
+    pub(super) fn restore_payloads(
+        &mut self,
+        reader: &Reader,
+        plan: &Plan,
+        concluded: &[(IntentKey, Conclusion)],
+    ) -> Result<(), EngineError> {
+        let is_ended = |intent: &Outstanding| intent.settled.is_some() || concluded.iter().any(|(key, _)| key.sequence == intent.sequence);
+        let lacking = |intent: &Outstanding| intent.payload.is_none() && is_ended(intent);
+        while let Some(sequence) = self.outstanding.iter().find(|intent| lacking(intent)).map(|intent| intent.sequence) {
+            let mut stored = reader.outstanding_of(self.row.id, sequence)?.into_iter().map(|stored| outstanding(plan, stored));
+            for intent in self.outstanding.iter_mut().filter(|intent| intent.sequence == sequence) {
+                // Both in order; the store may have more, of intents that are concluded and not yet committed.
+                let payload = stored.find_map(|stored| match stored {
+                    Ok(stored) if stored.index != intent.index => None,
+                    stored => Some(stored.map(|stored| stored.payload)),
+                });
+                intent.payload = payload.transpose()?.flatten();
+                if intent.payload.is_none() {
+                    return Err(EngineError::Stored {
+                        what: "intent",
+                        reason: format!("{sequence}/{} is not in the outbox", intent.index),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How many of its intents are under way.
     #[must_use]
     pub fn count_under_way(&self, plan: &Plan) -> usize {
-        self.stuck(plan).iter().filter(|stuck| !**stuck).count()
+        if self.outstanding.iter().any(|intent| intent.held) {
+            return self.stuck(plan).iter().filter(|stuck| !**stuck).count();
+        }
+        self.outstanding.len()
     }
 }
 
@@ -145,7 +192,7 @@ fn decode_state(plan: &Plan, release: u64, json: &[u8]) -> Result<Value, EngineE
     codec.decode_state(json).map_err(|error| EngineError::Stored { what: "state", reason: error.to_string() })
 }
 
-fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outstanding, EngineError> {
+pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outstanding, EngineError> {
     let damaged = |reason: String| EngineError::Stored { what: "intent", reason };
     let intents = plan.codec.decode_intents(&stored.intents).map_err(|error| damaged(error.to_string()))?;
     let Value::List(mut intents) = intents else { return Err(damaged("no list".into())) };
@@ -160,7 +207,7 @@ fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outs
         case,
         asked: stored.now,
         correlation_id: stored.correlation_id,
-        payload: Arc::new(*payload),
+        payload: Some(Arc::new(*payload)),
         held: stored.status == OutboxStatus::Held,
         settled: (stored.status == OutboxStatus::Settled).then(|| stored.reason.unwrap_or_default()),
     })

@@ -296,7 +296,7 @@ impl Fold<'_> {
                         case,
                         asked: now,
                         correlation_id: ready.correlation_id.clone(),
-                        payload: Arc::new(*payload),
+                        payload: Some(Arc::new(*payload)),
                         held: false,
                         settled: None,
                     };

@@ -8,13 +8,13 @@
 //! Everything that can happen to the loop is a [`run::Message`] or a batch of lines.
 
 mod assemble;
+mod dispatch;
 mod entity;
 mod error;
 mod fold;
 mod input;
 mod intake;
 pub mod key;
-mod lanes;
 mod operators;
 mod order;
 mod outcome;
@@ -25,6 +25,7 @@ mod run;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]
 mod simulation;
 mod start;
+mod stored;
 mod summary;
 mod timers;
 mod workers;
@@ -32,6 +33,7 @@ mod writer;
 
 pub(crate) use fold::check;
 
+pub use dispatch::{BreakerState, EffectStatus};
 pub use entity::Entity;
 pub use error::EngineError;
 pub use fold::{Folded, Ids, Moment, fold};

@@ -16,8 +16,8 @@ pub(super) fn outcome_input(plan: &OutcomePlan, intent: &Outstanding, id: Intent
             Value::Result(Err(Some(Box::new(failure))))
         }
     });
-    let echo = |index: usize| match &*intent.payload {
-        Value::Record(fields) => fields.get(index).cloned(),
+    let echo = |index: usize| match intent.payload.as_deref() {
+        Some(Value::Record(fields)) => fields.get(index).cloned(),
         _ => None,
     };
     let fields = plan.fields.iter().filter_map(|field| match field {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use purefold_wit::{Codec, Type};
 
+use super::dispatch::EffectStatus;
 use crate::sandbox::{DecisionCodec, ENGINE_BUILD, Reducer, Sandbox, SandboxError};
 use crate::workflow::{RoutePlan, Workflow};
 
@@ -31,6 +32,8 @@ pub struct Plan {
     pub earlier: Vec<EarlierRelease>,
     /// For each intent case, how its record goes to another entity, where it is routed to one.
     pub deliveries: Vec<Option<Delivery>>,
+    /// How the effects stand that intents are routed to, each once.
+    pub effects: Vec<Arc<EffectStatus>>,
 }
 
 /// How an intent's record goes to another entity.
@@ -65,6 +68,7 @@ impl Plan {
             codec: DecisionCodec::new(&workflow.contract, &limits),
             profile: Plan::profile_of(&reducer),
             deliveries: Plan::deliveries_of(&workflow),
+            effects: Plan::effects_of(&workflow),
             inbox: workflow.manifest.limits.inbox,
             workflow,
             reducer,
@@ -80,6 +84,19 @@ impl Plan {
     #[must_use]
     pub fn profile_of(reducer: &Reducer) -> Arc<str> {
         format!("{} {ENGINE_BUILD}", reducer.limits().semantic_profile()).into()
+    }
+
+    /// A status for each effect that intents are routed to, whatever the case.
+    fn effects_of(workflow: &Workflow) -> Vec<Arc<EffectStatus>> {
+        let mut effects: Vec<Arc<EffectStatus>> = Vec::new();
+        for route in &workflow.routes {
+            if let RoutePlan::Effect(route) = route
+                && !effects.iter().any(|known| *known.effect() == route.effect)
+            {
+                effects.push(Arc::new(EffectStatus::new(workflow.name.clone(), route.effect.clone())));
+            }
+        }
+        effects
     }
 
     /// For each intent case, how its record goes to another entity.

@@ -10,18 +10,18 @@ use hashbrown::{HashMap, HashSet};
 use lru::LruCache;
 
 use super::assemble::{Consequences, Rows, Task};
+use super::dispatch::{self, EffectStatus};
 use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{Conclusion, EntityName, EventOrigin, Note, Pending};
 use super::intake::Intake;
-use super::lanes;
 use super::planted::{Mistake, planted};
 use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
 use super::{EngineError, operators::COMMAND_INTERVAL};
 use crate::source::{Decoder, SourceError, TakenLine, Undecodable};
-use crate::store::{Batch, IntentKey, Reader, Store, StoreError};
+use crate::store::{Batch, IntentKey, Reader, Row, Store, StoreError};
 use crate::time::HostClock;
 
 /// Entities that one commit decides for.
@@ -36,8 +36,10 @@ const MOST_NEW_INTENTS: usize = 2048;
 /// Events that one commit takes at least, however many intents they ask for.
 const LEAST_EVENTS: usize = 64;
 
-/// Intents without a conclusion above which no events are taken.
-const MOST_OUTSTANDING: usize = 6144;
+/// Intents that may be on their way to their conclusions, decided but not yet with the dispatcher or taking their turn
+/// there, before no events are taken until it is fewer: the effects are slower than the source. Those that wait for a
+/// backend that is down, for an operator or behind others of their entity do not count.
+const MOST_FLOWING: usize = 6144;
 
 /// Deliveries that wait above which no events are taken.
 const MOST_DELIVERIES: usize = 8192;
@@ -57,6 +59,10 @@ pub(super) enum Message {
     Concluded(Vec<(EntityName, IntentKey, Conclusion)>),
     /// An intent's standing changed.
     Noted(EntityName, IntentKey, Note),
+    /// What became of an operator's order on an intent.
+    Answered(EntityName, IntentKey, dispatch::Answer),
+    /// Lanes are to be read back from the store.
+    Wanted(Vec<dispatch::Wanted>),
     /// The commit of that number is durable.
     Committed(u64),
     /// The store will not take the commit; nothing of it is kept.
@@ -94,9 +100,9 @@ pub(super) struct Course {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(rows: &Rows) -> Self {
         // Timers may have fallen due while no host ran.
-        State { look_for_timers: true, ..State::default() }
+        State { look_for_timers: true, first_row: rows.entry, committed_row: rows.entry, ..State::default() }
     }
 }
 
@@ -136,7 +142,7 @@ pub struct Engine {
     pub(super) writer: Box<dyn Committer>,
     pub(super) messages: Receiver<Message>,
     pub(super) source: Option<SourceHandle>,
-    pub(super) orders: tokio::sync::mpsc::UnboundedSender<lanes::Order>,
+    pub(super) orders: tokio::sync::mpsc::UnboundedSender<dispatch::Order>,
     // Keeps the effects running, where no other runtime does.
     pub(super) runtime: Option<tokio::runtime::Runtime>,
     pub(super) clock: Arc<dyn HostClock>,
@@ -154,9 +160,16 @@ pub(super) struct State {
     ready: VecDeque<EntityName>,
     pub(super) backlog: VecDeque<TakenLine>,
     pub(super) draft: Batch,
-    in_flight: VecDeque<(u64, Consequences)>,
+    /// Commits handed over and not yet durable: number, last row of the journal, what follows.
+    in_flight: VecDeque<(u64, Row, Consequences)>,
     last_batch: u64,
     committed: u64,
+    /// The journal's last row before anything was decided.
+    pub(super) first_row: Row,
+    /// The last row that the loop knows to be durable.
+    pub(super) committed_row: Row,
+    /// Intents for the dispatcher since the start.
+    emitted: u64,
     outstanding: usize,
     under_way: usize,
     /// Fresh events since the last step, and how many intents the events of that step asked for, each.
@@ -287,6 +300,10 @@ impl Engine {
                 }
             }
             Message::Noted(name, key, note) => self.pending(name).notes.push((key, note)),
+            Message::Wanted(lanes) => self.find(lanes)?,
+            Message::Answered(name, key, answer) => {
+                tracing::info!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "operator's order on an intent");
+            }
             Message::Committed(number) => self.committed(number),
             Message::CommitFailed(error) => return Err(error.into()),
             Message::StoreDown => self.state.store_down = true,
@@ -299,7 +316,7 @@ impl Engine {
                 if self.state.stopping.is_none() {
                     tracing::info!("stopping: finishing what is in flight");
                     self.state.stopping = Some(self.clock.elapsed());
-                    self.state.drained = self.orders.send(lanes::Order::Drain).is_err() || !self.course.perform;
+                    self.state.drained = self.orders.send(dispatch::Order::Drain).is_err() || !self.course.perform;
                 }
             }
         }
@@ -320,8 +337,32 @@ impl Engine {
         !state.store_down
             && state.stopping.is_none()
             && state.backlog.len() + self.intake.open_lines() < MOST_OPEN_LINES
-            && (state.outstanding < MOST_OUTSTANDING || !self.course.perform)
+            && (!self.course.perform || (state.outstanding < self.most_outstanding() && self.flowing() < MOST_FLOWING as u64))
             && state.deliveries < MOST_DELIVERIES
+    }
+
+    /// Intents that may be without a conclusion before no events are taken: the workflows' limits together.
+    fn most_outstanding(&self) -> usize {
+        self.shared.plans.iter().map(|plan| plan.workflow.manifest.limits.outstanding).sum()
+    }
+
+    /// Intents on their way to their conclusions.
+    fn flowing(&self) -> u64 {
+        let effects = || self.shared.plans.iter().flat_map(|plan| &plan.effects);
+        // What was heard is read first: an intent on its way into the dispatcher counts twice then, not never.
+        let heard: u64 = effects().map(|effect| effect.heard()).sum();
+        self.state.emitted.saturating_sub(heard) + effects().map(|effect| effect.flowing() as u64).sum::<u64>()
+    }
+
+    /// How each effect of the workflows stands, now and while the engine runs.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Arc<EffectStatus>> {
+        self.shared.plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect()
+    }
+
+    /// The entity as it was decided last, where it is in memory.
+    pub(super) fn cached(&self, name: &EntityName) -> Option<&Entity> {
+        self.state.cache.as_ref()?.peek(name).map(|cached| &*cached.entity)
     }
 
     fn take_lines(&mut self) {
@@ -416,6 +457,9 @@ impl Engine {
                     self.intake.done(name.workflow, line, None, &mut batch);
                 }
             }
+            if self.state.outstanding > MOST_FLOWING {
+                assembled.entity.drop_payloads();
+            }
             let cached = Cached { entity: assembled.entity, batch: batch.number };
             self.cache().put(name, cached);
         }
@@ -433,7 +477,8 @@ impl Engine {
             let tasks = std::mem::take(&mut consequences.tasks);
             self.perform(tasks);
         }
-        self.state.in_flight.push_back((batch.number, consequences));
+        self.state.emitted += consequences.tasks.len() as u64;
+        self.state.in_flight.push_back((batch.number, self.rows.entry, consequences));
         if let Err(gone) = self.writer.hand_over(batch) {
             // What ended the writer says more than that it ended.
             while let Ok(message) = self.messages.try_recv() {
@@ -454,8 +499,9 @@ impl Engine {
         self.state.store_down = false;
         self.state.summary.commits += 1;
         self.state.look_for_timers = true;
-        while self.state.in_flight.front().is_some_and(|(front, _)| *front <= number) {
-            let Some((_, consequences)) = self.state.in_flight.pop_front() else { break };
+        while self.state.in_flight.front().is_some_and(|(front, ..)| *front <= number) {
+            let Some((_, row, consequences)) = self.state.in_flight.pop_front() else { break };
+            self.state.committed_row = row;
             self.perform(consequences.tasks);
             for delivery in consequences.deliveries {
                 let workflow = self.shared.plans.iter().position(|plan| plan.workflow.name == delivery.workflow);
@@ -469,6 +515,10 @@ impl Engine {
                 }
             }
         }
+        self.shrink_cache();
+    }
+
+    fn shrink_cache(&mut self) {
         let committed = self.state.committed;
         let cache = self.cache();
         while cache.len() > MOST_CACHED {
@@ -488,7 +538,7 @@ impl Engine {
         self.state.last_batch += 1;
         batch.number = self.state.last_batch;
         self.intake.finish(&mut batch);
-        self.state.in_flight.push_back((batch.number, Consequences::default()));
+        self.state.in_flight.push_back((batch.number, self.rows.entry, Consequences::default()));
         self.writer.hand_over(batch)
     }
 
@@ -505,18 +555,28 @@ impl Engine {
     pub(super) fn perform(&mut self, tasks: Vec<Task>) {
         if self.course.perform && !tasks.is_empty() {
             // The lanes end only with the engine.
-            let _ = self.orders.send(lanes::Order::Perform(tasks));
+            let _ = self.orders.send(dispatch::Order::Perform(tasks));
         }
     }
 
     /// Notes what a start found: intents under way and all outstanding ones.
-    pub(super) fn recovered(&mut self, name: EntityName, entity: Entity) {
+    pub(super) fn recovered(&mut self, name: EntityName, mut entity: Entity) {
         self.state.outstanding += entity.outstanding.len();
         self.state.under_way += entity.under_way;
         if entity.outstanding.iter().any(|intent| intent.settled.is_some()) {
             self.pending(name.clone());
         }
+        if self.state.outstanding > MOST_FLOWING {
+            entity.drop_payloads();
+        }
         self.cache().put(name, Cached { entity: Box::new(entity), batch: 0 });
+        self.shrink_cache();
+    }
+
+    /// Hands what a start found to the dispatcher.
+    pub(super) fn perform_again(&mut self, tasks: Vec<Task>) {
+        self.state.emitted += tasks.len() as u64;
+        self.perform(tasks);
     }
 
     /// Notes an entity whose inbox is to be decided on.

@@ -18,7 +18,7 @@ use super::planted::{Mistake, planted};
 use super::run::{Course, Message, SourceHandle, State};
 use super::workers::{Shared, Workers};
 use super::writer::{Committer, WriterThread};
-use super::{Engine, EngineError, lanes};
+use super::{Engine, EngineError, dispatch};
 use crate::journal::{Entry, Kind};
 use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::source::{Decoder, Feed, LineSource};
@@ -31,6 +31,9 @@ const MOST_LINE_BATCHES: usize = 4;
 
 /// Deliveries that a start reads together.
 const DELIVERIES_TOGETHER: u32 = 1000;
+
+/// Entities with intents to perform that a start reads together.
+const ENTITIES_TOGETHER: u32 = 256;
 
 /// Which clock decisions see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +124,7 @@ pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> 
     let (to_engine, messages) = unbounded();
     let source = read_source(&opened, options, &to_engine)?;
     let (orders, received) = mpsc::unbounded_channel();
-    runtime.spawn(lanes::run(plans.clone(), to_engine.clone(), received, Box::new(rand::random)));
+    runtime.spawn(dispatch::run(plans.clone(), to_engine.clone(), received, Box::new(rand::random), dispatch::Bounds::STANDARD));
     let writer = Box::new(WriterThread::start(&opened.store, to_engine.clone())?);
     let workers = options.workers.clamp(1, MOST_WORKERS);
     let engine = opened.engine(Surroundings { workers, writer, messages, source, orders, runtime: Some(runtime) })?;
@@ -148,7 +151,7 @@ pub(super) struct Surroundings {
     pub(super) writer: Box<dyn Committer>,
     pub(super) messages: Receiver<Message>,
     pub(super) source: Option<SourceHandle>,
-    pub(super) orders: mpsc::UnboundedSender<lanes::Order>,
+    pub(super) orders: mpsc::UnboundedSender<dispatch::Order>,
     pub(super) runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -209,8 +212,8 @@ impl Opened {
             runtime: on.runtime,
             clock: self.clock,
             intake: self.intake,
+            state: State::new(&self.rows),
             rows: self.rows,
-            state: State::new(),
         };
         recover(&mut engine)?;
         Ok(engine)
@@ -271,18 +274,27 @@ fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) 
 
 /// Finds what an earlier run left: intents without a conclusion, inboxes to go on with, deliveries.
 fn recover(engine: &mut Engine) -> Result<(), EngineError> {
-    for (workflow, plan) in engine.shared.plans.clone().into_iter().enumerate() {
+    let plans = engine.shared.plans.clone();
+    let mut after = 0;
+    loop {
+        let rows = engine.reader.entities_with_outstanding(after, ENTITIES_TOGETHER)?;
+        let Some(last) = rows.last() else { break };
+        after = last.id;
         let mut tasks = Vec::new();
-        for row in engine.reader.entities_with_outstanding(plan.id)? {
+        for row in rows {
+            // Those of other workflows wait for a host that runs them.
+            let Some(workflow) = plans.iter().position(|plan| plan.id == row.workflow) else { continue };
             let name = EntityName { workflow, key: row.key.clone() };
-            let entity = Entity::from_row(&engine.reader, &plan, row)?;
-            tasks.extend(tasks_of(&plan, &name, &entity));
+            let entity = Entity::from_row(&engine.reader, &plans[workflow], row)?;
+            tasks.extend(tasks_of(&plans[workflow], &name, &entity));
             engine.recovered(name, entity);
         }
         if planted(Mistake::RecoveredBackwards) {
             tasks.reverse();
         }
-        engine.perform(tasks);
+        engine.perform_again(tasks);
+    }
+    for (workflow, plan) in plans.iter().enumerate() {
         for key in engine.reader.resuming(plan.id)? {
             engine.resumes(EntityName { workflow, key });
         }
@@ -412,8 +424,8 @@ fn may_take_over(plan: &Plan, contract: &Contract, last: &Release, new: &Release
         }
     }
     if new.contract != last.contract {
-        let outstanding = reader.entities_with_outstanding(plan.id)?.len();
-        let waiting = reader.parked(plan.id)?.len() + reader.resuming(plan.id)?.len();
+        let outstanding = reader.count_with_outstanding(plan.id)?;
+        let waiting = (reader.parked(plan.id)?.len() + reader.resuming(plan.id)?.len()) as u64;
         if outstanding + waiting > 0 {
             return refuse(format!(
                 "its contract differs, and {outstanding} entities have intents without a conclusion and {waiting} have inputs waiting; \

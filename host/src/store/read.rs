@@ -101,6 +101,22 @@ const ENTITY: &str = "id, workflow, key, sequence, ordinal, now, head, head_row,
 const ENTRY: &str = "row, previous_row, profiles.text, hash, sequence, ordinal, kind, release, now, event_id, correlation_id, input, \
                      verdict, state, output, event_hash";
 
+const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, \
+                           output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
+
+fn outstanding(row: &SqlRow<'_>) -> rusqlite::Result<OutstandingRow> {
+    let status: String = row.get(3)?;
+    Ok(OutstandingRow {
+        key: IntentKey { entity: row.get(0)?, sequence: row.get(1)?, index: row.get(2)? },
+        status: OutboxStatus::from_name(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+        attempts: row.get(4)?,
+        reason: row.get(5)?,
+        now: row.get(6)?,
+        correlation_id: row.get(7)?,
+        intents: bytes(row, 8)?.unwrap_or_default().into(),
+    })
+}
+
 fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
     let head_row = row.get(7)?;
     Ok(EntityRow {
@@ -313,29 +329,65 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn outstanding(&self, entity: EntityId) -> Result<Vec<OutstandingRow>, StoreError> {
-        let query = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, output \
-                     FROM outbox JOIN journal ON journal.row = outbox.row WHERE outbox.entity = ? ORDER BY outbox.sequence, outbox.position";
-        self.rows(query, [entity], |row| {
-            let status: String = row.get(3)?;
-            Ok(OutstandingRow {
-                key: IntentKey { entity: row.get(0)?, sequence: row.get(1)?, index: row.get(2)? },
-                status: OutboxStatus::from_name(&status).ok_or(rusqlite::Error::InvalidQuery)?,
-                attempts: row.get(4)?,
-                reason: row.get(5)?,
-                now: row.get(6)?,
-                correlation_id: row.get(7)?,
-                intents: bytes(row, 8)?.unwrap_or_default().into(),
-            })
-        })
+        let query = format!("{OUTSTANDING} WHERE outbox.entity = ? ORDER BY outbox.sequence, outbox.position");
+        self.rows(&query, [entity], outstanding)
     }
 
-    /// The entities of a workflow that have intents without a conclusion, by id.
+    /// The intents of one decision that have no conclusion, in order.
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn entities_with_outstanding(&self, workflow: i64) -> Result<Vec<EntityRow>, StoreError> {
-        let query = format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND id IN (SELECT entity FROM outbox) ORDER BY id");
-        self.rows(&query, [workflow], entity)
+    pub fn outstanding_of(&self, entity: EntityId, sequence: u64) -> Result<Vec<OutstandingRow>, StoreError> {
+        let query = format!("{OUTSTANDING} WHERE outbox.entity = ? AND outbox.sequence = ? ORDER BY outbox.position");
+        self.rows(&query, params![entity, int(sequence)], outstanding)
+    }
+
+    /// Up to `limit` intents of an entity that have no conclusion, from those of the decision `sequence` on, in order,
+    /// with the rows of their entries: none past `row`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn outstanding_from(
+        &self,
+        entity: EntityId,
+        sequence: u64,
+        row: Row,
+        limit: u32,
+    ) -> Result<Vec<(OutstandingRow, Row)>, StoreError> {
+        let query = format!(
+            "{OUTSTANDING} WHERE outbox.entity = ? AND outbox.sequence >= ? AND outbox.row <= ? \
+             ORDER BY outbox.sequence, outbox.position LIMIT ?"
+        );
+        self.rows(&query, params![entity, int(sequence), row, limit], |row| Ok((outstanding(row)?, row.get(9)?)))
+    }
+
+    /// The key of an entity.
+    ///
+    /// # Errors
+    /// Where the store fails or has no such entity.
+    pub fn key(&self, entity: EntityId) -> Result<Arc<str>, StoreError> {
+        self.row("SELECT key FROM entities WHERE id = ?", [entity], |row| row.get(0))?
+            .ok_or_else(|| StoreError::Corrupt(format!("there is no entity {entity}")))
+    }
+
+    /// Up to `limit` entities, of whatever workflow, that have intents without a conclusion and whose id comes after `id`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn entities_with_outstanding(&self, id: EntityId, limit: u32) -> Result<Vec<EntityRow>, StoreError> {
+        let query = format!(
+            "SELECT {ENTITY} FROM entities WHERE id IN (SELECT DISTINCT entity FROM outbox WHERE entity > ? ORDER BY entity LIMIT ?) ORDER BY id"
+        );
+        self.rows(&query, params![id, limit], entity)
+    }
+
+    /// How many entities of a workflow have intents without a conclusion.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn count_with_outstanding(&self, workflow: i64) -> Result<u64, StoreError> {
+        let query = "SELECT count(*) FROM entities WHERE workflow = ? AND id IN (SELECT entity FROM outbox)";
+        Ok(self.row(query, [workflow], |row| row.get(0))?.unwrap_or(0))
     }
 
     /// The pending timers of an entity, by name.

@@ -3,6 +3,7 @@
 //! Reading it finds everything that is wrong with the text alone. Whether it fits the reducer is checked when the
 //! workflow is loaded (`load`).
 
+mod effects;
 mod expand;
 mod intents;
 mod limits;
@@ -15,11 +16,12 @@ use std::time::Duration;
 use purefold_wit::Finding;
 use sha2::{Digest, Sha256};
 
-use super::{OnExhausted, Retry, StoreSettings};
+use super::{BreakerSettings, OnExhausted, Retry, StoreSettings};
 use crate::journal::hex;
 
+pub(super) use effects::COMMON as COMMON_EFFECT_SETTINGS;
 pub use expand::Variables;
-pub use limits::{DEFAULT_EVENT_BYTES, DEFAULT_INBOX, DEFAULT_PARALLEL, LimitSettings};
+pub use limits::{DEFAULT_EVENT_BYTES, DEFAULT_INBOX, DEFAULT_OUTSTANDING, DEFAULT_PARALLEL, LimitSettings};
 
 /// The largest manifest that is read.
 pub const MANIFEST_BYTES_MOST: u64 = 1 << 20;
@@ -32,8 +34,16 @@ pub const DEFAULT_DEDUPE: u64 = 200_000;
 pub const DEFAULT_TIMER_WAIT: Duration = Duration::from_secs(30);
 
 /// How an intent is retried, where its route does not say.
-pub const DEFAULT_RETRY: Retry =
-    Retry { attempts: 8, first: Duration::from_millis(200), most: Duration::from_secs(30), deadline: Duration::from_secs(300) };
+pub const DEFAULT_RETRY: Retry = Retry {
+    attempts: 8,
+    first: Duration::from_millis(200),
+    most: Duration::from_secs(30),
+    timeout: Duration::from_secs(60),
+    deadline: Duration::from_secs(300),
+};
+
+/// When attempts are kept from a backend, where its effect does not say.
+pub const DEFAULT_BREAKER: BreakerSettings = BreakerSettings { failures: 16, cooldown: Duration::from_secs(10) };
 
 /// A manifest, parsed, with its `${NAME}` replaced.
 ///
@@ -116,7 +126,11 @@ pub struct MachineSettings {
 pub struct EffectSettings {
     /// The effect's name.
     pub name: String,
-    /// Its settings, for the effect to read.
+    /// `parallel`: attempts under way at a time, where it is not `limits.parallel`.
+    pub parallel: Option<usize>,
+    /// `breaker`
+    pub breaker: BreakerSettings,
+    /// The other settings, for the effect to read.
     pub settings: toml::Table,
 }
 

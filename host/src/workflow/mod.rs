@@ -12,7 +12,7 @@ mod outcome;
 mod routes;
 mod standard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -55,6 +55,18 @@ pub struct Workflow {
     pub machine: Option<Machine>,
     /// The effects by name, for `start`.
     pub effects: Vec<(Arc<str>, Arc<dyn Effect>)>,
+}
+
+impl Workflow {
+    /// What the host itself reads of the settings of the effect of that name.
+    #[must_use]
+    pub fn effect_limits(&self, effect: &str) -> EffectLimits {
+        let settings = self.manifest.effects.iter().find(|settings| settings.name == effect);
+        EffectLimits {
+            parallel: settings.and_then(|settings| settings.parallel).unwrap_or(self.manifest.limits.parallel),
+            breaker: settings.map_or(manifest::DEFAULT_BREAKER, |settings| settings.breaker),
+        }
+    }
 }
 
 /// How events of one type become inputs.
@@ -129,6 +141,24 @@ pub enum OnExhausted {
     Hold,
 }
 
+/// What the host itself reads of an effect's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EffectLimits {
+    /// `parallel`: attempts under way at a time.
+    pub parallel: usize,
+    /// `breaker`
+    pub breaker: BreakerSettings,
+}
+
+/// When attempts are kept from a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Attempts in a row that were not done, or are unknown, after which it opens.
+    pub failures: u32,
+    /// From its opening, or a failed probe, to the next probe.
+    pub cooldown: Duration,
+}
+
 /// A retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
@@ -138,7 +168,10 @@ pub struct Retry {
     pub first: Duration,
     /// Upper end of every delay.
     pub most: Duration,
-    /// From the first attempt on; no attempt starts after it, and none runs past it.
+    /// After which an attempt is cut off.
+    pub timeout: Duration,
+    /// From the first attempt on, without the time in which the effect's breaker was open or the effect paused; no
+    /// attempt starts after it, and none runs past it.
     pub deadline: Duration,
 }
 

@@ -35,7 +35,7 @@ pub(super) fn open(manifest: &Manifest, open: &Opener, findings: &mut Vec<Findin
     for settings in &manifest.effects {
         match open(&settings.name, &settings.settings, &manifest.folder) {
             Ok(effect) => effects.push((settings.name.as_str().into(), effect)),
-            Err(found) => findings.extend(found),
+            Err(found) => findings.extend(found.into_iter().map(|found| with_common_effect_names(found, &settings.name))),
         }
     }
     effects
@@ -235,6 +235,17 @@ fn bound(effect: &Arc<str>, route: Unbound<'_>, operation: Arc<dyn Operation>) -
         after: route.after,
         retry: route.settings.retry,
     }
+}
+
+/// A capability knows its own settings only; a misspelt `breaker` lands with it.
+fn with_common_effect_names(mut found: Finding, effect: &str) -> Finding {
+    if found.code == "setting-unknown" && !found.help.contains("did you mean") {
+        let name = found.place.strip_prefix("effects.").and_then(|place| place.strip_prefix(effect)?.strip_prefix('.'));
+        if let Some(near) = name.and_then(|name| finding::nearest(name, super::manifest::COMMON_EFFECT_SETTINGS)) {
+            found.help = format!("did you mean `{near}`?");
+        }
+    }
+    found
 }
 
 /// An effect knows its own settings only; a misspelt `outcome` lands with it.

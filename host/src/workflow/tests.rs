@@ -46,6 +46,16 @@ impl Folder {
     }
 }
 
+/// The workflow of the tests' manifest with `from` in its place changed to `to`, on a component whose code does nothing.
+pub(crate) fn parcels(changes: &[(&str, &str)]) -> Workflow {
+    let mut manifest = MANIFEST.to_owned();
+    for (from, to) in changes {
+        assert!(manifest.contains(from), "the manifest has no {from:?}");
+        manifest = manifest.replace(from, to);
+    }
+    loaded(Folder::new().load(&manifest))
+}
+
 /// The findings of a manifest that must not load.
 fn refused(loaded: Result<Workflow, Vec<Finding>>) -> Vec<Finding> {
     match loaded {

@@ -1,6 +1,6 @@
 //! An effect is down: its intents are retried, other effects and entities go on, and what waited is done when it returns.
 
-use crate::payments::{Answer, Payments, closed_port};
+use crate::payments::{Answer, Payments, Request, closed_port};
 use crate::place::{Place, Running};
 use crate::shop::{arrived, placed};
 use crate::tables::{number, try_rows};
@@ -72,4 +72,61 @@ fn a_backend_that_is_down_when_the_host_is_killed_gets_its_intents_from_the_next
     assert_eq!(payments.requests().len(), 1);
     assert_eq!(place.value("shop.db", "SELECT phase FROM orders"), "shipped");
     place.verifies();
+}
+
+/// Goods that come in, so many times in all: each has its level told to a backend that is not there.
+fn many_arrivals() -> Vec<String> {
+    let one = (0..ONE).map(|number| arrived("tea", 1, f64::from(number) / 1000.0));
+    let others = (0..OTHERS).map(|number| arrived(&format!("article-{number}"), 1, f64::from(ONE + number) / 1000.0));
+    one.chain(others).collect()
+}
+
+/// More than are kept in memory of one lane, and of one effect.
+const ONE: u32 = 2500;
+const OTHERS: u32 = 9000;
+
+#[test]
+fn what_does_not_fit_into_memory_waits_in_the_outbox_and_comes_in_order_also_after_a_crash() {
+    let port = closed_port();
+    let place = Place::orders(closed_port());
+    place.mend(
+        "capability = \"key-value\"\nsqlite = \"levels.db\"",
+        &format!("capability = \"http\"\nhosts = [\"127.0.0.1:{port}\"]\nbreaker = {{ failures = 4, cooldown = \"100ms\" }}"),
+    );
+    place.mend(
+        "operation = \"put\"\nkey = \"levels/{stock-id}\"\nvalue = \"available\"",
+        &format!(
+            "method = \"PUT\"\nurl = \"http://127.0.0.1:{port}/levels/{{stock-id}}\"\nretry = {{ attempts = 1000, first = \"10ms\", most = \"1s\" }}"
+        ),
+    );
+    let mut stream = many_arrivals();
+    stream.push(placed("paid-by-nobody", &[("tea", 1)], 100.0));
+    place.stream(stream);
+    let journal = place.path("orders.db");
+    let all = u64::from(ONE + OTHERS);
+    let mut running = Running::start(place.running(ARRIVAL));
+    running.until("all events", || number(&journal, "SELECT count(*) FROM outbox") >= all);
+    let shop = place.path("shop.db");
+    running.until("an effect that works", || number(&shop, "SELECT count(*) FROM orders") == 1);
+    running.kill();
+
+    let mut running = Running::start(place.running(ARRIVAL));
+    running.until("attempts of the next host", || number(&journal, "SELECT count(*) FROM outbox WHERE attempts > 0") > 0);
+    let levels = Payments::answering_at(port, |_, _| Answer::status("204 No Content"));
+    running.end().well();
+    assert_eq!(place.value("orders.db", "SELECT count(*) FROM outbox"), "0");
+    let requests = levels.requests();
+    let of_one: Vec<u64> = requests_of(&requests, "PUT /levels/tea").filter_map(|request| request.body["available"].as_u64()).collect();
+    let arrivals = &of_one[..ONE as usize];
+    assert!(arrivals.is_sorted() && arrivals[0] == 1 && arrivals.last() == Some(&u64::from(ONE)), "in order, each once");
+    let mut keys: Vec<&str> = requests.iter().map(|request| request.idempotency_key.as_str()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), requests.len(), "nothing was sent twice");
+    assert!(requests.len() as u64 >= all, "{} requests", requests.len());
+    place.verifies();
+}
+
+fn requests_of<'a>(requests: &'a [Request], what: &'a str) -> impl Iterator<Item = &'a Request> {
+    requests.iter().filter(move |request| request.what == what)
 }

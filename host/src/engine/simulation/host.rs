@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::super::run::{Message, SourceHandle, Turn};
 use super::super::start::{Opened, Surroundings as Parts};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
-use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, lanes};
+use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, dispatch};
 use super::clock::SimulatedClock;
 use super::scenario::Scenario;
 use super::world::Shared;
@@ -149,7 +149,8 @@ impl Host {
             random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             random.rotate_left(32)
         };
-        runtime.spawn(lanes::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter)));
+        let bounds = if scenario.seed % 2 == 0 { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
+        runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);
         let waiting_since = Arc::new(AtomicU64::new(0));
         let source = SourceHandle { lines: receiver, waiting_since: waiting_since.clone(), stop: Arc::default() };

@@ -76,6 +76,19 @@ fn read_retry(mut settings: Settings<'_>) -> (Retry, Vec<Finding>) {
     }
     if let Some(deadline) = settings.duration("deadline", DELAY_LEAST..=DEADLINE_MOST) {
         retry.deadline = deadline;
+        // Where only the deadline is given and is a short one, an attempt may take all of it.
+        retry.timeout = retry.timeout.min(deadline);
+    }
+    if let Some(timeout) = settings.duration("timeout", DELAY_LEAST..=DEADLINE_MOST) {
+        retry.timeout = timeout;
+        if timeout > retry.deadline {
+            settings.report(
+                "setting-range",
+                "timeout",
+                "one attempt may take longer than all of them together",
+                "set `timeout` to at most `deadline`",
+            );
+        }
     }
     (retry, settings.finish())
 }

@@ -11,6 +11,8 @@ pub const DEFAULT_INBOX: usize = 1000;
 pub const DEFAULT_EVENT_BYTES: usize = 1 << 20;
 /// Attempts that one effect has under way at a time, where the manifest does not say.
 pub const DEFAULT_PARALLEL: usize = 1024;
+/// Intents without a conclusion, where the manifest does not say.
+pub const DEFAULT_OUTSTANDING: usize = 100_000;
 
 /// Less fuel than this does not even enter a reducer.
 const FUEL_LEAST: i64 = 10_000;
@@ -24,7 +26,10 @@ const INTENTS_MOST: i64 = 10_000;
 const INBOX_MOST: i64 = 1_000_000;
 const EVENT_BYTES_LEAST: i64 = 1 << 10;
 const EVENT_BYTES_MOST: i64 = 64 << 20;
-const PARALLEL_MOST: i64 = 4096;
+pub(super) const PARALLEL_MOST: i64 = 4096;
+/// The engine lets a few thousand flow at a time in any case.
+const OUTSTANDING_LEAST: i64 = 1000;
+const OUTSTANDING_MOST: i64 = 100_000_000;
 
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub struct LimitSettings {
     pub event_bytes: usize,
     /// `parallel`: attempts that one effect has under way at a time.
     pub parallel: usize,
+    /// `outstanding`: intents without a conclusion past which no events are taken.
+    pub outstanding: usize,
 }
 
 impl Default for LimitSettings {
@@ -56,6 +63,7 @@ impl Default for LimitSettings {
             inbox: DEFAULT_INBOX,
             event_bytes: DEFAULT_EVENT_BYTES,
             parallel: DEFAULT_PARALLEL,
+            outstanding: DEFAULT_OUTSTANDING,
         }
     }
 }
@@ -78,6 +86,7 @@ impl LimitSettings {
             ("inbox", &mut limits.inbox, 1..=INBOX_MOST),
             ("event", &mut limits.event_bytes, EVENT_BYTES_LEAST..=EVENT_BYTES_MOST),
             ("parallel", &mut limits.parallel, 1..=PARALLEL_MOST),
+            ("outstanding", &mut limits.outstanding, OUTSTANDING_LEAST..=OUTSTANDING_MOST),
         ] {
             if let Some(value) = settings.integer(name, range).and_then(|value| usize::try_from(value).ok()) {
                 *bound = value;

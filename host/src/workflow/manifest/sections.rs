@@ -6,8 +6,7 @@ use purefold_effects::settings::Settings;
 use purefold_wit::{Finding, uuid};
 use toml::{Table, Value};
 
-use super::super::{DELIVER, TIMER};
-use super::{EffectSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, SourceSettings, intents};
+use super::{LimitSettings, MachineSettings, Manifest, ReducerSettings, SourceSettings, effects, intents};
 
 /// Names end up in ids, logs and tables.
 const NAME_BYTES_MOST: usize = 128;
@@ -37,8 +36,8 @@ pub(super) fn fill(manifest: &mut Manifest, table: &Table, findings: &mut Vec<Fi
     if let Some(store) = section(&mut top, "store", "`sqlite = \"…\"`") {
         self::store(store, manifest, &mut top);
     }
-    if let Some(effects) = top.nested("effects") {
-        manifest.effects = self::effects(effects, &mut top);
+    if let Some(settings) = top.nested("effects") {
+        manifest.effects = effects::read(settings, &mut top);
     }
     if let Some(routes) = top.nested("intents") {
         manifest.intents = intents::read(routes, &mut top);
@@ -142,18 +141,4 @@ fn store(mut settings: Settings<'_>, manifest: &mut Manifest, top: &mut Settings
         }
     }
     top.absorb(settings.finish());
-}
-
-fn effects(mut settings: Settings<'_>, top: &mut Settings<'_>) -> Vec<EffectSettings> {
-    let mut effects = Vec::new();
-    for name in settings.names() {
-        let Some(table) = settings.table(name) else { continue };
-        if matches!(name, TIMER | DELIVER) {
-            settings.report("effect-reserved", name, format!("`{name}` is the name of a built-in effect"), "give the effect another name");
-        } else {
-            effects.push(EffectSettings { name: name.to_owned(), settings: table.clone() });
-        }
-    }
-    top.absorb(settings.finish());
-    effects
 }

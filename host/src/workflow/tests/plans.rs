@@ -5,8 +5,10 @@ use std::time::Duration;
 use purefold_wit::{UnknownFields, Value};
 use sha2::{Digest, Sha256};
 
-use super::super::manifest::{DEFAULT_DEDUPE, DEFAULT_MAX_SKEW, DEFAULT_RETRY, DEFAULT_TIMER_WAIT, LimitSettings};
-use super::super::{EffectRoute, OnExhausted, OutcomeField, Retry, RoutePlan, Workflow};
+use super::super::manifest::{
+    DEFAULT_BREAKER, DEFAULT_DEDUPE, DEFAULT_MAX_SKEW, DEFAULT_PARALLEL, DEFAULT_RETRY, DEFAULT_TIMER_WAIT, LimitSettings,
+};
+use super::super::{BreakerSettings, EffectLimits, EffectRoute, OnExhausted, OutcomeField, Retry, RoutePlan, Workflow};
 use super::reducer;
 use super::{Folder, MANIFEST, loaded};
 
@@ -52,11 +54,16 @@ fn retries_order_and_exhaustion_have_defaults() {
     let workflow = loaded(Folder::new().load(MANIFEST));
     let asked = effect(&workflow, "ask-price");
     let seconds = Duration::from_secs;
-    assert_eq!(asked.retry, Retry { attempts: 3, first: seconds(1), most: seconds(10), deadline: seconds(60) });
+    assert_eq!(asked.retry, Retry { attempts: 3, first: seconds(1), most: seconds(10), timeout: seconds(60), deadline: seconds(60) });
     assert_eq!(asked.after, [0]);
     assert_eq!(asked.on_exhausted, OnExhausted::Outcome);
     let told = effect(&workflow, "tell");
     assert_eq!(told.retry, DEFAULT_RETRY);
+    assert!(DEFAULT_RETRY.timeout < DEFAULT_RETRY.deadline);
+    assert_eq!(workflow.effect_limits("news"), EffectLimits { parallel: DEFAULT_PARALLEL, breaker: DEFAULT_BREAKER });
+    let set = MANIFEST.replace("jsonl =", "parallel = 2\nbreaker = { failures = 3 }\njsonl =");
+    let limits = loaded(Folder::new().load(&set)).effect_limits("news");
+    assert_eq!(limits, EffectLimits { parallel: 2, breaker: BreakerSettings { failures: 3, ..DEFAULT_BREAKER } });
     assert_eq!(told.on_exhausted, OnExhausted::Hold, "nobody could be told of it");
 }
 
@@ -139,7 +146,7 @@ fn the_component_is_found_beside_the_manifest_in_a_named_folder_and_among_the_bu
 fn the_guide_shows_a_manifest_that_loads_and_the_true_defaults() {
     let guide = include_str!("../../../../docs/guide/manifest.md");
     assert!(guide.contains(MANIFEST), "the guide's whole manifest is the one of these tests");
-    let LimitSettings { fuel, memory_bytes, output_bytes, intents, inbox, event_bytes, parallel } = LimitSettings::default();
+    let LimitSettings { fuel, memory_bytes, output_bytes, intents, inbox, event_bytes, parallel, outstanding } = LimitSettings::default();
     for (name, value) in [
         ("fuel", fuel),
         ("memory", memory_bytes as u64),
@@ -148,6 +155,7 @@ fn the_guide_shows_a_manifest_that_loads_and_the_true_defaults() {
         ("inbox", inbox as u64),
         ("event", event_bytes as u64),
         ("parallel", parallel as u64),
+        ("outstanding", outstanding as u64),
         ("dedupe", DEFAULT_DEDUPE),
     ] {
         assert!(guide.contains(&format!("| `{name}` | {value} |")), "{name} = {value}");

@@ -1,0 +1,190 @@
+//! Attempts: started, ended, and what follows from how they ended.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use purefold_effects::{Call, EffectError, Operation, Reply};
+
+use super::breaker::{Change, Sign};
+use super::lane::{LaneKey, Standing};
+use super::retry::{self, Verdict, shortened};
+use super::{Dispatcher, Ended, route};
+use crate::engine::input::{FailureKind, Note};
+use crate::engine::run::Message;
+use crate::journal::intent_id;
+use crate::workflow::OnExhausted;
+
+impl Dispatcher {
+    /// Starts the lanes of a queue whose turn it is, as far as there is a place. Gives whether there was any.
+    pub(super) fn start_ready(&mut self, queue: usize) -> bool {
+        let mut any = false;
+        while !self.draining {
+            let Some(entity) = self.queues[queue].next_ready() else { break };
+            any = true;
+            self.start((queue, entity));
+        }
+        any
+    }
+
+    fn start(&mut self, key: LaneKey) {
+        let queue = &mut self.queues[key.0];
+        let now = queue.now();
+        let Some(waiting) = queue.lanes.get_mut(&key.1).and_then(|lane| lane.tasks.front_mut()) else { return };
+        let plan = self.plans[waiting.task.name.workflow].clone();
+        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
+        let first = *waiting.first.get_or_insert(now);
+        let left = route.retry.deadline.saturating_sub(now.saturating_sub(first));
+        if left.is_zero() {
+            let over = retry::exhausted("the deadline passed before another attempt had its turn", waiting.attempts, waiting.maybe_done);
+            return self.follow(key, over);
+        }
+        waiting.attempts += 1;
+        let intent = &waiting.task.intent;
+        let entity = waiting.task.name.key.clone();
+        let call = Call {
+            id: intent_id(plan.journal, &plan.workflow.name, &entity, intent.sequence, intent.index),
+            journal: self.journal.clone(),
+            workflow: plan.workflow.name.clone(),
+            entity,
+            sequence: intent.sequence,
+            index: intent.index,
+            now: intent.asked,
+            correlation_id: intent.correlation_id.clone(),
+            payload: waiting.task.payload.clone(),
+        };
+        queue.status.began(waiting.attempts > 1);
+        queue.under_way += 1;
+        let probe = queue.breaker.starts();
+        let attempt = attempt(route.operation.clone(), call, route.retry.timeout.min(left));
+        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, probe) }));
+    }
+
+    pub(super) fn ended(&mut self, ended: Ended) {
+        match ended {
+            Ended::Attempt(key, result, probe) => {
+                self.queues[key.0].under_way -= 1;
+                self.heed(key.0, probe, result.as_ref().err());
+                self.attempted(key, result);
+            }
+            Ended::Delay(key, delay) => {
+                let queue = &mut self.queues[key.0];
+                if queue.lanes.get(&key.1).is_some_and(|lane| lane.standing == Standing::Delayed(delay)) {
+                    queue.stand(key.1, Standing::Ready);
+                }
+            }
+            Ended::Cooldown(queue, cooldown) => {
+                self.queues[queue].breaker.cooled(cooldown);
+                self.queues[queue].set_clock();
+            }
+            Ended::Look(queue) => self.queues[queue].look(),
+            Ended::Stop => self.stop_over = true,
+        }
+    }
+
+    /// Lets the breaker know how an attempt ended.
+    fn heed(&mut self, index: usize, probe: bool, error: Option<&EffectError>) {
+        let queue = &mut self.queues[index];
+        let sign = match error {
+            Some(EffectError::NotDone { .. } | EffectError::Unknown(_)) => Sign::Failed,
+            None | Some(EffectError::Refused(_) | EffectError::UnreadableReply(_)) => Sign::Answered,
+        };
+        if let Some(error) = error {
+            queue.status.failed(shortened(&error.to_string()));
+        }
+        let change = queue.breaker.ended(probe, sign);
+        queue.set_clock();
+        let workflow = &self.plans[queue.workflow].workflow.name;
+        match change {
+            Some(Change::Opened) => tracing::warn!(
+                %workflow, effect = %queue.effect, failures = queue.breaker.failures(),
+                error = %error.map(|error| shortened(&error.to_string())).unwrap_or_default(),
+                "breaker opened: apart from probes no attempts start until one succeeds"
+            ),
+            Some(Change::Closed) => tracing::info!(%workflow, effect = %queue.effect, "breaker closed: the backend answers again"),
+            Some(Change::StaysOpen) | None => {}
+        }
+        if matches!(change, Some(Change::Opened | Change::StaysOpen)) {
+            let (cooldown, time) = (queue.breaker.cooldown(), queue.breaker.settings().cooldown);
+            self.under_way.push(Box::pin(async move {
+                tokio::time::sleep(time).await;
+                Ended::Cooldown(index, cooldown)
+            }));
+        }
+    }
+
+    fn attempted(&mut self, key: LaneKey, result: Result<Reply, EffectError>) {
+        let error = match result {
+            Ok(reply) => return self.conclude(key, Ok(reply)),
+            Err(error) => error,
+        };
+        let queue = &mut self.queues[key.0];
+        let now = queue.now();
+        let Some(waiting) = queue.lanes.get_mut(&key.1).and_then(|lane| lane.tasks.front_mut()) else { return };
+        let plan = self.plans[waiting.task.name.workflow].clone();
+        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
+        tracing::debug!(
+            workflow = %plan.workflow.name, effect = %route.effect, entity = %waiting.task.name.key, sequence = waiting.task.key.sequence,
+            index = waiting.task.key.index, correlation_id = %waiting.task.intent.correlation_id, attempt = waiting.attempts, %error,
+            "attempt failed"
+        );
+        let elapsed = now.saturating_sub(waiting.first.unwrap_or(now));
+        waiting.maybe_done |= matches!(error, EffectError::Unknown(_));
+        match retry::after_failure(&route.retry, waiting.attempts, elapsed, &error, waiting.maybe_done, (self.random)()) {
+            Verdict::Again(delay) => {
+                let note = Note { held: false, attempts: waiting.attempts, reason: shortened(&error.to_string()) };
+                let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
+                self.send(Message::Noted(name, intent, note));
+                self.delay(key, delay);
+            }
+            over @ Verdict::Over(..) => self.follow(key, over),
+        }
+    }
+
+    fn delay(&mut self, key: LaneKey, delay: Duration) {
+        self.delays += 1;
+        let number = self.delays;
+        self.queues[key.0].stand(key.1, Standing::Delayed(number));
+        self.under_way.push(Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            Ended::Delay(key, number)
+        }));
+    }
+
+    /// There is no further attempt at the head of a lane: it is concluded, or held.
+    fn follow(&mut self, key: LaneKey, verdict: Verdict) {
+        let Verdict::Over(kind, text) = verdict else { return };
+        let queue = &mut self.queues[key.0];
+        let Some(lane) = queue.lanes.get_mut(&key.1) else { return };
+        let Some(waiting) = lane.tasks.front() else { return };
+        let plan = self.plans[waiting.task.name.workflow].clone();
+        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
+        if route.on_exhausted == OnExhausted::Outcome {
+            return self.conclude(key, Err((kind, shortened(&text))));
+        }
+        // Nothing passes a held intent: the lane waits in the store with it.
+        let note = Note { held: true, attempts: waiting.attempts, reason: shortened(&format!("{}: {text}", kind.name())) };
+        let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
+        tracing::warn!(
+            workflow = %plan.workflow.name, effect = %route.effect, entity = %name.key, sequence = intent.sequence, index = intent.index,
+            correlation_id = %waiting.task.intent.correlation_id, reason = note.reason, "intent held"
+        );
+        if waiting.maybe_done || kind == FailureKind::Unknown {
+            lane.doubtful = Some(intent);
+        }
+        self.put_back(key);
+        self.queues[key.0].stand(key.1, Standing::Held(intent));
+        self.send(Message::Noted(name, intent, note));
+    }
+}
+
+/// One attempt, cut off after `timeout`. Nothing is known of one that is cut off, nor of one that breaks off by a panic.
+async fn attempt(operation: Arc<dyn Operation>, call: Call, timeout: Duration) -> Result<Reply, EffectError> {
+    let performed = AssertUnwindSafe(async move { operation.perform(call).await }).catch_unwind();
+    match tokio::time::timeout(timeout, performed).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(EffectError::Unknown("the effect broke off: a panic, which the log tells of".into())),
+        Err(_) => Err(EffectError::Unknown(format!("no answer within {timeout:?}"))),
+    }
+}

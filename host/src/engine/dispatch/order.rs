@@ -1,0 +1,84 @@
+//! What the engine tells the dispatcher, and what it is told back of an operator's order.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::lane::{LaneKey, Place};
+use crate::engine::assemble::Task;
+use crate::engine::input::EntityName;
+use crate::store::IntentKey;
+
+/// What the engine tells the dispatcher.
+#[cfg_attr(not(test), allow(dead_code, reason = "operators' commands give the orders"))]
+pub(in crate::engine) enum Order {
+    /// Intents of a durable commit, in order.
+    Perform(Vec<Task>),
+    /// What was asked for by [`Wanted`], lane by lane.
+    Found(Vec<FoundLane>),
+    /// Try a held intent, or one that waits for its next attempt, at once and with fresh attempts.
+    Redrive(EntityName, IntentKey),
+    /// Conclude a held intent, or one that waits for its next attempt, as exhausted, for this reason.
+    GiveUp(EntityName, IntentKey, String),
+    /// Start no attempts of the effect of that name, or of any effect of the workflow. What is under way ends by itself.
+    Pause {
+        /// Index of the workflow in the host.
+        workflow: usize,
+        /// The effect's name in the manifest.
+        effect: Option<Arc<str>>,
+    },
+    /// Takes back a pause of the same extent.
+    Resume {
+        /// Index of the workflow in the host.
+        workflow: usize,
+        /// The effect's name in the manifest.
+        effect: Option<Arc<str>>,
+    },
+    /// Start no more attempts; report when those under way have ended.
+    Drain,
+}
+
+/// A lane whose next intents are only in the store.
+#[derive(Debug)]
+pub(in crate::engine) struct Wanted {
+    pub(in crate::engine) lane: LaneKey,
+    /// Index of the workflow in the host.
+    pub(in crate::engine) workflow: usize,
+    /// The effect's name in the manifest.
+    pub(in crate::engine) effect: Arc<str>,
+    /// Where the lane goes on.
+    pub(in crate::engine) from: Place,
+}
+
+/// What the store has of a lane.
+#[derive(Debug)]
+pub(in crate::engine) struct FoundLane {
+    pub(in crate::engine) lane: LaneKey,
+    /// Its next intents, in order.
+    pub(in crate::engine) tasks: Vec<Task>,
+    /// Where it goes on after these. None: nothing more was committed when this was read.
+    pub(in crate::engine) rest: Option<Place>,
+}
+
+/// What became of a [`Order::Redrive`] or [`Order::GiveUp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Answer {
+    /// It is tried again.
+    Redriven,
+    /// It is concluded; the conclusion follows as any other.
+    GivenUp,
+    /// An attempt is under way: nothing was done.
+    Busy,
+    /// It is concluded already, or it is not its turn in its lane: nothing was done.
+    NotWaiting,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Answer::Redriven => "redriven: it is tried again",
+            Answer::GivenUp => "given up: it is concluded as exhausted",
+            Answer::Busy => "refused: an attempt is under way; ask again when it has ended",
+            Answer::NotWaiting => "refused: it is concluded already, or earlier intents of its entity and effect stand before it",
+        })
+    }
+}

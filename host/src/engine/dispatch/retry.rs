@@ -1,0 +1,116 @@
+//! What follows a failed attempt.
+
+use std::time::Duration;
+
+use purefold_effects::EffectError;
+
+use crate::engine::input::FailureKind;
+use crate::workflow::Retry;
+
+/// Longest text of a failure that is kept.
+const MOST_REASON_BYTES: usize = 1024;
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Another attempt, not before this time has passed.
+    Again(Duration),
+    /// There is no further attempt.
+    Over(FailureKind, String),
+}
+
+/// What follows a failed attempt, the `attempts`-th of its intent, `elapsed` after the first one began. `random` is
+/// uniform over all of `u64`: the delay is a uniform part of the exponential bound ("full jitter"), but never shorter
+/// than what the backend asked for.
+pub(super) fn after_failure(
+    retry: &Retry,
+    attempts: u32,
+    elapsed: Duration,
+    error: &EffectError,
+    maybe_done: bool,
+    random: u64,
+) -> Verdict {
+    let asked = match error {
+        EffectError::Refused(text) => return Verdict::Over(FailureKind::Refused, text.clone()),
+        EffectError::UnreadableReply(text) => return Verdict::Over(FailureKind::UnreadableReply, text.clone()),
+        EffectError::NotDone { retry_after, .. } => *retry_after,
+        EffectError::Unknown(_) => None,
+    };
+    let bound = retry.first.saturating_mul(1 << attempts.saturating_sub(1).min(30)).min(retry.most);
+    #[allow(clippy::cast_precision_loss)]
+    let part = random as f64 / u64::MAX as f64;
+    let delay = bound.mul_f64(part).max(asked.unwrap_or_default());
+    if attempts < retry.attempts && elapsed.saturating_add(delay) < retry.deadline {
+        return Verdict::Again(delay);
+    }
+    let text = match error {
+        EffectError::NotDone { reason, .. } => reason,
+        EffectError::Unknown(text) | EffectError::Refused(text) | EffectError::UnreadableReply(text) => text,
+    };
+    exhausted(text, attempts, maybe_done)
+}
+
+/// Attempts or time are used up.
+pub(super) fn exhausted(text: &str, attempts: u32, maybe_done: bool) -> Verdict {
+    let kind = if maybe_done { FailureKind::Unknown } else { FailureKind::Exhausted };
+    Verdict::Over(kind, format!("{text} (after {attempts} attempts)"))
+}
+
+/// The text as far as it is kept.
+pub(super) fn shortened(text: &str) -> String {
+    let mut end = text.len().min(MOST_REASON_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    const RETRY: Retry = Retry {
+        attempts: 3,
+        first: Duration::from_millis(200),
+        most: Duration::from_secs(30),
+        timeout: Duration::from_secs(60),
+        deadline: Duration::from_secs(300),
+    };
+
+    fn not_done(retry_after: Option<Duration>) -> EffectError {
+        EffectError::NotDone { reason: "down".into(), retry_after }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_bound_and_are_jittered() {
+        let delay = |retry: &Retry, attempts, random| match after_failure(retry, attempts, Duration::ZERO, &not_done(None), false, random) {
+            Verdict::Again(delay) => delay,
+            over @ Verdict::Over(..) => panic!("{over:?}"),
+        };
+        assert_eq!(delay(&RETRY, 1, u64::MAX), Duration::from_millis(200));
+        assert_eq!(delay(&RETRY, 2, u64::MAX), Duration::from_millis(400));
+        assert_eq!(delay(&RETRY, 2, 0), Duration::ZERO);
+        assert_eq!(delay(&Retry { attempts: 99, ..RETRY }, 60, u64::MAX), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_the_backend_asks_for_is_honoured_up_to_the_deadline() {
+        let wait = Duration::from_secs(7);
+        assert_eq!(after_failure(&RETRY, 1, Duration::ZERO, &not_done(Some(wait)), false, 0), Verdict::Again(wait));
+        let late = after_failure(&RETRY, 1, Duration::from_secs(295), &not_done(Some(wait)), false, 0);
+        assert_eq!(late, Verdict::Over(FailureKind::Exhausted, "down (after 1 attempts)".into()));
+    }
+
+    #[test]
+    fn a_failure_that_may_have_been_a_success_stays_unknown() {
+        let over = |maybe_done| after_failure(&RETRY, 3, Duration::ZERO, &not_done(None), maybe_done, 0);
+        assert!(matches!(over(false), Verdict::Over(FailureKind::Exhausted, _)));
+        assert!(matches!(over(true), Verdict::Over(FailureKind::Unknown, _)));
+    }
+
+    #[test]
+    fn a_refusal_is_final_at_once() {
+        let refused = EffectError::Refused("no".into());
+        assert_eq!(after_failure(&RETRY, 1, Duration::ZERO, &refused, false, 0), Verdict::Over(FailureKind::Refused, "no".into()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Lanes that are only in the store, read back for the dispatcher.
+//!
+//! The store knows what is committed, the engine what has been decided since and what was told to it and not decided yet.
+//! An intent is performed where the store has it and neither of the two has ended it.
+
+use super::assemble::{Task, waits};
+use super::dispatch::{FoundLane, Order, Place, Wanted};
+use super::entity::{Entity, Outstanding};
+use super::input::{Conclusion, EntityName};
+use super::plan::Plan;
+use super::{Engine, EngineError};
+use crate::store::{IntentKey, OutboxStatus};
+use crate::workflow::RoutePlan;
+
+/// Rows of the outbox that are read of a lane at a time: they may be of other effects too.
+const MOST_ROWS: u32 = 128;
+
+impl Engine {
+    /// Reads the lanes that the dispatcher wants.
+    pub(super) fn find(&mut self, wanted: Vec<Wanted>) -> Result<(), EngineError> {
+        let found = wanted.into_iter().map(|wanted| self.find_lane(&wanted)).collect::<Result<_, _>>()?;
+        // The dispatcher ends only with the engine.
+        let _ = self.orders.send(Order::Found(found));
+        Ok(())
+    }
+
+    fn find_lane(&self, wanted: &Wanted) -> Result<FoundLane, EngineError> {
+        let plan = &self.shared.plans[wanted.workflow];
+        let (entity, (sequence, index)) = (wanted.lane.1, wanted.from);
+        let name = EntityName { workflow: wanted.workflow, key: self.reader.key(entity)? };
+        // From the decision's first intent on, for those that others come after.
+        let limit = MOST_ROWS.saturating_add(index);
+        let rows = self.reader.outstanding_from(entity, sequence, self.state.committed_row, limit)?;
+        let last = rows.last().filter(|_| rows.len() >= limit as usize).map(|row| row.0.key);
+        let view = View { entity: self.cached(&name), told: self.state.work.get(&name).map_or(&[][..], |work| &work.pending.conclusions) };
+        let mut lane = FoundLane { lane: wanted.lane, tasks: Vec::new(), rest: last.map(|key| (key.sequence, key.index + 1)) };
+        let mut open: Vec<Outstanding> = Vec::new();
+        let mut failed: Vec<(u64, u32)> = Vec::new();
+        for (row, journal_row) in rows {
+            let (key, settled) = (row.key, row.status == OutboxStatus::Settled);
+            let intent = super::entity::outstanding(plan, row)?;
+            match view.standing(plan, key, &intent, &failed) {
+                _ if settled => failed.push((key.sequence, intent.case)),
+                Stands::Failed => failed.push((key.sequence, intent.case)),
+                Stands::Done => {}
+                Stands::Open => {
+                    if (key.sequence, key.index) >= wanted.from && is_of(plan, &intent, &wanted.effect) {
+                        let waits = waits(plan, &open, &intent);
+                        let maybe_done = journal_row <= self.state.first_row;
+                        lane.tasks.extend(Task::of(key, &name, intent.clone(), waits).map(|task| Task { maybe_done, ..task }));
+                    }
+                    open.push(intent);
+                }
+            }
+        }
+        Ok(lane)
+    }
+}
+
+fn is_of(plan: &Plan, intent: &Outstanding, effect: &str) -> bool {
+    matches!(&plan.workflow.routes[intent.case as usize], RoutePlan::Effect(route) if *route.effect == *effect)
+}
+
+enum Stands {
+    Open,
+    Done,
+    /// It failed, or will not be performed because one that it comes after did.
+    Failed,
+}
+
+/// What the engine knows of an entity beyond the store.
+struct View<'a> {
+    /// The entity as it was decided last, committed or not. None: as it stands in the store.
+    entity: Option<&'a Entity>,
+    /// Conclusions that wait to be decided.
+    told: &'a [(IntentKey, Conclusion)],
+}
+
+impl View<'_> {
+    fn standing(&self, plan: &Plan, key: IntentKey, intent: &Outstanding, failed: &[(u64, u32)]) -> Stands {
+        if let Some((_, conclusion)) = self.told.iter().find(|(told, _)| *told == key) {
+            return if conclusion.is_ok() { Stands::Done } else { Stands::Failed };
+        }
+        if let Some(entity) = self.entity {
+            let place: Place = (key.sequence, key.index);
+            // They stand in the order of asking.
+            match entity.outstanding.binary_search_by_key(&place, |known| (known.sequence, known.index)) {
+                // Decided already: what comes after it is settled, where it failed.
+                Err(_) => return Stands::Done,
+                Ok(at) if entity.outstanding[at].settled.is_some() => return Stands::Failed,
+                Ok(_) => {}
+            }
+        }
+        let RoutePlan::Effect(route) = &plan.workflow.routes[intent.case as usize] else { return Stands::Done };
+        let comes_after_failed = failed.iter().any(|(sequence, case)| *sequence == key.sequence && route.after.contains(case));
+        if comes_after_failed { Stands::Failed } else { Stands::Open }
+    }
+}
