@@ -5,6 +5,7 @@
 mod acceptance;
 mod bounds;
 mod chance;
+mod client;
 mod commands;
 mod crashes;
 mod error_pages;
@@ -18,7 +19,11 @@ mod purity_gates;
 mod releases;
 mod repository;
 mod shop;
+<<<<<<< HEAD
 mod surroundings;
+=======
+mod sources;
+>>>>>>> 2545729 (Test sources with the real binary; measure a listening host; tell of sources in the guide)
 mod tables;
 mod traces;
 mod vectors;

@@ -118,7 +118,7 @@ fn line<'a>(event_id: &'a str, decided: &'a Decided) -> DecisionLine<'a> {
         let output = json(&decision.output);
         match decision.verdict {
             Verdict::Accepted => {
-                line.accepted = Some(AcceptedDecision { state: decision.state.as_deref().and_then(json), intents: output })
+                line.accepted = Some(AcceptedDecision { state: decision.state.as_deref().and_then(json), intents: output });
             }
             Verdict::Rejected => line.rejected = output,
             Verdict::Faulted => line.faulted = output,

@@ -24,16 +24,14 @@ pub(super) struct Refusal {
     pub(super) help: String,
     #[serde(skip)]
     retry_after: Option<u64>,
-    #[serde(skip)]
-    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, reason: impl Into<String>, help: impl Into<String>) -> Self {
-        Refusal { status, code, path: String::new(), reason: reason.into(), help: help.into(), retry_after: None, header: None }
+        Refusal { status, code, path: String::new(), reason: reason.into(), help: help.into(), retry_after: None }
     }
 
-    fn to_be_repeated(mut self, seconds: u64) -> Self {
+    fn passing_in(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
@@ -45,9 +43,7 @@ impl Refusal {
 
     pub(super) fn token_wrong() -> Self {
         let help = "send `Authorization: Bearer …` with the token of source.http.token";
-        let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, "token-wrong", "no valid token was shown", help);
-        refusal.header = Some((WWW_AUTHENTICATE, "Bearer"));
-        refusal
+        Refusal::new(StatusCode::UNAUTHORIZED, "token-wrong", "no valid token was shown", help)
     }
 
     pub(super) fn path_unknown() -> Self {
@@ -55,9 +51,7 @@ impl Refusal {
     }
 
     pub(super) fn method_unknown() -> Self {
-        let mut refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-unknown", "events are posted", "use POST");
-        refusal.header = Some((ALLOW, "POST"));
-        refusal
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-unknown", "events are posted", "use POST")
     }
 
     pub(super) fn query_wrong(reason: impl Into<String>) -> Self {
@@ -66,9 +60,7 @@ impl Refusal {
 
     pub(super) fn media_type_unknown(reason: impl Into<String>) -> Self {
         let help = format!("send {}, or the attributes in ce- headers and the data as application/json", media::TYPES);
-        let mut refusal = Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type-unknown", reason, help);
-        refusal.header = Some((HeaderName::from_static("accept-post"), media::ACCEPTED));
-        refusal
+        Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type-unknown", reason, help)
     }
 
     pub(super) fn body_too_large(most: usize) -> Self {
@@ -92,24 +84,23 @@ impl Refusal {
     pub(super) fn too_many() -> Self {
         let help = "send it again after the time in Retry-After";
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "too much is being taken already", help)
-            .to_be_repeated(COME_BACK_SECONDS)
+            .passing_in(COME_BACK_SECONDS)
     }
 
     pub(super) fn store_down() -> Self {
         let help = "send it again after the time in Retry-After";
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "store-down", "the store takes no commits now", help)
-            .to_be_repeated(STORE_DOWN_SECONDS)
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "store-down", "the store takes no commits now", help).passing_in(STORE_DOWN_SECONDS)
     }
 
     pub(super) fn stopping() -> Self {
         let help = "send it again, to the host that takes over; where it was taken after all, it is a duplicate then";
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "host-stopping", "the host is ending", help).to_be_repeated(COME_BACK_SECONDS)
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "host-stopping", "the host is ending", help).passing_in(COME_BACK_SECONDS)
     }
 
     pub(super) fn answer_late() -> Self {
         let help = "send it again; where it was taken after all, it is a duplicate then";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "answer-late", "it was not decided and stored in time", help)
-            .to_be_repeated(COME_BACK_SECONDS)
+            .passing_in(COME_BACK_SECONDS)
     }
 
     /// An event that cannot be taken.
@@ -122,7 +113,7 @@ impl Refusal {
         };
         let mut refusal = Refusal::new(status, code, reason, help);
         refusal.path = path;
-        if code == "inbox-full" { refusal.to_be_repeated(STORE_DOWN_SECONDS) } else { refusal }
+        if code == "inbox-full" { refusal.passing_in(STORE_DOWN_SECONDS) } else { refusal }
     }
 }
 
@@ -133,7 +124,17 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, [(CONTENT_TYPE, "application/json")], body).into_response();
         let headers = response.headers_mut();
         headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
-        headers.extend(self.header.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        headers.extend(demanded(self.status).map(|(name, value)| (name, HeaderValue::from_static(value))));
         response
+    }
+}
+
+/// The header that tells what would have been right.
+fn demanded(status: StatusCode) -> Option<(HeaderName, &'static str)> {
+    match status {
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+        StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "POST")),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((HeaderName::from_static("accept-post"), media::ACCEPTED)),
+        _ => None,
     }
 }

@@ -37,6 +37,8 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn shows(tokens: &[&str], authorization: Option<&str>) -> bool {
