@@ -19,11 +19,8 @@ mod purity_gates;
 mod releases;
 mod repository;
 mod shop;
-<<<<<<< HEAD
-mod surroundings;
-=======
 mod sources;
->>>>>>> 2545729 (Test sources with the real binary; measure a listening host; tell of sources in the guide)
+mod surroundings;
 mod tables;
 mod traces;
 mod vectors;
