@@ -2,6 +2,13 @@
 //!
 //! `load nodes COUNT` registers COUNT nodes and acknowledges them; `load heartbeats COUNT EVENTS` has them send EVENTS
 //! heartbeats in turn. One event a line on standard output; the same arguments give the same bytes.
+//!
+//! `load http ADDRESS CONNECTIONS SECONDS` sends such heartbeats to a host that listens, over so many connections, each event
+//! when the one before is answered, and tells the rate and how long answers took as an object of JSON. The token is that of
+//! the variable `TOKEN`, where it is set.
+
+#[path = "load/http.rs"]
+mod http;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -16,17 +23,20 @@ fn main() -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = match words.as_slice() {
         ["nodes", count] => number(count).map(|count| nodes(&mut out, count)),
+        ["http", address, connections, seconds] => {
+            number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds))
+        }
         ["heartbeats", count, events] => number(count).zip(number(events)).map(|(count, events)| heartbeats(&mut out, count, events)),
         _ => None,
     };
     match done.map(|done| done.and_then(|()| out.flush())) {
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(error)) => {
-            eprintln!("error: cannot write the events: {error}");
+            eprintln!("error: {error}");
             ExitCode::from(3)
         }
         None => {
-            eprintln!("usage: load nodes COUNT | load heartbeats COUNT EVENTS");
+            eprintln!("usage: load nodes COUNT | load heartbeats COUNT EVENTS | load http ADDRESS CONNECTIONS SECONDS");
             ExitCode::from(2)
         }
     }
@@ -56,15 +66,20 @@ fn event(out: &mut impl Write, ty: &str, id: &str, at: &str, data: &serde_json::
     writeln!(out, "{event}")
 }
 
+/// The event by which a node registers.
+fn introspection(out: &mut impl Write, node: u64, at: &str) -> io::Result<()> {
+    let data = serde_json::json!({
+        "node_id": uuid(0, node), "node_type": "effect", "node_version": { "major": 1, "minor": 2, "patch": 3 },
+        "declared_capabilities": { "postgres": true, "read": true, "write": true },
+        "endpoints": { "health": "http://10.0.0.7:8080/health" }, "correlation_id": uuid(1, node), "timestamp": at,
+    });
+    event(out, "onex.evt.platform.node-introspection.v1", &uuid(2, node), at, &data)
+}
+
 fn nodes(out: &mut impl Write, count: u64) -> io::Result<()> {
     let at = time(0);
     for node in 0..count {
-        let data = serde_json::json!({
-            "node_id": uuid(0, node), "node_type": "effect", "node_version": { "major": 1, "minor": 2, "patch": 3 },
-            "declared_capabilities": { "postgres": true, "read": true, "write": true },
-            "endpoints": { "health": "http://10.0.0.7:8080/health" }, "correlation_id": uuid(1, node), "timestamp": at,
-        });
-        event(out, "onex.evt.platform.node-introspection.v1", &uuid(2, node), &at, &data)?;
+        introspection(out, node, &at)?;
     }
     let at = time(1);
     for node in 0..count {
@@ -77,16 +92,20 @@ fn nodes(out: &mut impl Write, count: u64) -> io::Result<()> {
 }
 
 fn heartbeats(out: &mut impl Write, count: u64, events: u64) -> io::Result<()> {
-    // Far ahead of the wall's clock, so that no liveness timer falls due while the stream is measured.
-    const AHEAD: u64 = 50 * 365 * 24 * 60 * 60;
     for number in 0..events {
-        let (node, round) = (number % count, number / count);
-        let at = time(AHEAD + round * 30);
-        let data = serde_json::json!({
-            "node_id": uuid(0, node), "node_type": "effect", "uptime_seconds": round * 30, "active_operations_count": node % 7,
-            "memory_usage_mb": 120.5, "cpu_usage_percent": 2.5, "correlation_id": uuid(5, number), "timestamp": at,
-        });
-        event(out, "onex.evt.platform.node-heartbeat.v1", &uuid(6, number), &at, &data)?;
+        heartbeat(out, number % count, number / count, &uuid(6, number), &uuid(5, number))?;
     }
     Ok(())
+}
+
+/// A node's heartbeat of a round.
+fn heartbeat(out: &mut impl Write, node: u64, round: u64, id: &str, correlation_id: &str) -> io::Result<()> {
+    // Far ahead of the wall's clock, so that no liveness timer falls due while the stream is measured.
+    const AHEAD: u64 = 50 * 365 * 24 * 60 * 60;
+    let at = time(AHEAD + round * 30);
+    let data = serde_json::json!({
+        "node_id": uuid(0, node), "node_type": "effect", "uptime_seconds": round * 30, "active_operations_count": node % 7,
+        "memory_usage_mb": 120.5, "cpu_usage_percent": 2.5, "correlation_id": correlation_id, "timestamp": at,
+    });
+    event(out, "onex.evt.platform.node-heartbeat.v1", id, &at, &data)
 }

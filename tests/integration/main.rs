@@ -5,6 +5,7 @@
 mod acceptance;
 mod bounds;
 mod chance;
+mod client;
 mod commands;
 mod crashes;
 mod error_pages;
@@ -18,6 +19,7 @@ mod purity_gates;
 mod releases;
 mod repository;
 mod shop;
+mod sources;
 mod surroundings;
 mod tables;
 mod traces;

@@ -1,5 +1,6 @@
 //! `purefold run`: runs workflows until stopped, or until everything is done.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use purefold::engine::{self, Clock, Options, Progress, Summary};
 use purefold::sandbox::Sandbox;
-use purefold::source::Feed;
+use purefold::source::{Feed, HttpSettings};
+use purefold::workflow::Workflow;
 
 use super::exit::Exit;
 use super::open;
@@ -20,6 +22,12 @@ pub(super) struct Arguments {
     /// Events, one CloudEvent as JSON a line; `-` is standard input
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
+    /// Go on reading the file of events as it grows
+    #[arg(long)]
+    follow: bool,
+    /// Listen for events by HTTP; an address of others than this machine needs a token in the manifest
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["events", "follow"])]
+    listen: Option<SocketAddr>,
     /// End when the input is read, no intent is outstanding and no timer is due
     #[arg(long)]
     until_idle: bool,
@@ -54,13 +62,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Wrong);
     }
     let Some(workflows) = open::workflows(&arguments.workflows) else { return Ok(Exit::Wrong) };
-    let feed = match &arguments.events {
-        Some(path) if path.as_os_str() == "-" => Some(Feed::Stdin),
-        Some(path) => Some(Feed::File(path.clone())),
-        None => workflows.iter().find_map(|workflow| workflow.manifest.source.file.clone()).map(Feed::File),
+    let feed = match feed(arguments, &workflows) {
+        Ok(feed) => feed,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(Exit::Wrong);
+        }
     };
     if feed.is_none() && !arguments.until_idle {
-        eprintln!("note: no source of events; give --events FILE, --events - or source.file. Timers and outstanding intents go on");
+        eprintln!(
+            "note: no source of events; give --events FILE, --events -, --listen, source.file or source.http. Timers and outstanding intents go on"
+        );
     }
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, ..Options::default() };
     let sandbox = Sandbox::new()?;
@@ -79,6 +91,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             stopper.stop();
         }
     });
+    if let Some(address) = engine.listens_on() {
+        eprintln!("listening on http://{address}");
+    }
     let bar = progress_bar();
     let summary = engine.run(|progress| show(&bar, &progress))?;
     bar.finish_and_clear();
@@ -90,13 +105,54 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::Well)
 }
 
+/// Where events come from: what the command line says, else what the manifests do. What is wrong about it is told.
+fn feed(arguments: &Arguments, workflows: &[Workflow]) -> Result<Option<Feed>, String> {
+    let feed = match (&arguments.events, arguments.listen) {
+        (_, Some(listen)) => {
+            let settings = workflows.iter().find_map(|workflow| workflow.manifest.source.http.clone());
+            let settings = HttpSettings { listen, ..settings.unwrap_or_else(|| HttpSettings::new(listen)) };
+            if let Some(finding) = settings.open_to_everybody() {
+                return Err(finding.to_string());
+            }
+            Some(Feed::Http(settings))
+        }
+        (Some(path), None) if path.as_os_str() == "-" => Some(Feed::Stdin),
+        (Some(path), None) => Some(Feed::File(path.clone())),
+        (None, None) => manifests_feed(workflows)?,
+    };
+    let feed = match feed {
+        Some(Feed::File(path)) if arguments.follow => Some(Feed::Followed(path)),
+        Some(Feed::Followed(path)) => Some(Feed::Followed(path)),
+        _ if arguments.follow => return Err("--follow goes on reading a file; give one by --events FILE or source.file".into()),
+        feed => feed,
+    };
+    if arguments.until_idle && feed.as_ref().is_some_and(Feed::is_endless) {
+        return Err("--until-idle waits for the end of the source, and a source that is followed or listens has none; leave it out".into());
+    }
+    Ok(feed)
+}
+
+fn manifests_feed(workflows: &[Workflow]) -> Result<Option<Feed>, String> {
+    let mut feeds = workflows.iter().filter_map(|workflow| Some((&workflow.name, workflow.manifest.source.feed()?)));
+    let Some((name, feed)) = feeds.next() else { return Ok(None) };
+    match feeds.find(|(_, other)| *other != feed) {
+        Some((other, _)) => Err(format!(
+            "workflows of one host share one source, and the manifests of {name} and {other} name different ones; \
+             name the same in both, or give --events or --listen"
+        )),
+        None => Ok(Some(feed)),
+    }
+}
+
 /// What the user can put right, in contrast to a failing environment.
 fn is_wrong_input(error: &engine::EngineError) -> bool {
     use engine::EngineError::{OtherClock, Release, Source, Store};
     use purefold::source::SourceError;
     use purefold::store::StoreError;
     match error {
-        OtherClock { .. } | Release { .. } | Source(SourceError::BeyondEnd { .. } | SourceError::Replaced { .. }) => true,
+        OtherClock { .. }
+        | Release { .. }
+        | Source(SourceError::BeyondEnd { .. } | SourceError::Replaced { .. } | SourceError::Unclear { .. }) => true,
         Source(SourceError::Read { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
         Store(error) => matches!(error, StoreError::OtherJournal { .. } | StoreError::OtherVersion { .. }),
         _ => false,

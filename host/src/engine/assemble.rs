@@ -9,6 +9,7 @@ use super::fold::Folded;
 use super::input::{EntityName, EventInput, EventOrigin};
 use super::plan::Plan;
 use super::planted::{Mistake, planted};
+use super::requests::{Answer, Answered};
 use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
 use crate::workflow::RoutePlan;
 
@@ -43,12 +44,14 @@ pub(super) struct Consequences {
     pub(super) tasks: Vec<Task>,
     pub(super) deliveries: Vec<DeliveryRow>,
     pub(super) entities: Vec<EntityName>,
+    pub(super) answers: Vec<Answer>,
 }
 
 /// What the engine must know at once, commit or not.
 pub(super) struct Assembled {
     pub(super) entity: Box<Entity>,
     pub(super) done: Vec<(EventOrigin, u128)>,
+    pub(super) answered: Vec<Answered>,
     pub(super) dead: Vec<EventInput>,
     pub(super) concluded: usize,
 }
@@ -128,7 +131,7 @@ impl Rows {
             entity.row.expected_head_row = entity.row.head_row;
             consequences.entities.push(name.clone());
         }
-        Assembled { entity, done: folded.done, dead: folded.dead, concluded }
+        Assembled { entity, done: folded.done, answered: folded.answered, dead: folded.dead, concluded }
     }
 
     fn entries(&mut self, plan: &Plan, entity: &mut Entity, entries: Vec<super::fold::FoldedEntry>, batch: &mut Batch) -> Vec<Row> {

@@ -15,6 +15,7 @@ use super::order::Next;
 use super::outcome::{concluded_input, concluded_output};
 use super::plan::Plan;
 use super::planted::{Mistake, planted};
+use super::requests::Answered;
 use crate::journal::{Entry, EntryHash, Kind, Verdict, intent_id, seed};
 use crate::sandbox::{Context, Decision, Encoded, Fault};
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
@@ -81,6 +82,8 @@ pub struct Folded {
     pub dead: Vec<EventInput>,
     /// Events that are done, with their fingerprints.
     pub done: Vec<(EventOrigin, u128)>,
+    /// Events of requests that are done.
+    pub answered: Vec<Answered>,
     /// Answers to operators.
     pub answers: Vec<(i64, String)>,
     /// Decisions by verdict: accepted, rejected, faulted.
@@ -106,6 +109,8 @@ pub(super) struct Fold<'a> {
     pub(super) plan: &'a Plan,
     ids: &'a Ids,
     pub(super) moment: Moment,
+    /// The request whose event is being decided.
+    pub(super) request: Option<(u64, u128)>,
     pub(super) out: Folded,
 }
 
@@ -129,16 +134,21 @@ pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, momen
         inbox_removed: Vec::new(),
         dead: Vec::new(),
         done: Vec::new(),
+        answered: Vec::new(),
         answers: Vec::new(),
         verdicts: [0; 3],
         more: true,
     };
-    let mut fold = Fold { plan, ids, moment, out };
+    let mut fold = Fold { plan, ids, moment, request: None, out };
     fold.notes();
     fold.orders()?;
     for _ in 0..MOST_INPUTS {
         match fold.next()? {
-            Next::Decide(ready) => fold.take(&ready)?,
+            Next::Decide(ready) => {
+                fold.take(&ready)?;
+                // Not decided: it waits in the inbox.
+                fold.answer_request(None);
+            }
             Next::Conclude(intent, conclusion) => fold.conclude(&intent, &conclusion),
             Next::Nothing => {}
             Next::Wait => {
@@ -264,6 +274,7 @@ impl Fold<'_> {
         };
         let holds = (verdict == Verdict::Accepted).then_some(entry.state.is_some());
         self.push(entry, ready.event.as_ref().map(|(bytes, _)| bytes.clone()), holds);
+        self.answer_request(Some(self.out.entries.len() - 1));
         match decision {
             Decision::Accepted { state, intents } => {
                 self.leave_inbox(ready);
@@ -278,6 +289,11 @@ impl Fold<'_> {
             Decision::Faulted(fault) => self.park(ready, input, &fault),
         }
         Ok(())
+    }
+
+    fn answer_request(&mut self, entry: Option<usize>) {
+        let answered = self.request.take().map(|(request, fingerprint)| Answered { request, fingerprint, entry });
+        self.out.answered.extend(answered);
     }
 
     fn accept(&mut self, lived: bool, state: Option<Value>, intents: Vec<Value>, ready: &Ready, now: u64) {

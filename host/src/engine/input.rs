@@ -27,6 +27,8 @@ pub struct Line(pub u64);
 pub enum EventOrigin {
     /// In the source.
     Line(Line),
+    /// In a request of this number, whose sender waits for the answer.
+    Request(u64),
     /// Among the dead letters: an operator has it decided after all.
     DeadLetter {
         /// Its id.

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use super::input::{EntityName, EventInput, Line};
+use super::input::{EntityName, EventInput, EventOrigin, Line};
 use super::planted::{Mistake, planted};
-use crate::journal::EntryHash;
-use crate::source::{TakenLine, Undecodable};
+use super::requests::Requests;
+use crate::journal::{EntryHash, letter_fingerprint};
+use crate::source::{Taken, TakenLine, TakenRequest, Undecodable};
 use crate::store::{AcceptedRow, Batch, DeadLetterRow, Reader, SourceRow, StoreError};
 
 /// Accepted rows that leave the window together.
 const FORGET_TOGETHER: i64 = 4096;
+
+/// Stands for the line of an event that came in a request.
+const NO_LINE: Line = Line(0);
 
 /// How far one workflow has read the source.
 struct Track {
@@ -25,6 +29,7 @@ struct Track {
     /// Lines read and not yet passed by the position, in order: number, end, hash, done.
     open: VecDeque<(u64, u64, EntryHash, bool)>,
     max_skew: u64,
+    anew: bool,
     changed: bool,
 }
 
@@ -41,6 +46,7 @@ pub(super) struct Intake {
     clock: u64,
     clock_changed: bool,
     event_clock: bool,
+    pub(super) requests: Requests,
     pub(super) dead_letters: u64,
     pub(super) duplicates: u64,
 }
@@ -70,7 +76,7 @@ impl Intake {
                 let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);
                 done_before.extend(accepted.map(|(_, _, line, _)| *line));
             }
-            tracks.push(Track { workflow, sorted: row.read_line, row, done_before, open: VecDeque::new(), max_skew, changed: false });
+            tracks.push(Track { workflow, sorted: row.read_line, row, done_before, open: VecDeque::new(), max_skew, anew, changed: false });
         }
         let order: VecDeque<u128> = accepted.iter().map(|(.., fingerprint)| *fingerprint).collect();
         Ok(Intake {
@@ -83,6 +89,7 @@ impl Intake {
             clock,
             clock_changed: false,
             event_clock,
+            requests: Requests::default(),
             dead_letters: 0,
             duplicates: 0,
         })
@@ -93,9 +100,9 @@ impl Intake {
         self.clock
     }
 
-    /// Lines that were read and are not done.
-    pub(super) fn open_lines(&self) -> usize {
-        self.tracks.iter().map(|track| track.open.len()).max().unwrap_or(0)
+    /// Lines that were read, and requests that were taken, and are not done.
+    pub(super) fn open(&self) -> usize {
+        self.tracks.iter().map(|track| track.open.len()).max().unwrap_or(0) + self.requests.len()
     }
 
     /// Whether something is to be committed about how far was read.
@@ -103,8 +110,15 @@ impl Intake {
         self.clock_changed || self.tracks.iter().any(|track| track.changed)
     }
 
-    /// Sorts one line. Fresh events come back; what else it holds goes into `batch`.
-    pub(super) fn sort(&mut self, line: TakenLine, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
+    /// Sorts what was taken. Fresh events come back; what else it holds goes into `batch`.
+    pub(super) fn sort(&mut self, taken: Taken, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
+        match taken {
+            Taken::Line(line) => self.sort_line(line, batch),
+            Taken::Request(request) => self.sort_request(request),
+        }
+    }
+
+    fn sort_line(&mut self, line: TakenLine, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
         let TakenLine { line: Line(number), end, hash, bytes, taken } = line;
         let mut waits = vec![false; self.tracks.len()];
         let mut fresh = Vec::with_capacity(taken.len());
@@ -138,23 +152,64 @@ impl Intake {
         fresh
     }
 
+    /// Sorts an event that was sent. All workflows that take it do so or none does, so that its sender has one thing to mend.
+    fn sort_request(&mut self, request: TakenRequest) -> Vec<(EntityName, EventInput)> {
+        let TakenRequest { taken, ticket } = request;
+        let number = self.requests.next();
+        let ahead =
+            taken.iter().find_map(|(workflow, (_, event))| self.too_far_ahead(*workflow, event).map(|why| (event.fingerprint, why)));
+        if let Some((fingerprint, why)) = ahead {
+            self.requests.wait(number, ticket, 1, false);
+            self.requests.refuse(number, fingerprint, &why);
+            return Vec::new();
+        }
+        let (mut open, mut fresh) = (0, Vec::with_capacity(taken.len()));
+        for (workflow, (key, mut event)) in taken {
+            if self.known.contains(&event.fingerprint) {
+                self.duplicates += 1;
+                // Written with the next commit: a duplicate alone is worth none.
+                self.tracks[workflow].row.duplicates += 1;
+                open += usize::from(self.requests.joins(number, event.fingerprint));
+                continue;
+            }
+            open += 1;
+            self.note_accepted(&event);
+            self.requests.begin(event.fingerprint);
+            event.origin = EventOrigin::Request(number);
+            fresh.push((EntityName { workflow, key }, event));
+        }
+        self.requests.wait(number, ticket, open, !fresh.is_empty());
+        fresh
+    }
+
     /// A fresh event, or none where it is a duplicate.
     fn admit(&mut self, workflow: usize, event: EventInput) -> Result<Option<EventInput>, Undecodable> {
         if self.known.contains(&event.fingerprint) {
             return Ok(None);
         }
-        let latest = self.clock.saturating_add(self.tracks[workflow].max_skew);
-        if self.event_clock && self.clock > 0 && event.time > latest {
-            let at = |time| purefold_wit::instant::format(time).unwrap_or_default();
-            let reason = format!("{} is further ahead of the clock ({}) than source.max-skew allows", at(event.time), at(self.clock));
-            return Err(Undecodable { event_id: Some(event.id.to_string()), code: "time-ahead", path: "time".into(), reason });
+        if let Some(undecodable) = self.too_far_ahead(workflow, &event) {
+            return Err(undecodable);
         }
+        self.note_accepted(&event);
+        Ok(Some(event))
+    }
+
+    fn too_far_ahead(&self, workflow: usize, event: &EventInput) -> Option<Undecodable> {
+        let latest = self.clock.saturating_add(self.tracks[workflow].max_skew);
+        if !self.event_clock || self.clock == 0 || event.time <= latest {
+            return None;
+        }
+        let at = |time| purefold_wit::instant::format(time).unwrap_or_default();
+        let reason = format!("{} is further ahead of the clock ({}) than source.max-skew allows", at(event.time), at(self.clock));
+        Some(Undecodable { event_id: Some(event.id.to_string()), code: "time-ahead", path: "time".into(), reason })
+    }
+
+    fn note_accepted(&mut self, event: &EventInput) {
         if self.event_clock && event.time > self.clock {
             self.clock = event.time;
             self.clock_changed = true;
         }
         self.remember(event.fingerprint);
-        Ok(Some(event))
     }
 
     /// Whether an event of that fingerprint was accepted within the window.
@@ -179,8 +234,18 @@ impl Intake {
         self.known.remove(&fingerprint);
     }
 
-    /// A dead letter.
+    /// A dead letter. Lines that are numbered anew are known by their bytes: the same stream read twice buries them once.
     pub(super) fn bury(&mut self, workflow: usize, Line(line): Line, undecodable: Undecodable, bytes: Arc<[u8]>, batch: &mut Batch) {
+        if self.tracks[workflow].anew {
+            let (source, fingerprint) = (self.tracks[workflow].row.id, letter_fingerprint(self.tracks[workflow].workflow, &bytes));
+            if self.known.contains(&fingerprint) {
+                self.duplicates += 1;
+                self.tracks[workflow].row.duplicates += 1;
+                return;
+            }
+            self.remember(fingerprint);
+            self.accepted(source, Line(line), fingerprint, batch);
+        }
         self.dead_letters += 1;
         let track = &self.tracks[workflow];
         let Undecodable { event_id, code, path, reason } = undecodable;
@@ -199,6 +264,26 @@ impl Intake {
         if let Some(fingerprint) = fingerprint {
             self.accepted(source, Line(number), fingerprint, batch);
         }
+    }
+
+    /// An operator drops a dead letter. Where the position has not passed its line, the line is noted as done: after a crash
+    /// it is read again, and nothing else would tell that it was dealt with.
+    pub(super) fn dropped(&mut self, workflow: usize, source: i64, Line(line): Line, bytes: &[u8], batch: &mut Batch) {
+        let track = &self.tracks[workflow];
+        if track.row.id == source && (track.anew || line <= track.row.next_line) {
+            return;
+        }
+        let fingerprint = letter_fingerprint(track.workflow, bytes);
+        self.remember(fingerprint);
+        self.accepted(source, Line(line), fingerprint, batch);
+    }
+
+    /// The event of a request is decided or waits in an inbox.
+    pub(super) fn request_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
+        let track = &mut self.tracks[workflow];
+        track.changed = true;
+        let source = track.row.id;
+        self.accepted(source, NO_LINE, fingerprint, batch);
     }
 
     /// Writes an event down as accepted.

@@ -5,7 +5,7 @@
 //!                          ▲                                                                 │
 //!                          └──────────────── conclusions, timers, deliveries ◄───────────────┘
 //! ```
-//! Everything that can happen to the loop is a [`run::Message`] or a batch of lines.
+//! Everything that can happen to the loop is a [`run::Message`] or a batch of what was taken from the source.
 
 mod assemble;
 mod dispatch;
@@ -20,6 +20,7 @@ mod order;
 mod outcome;
 mod plan;
 mod planted;
+mod requests;
 mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]
@@ -39,6 +40,7 @@ pub use error::EngineError;
 pub use fold::{Folded, Ids, Moment, fold};
 pub use input::{Conclusion, EntityName, EventInput, EventOrigin, FailureKind, Line, Pending};
 pub use plan::{EarlierRelease, Plan};
+pub use requests::Answered;
 pub use run::Engine;
 pub use start::{Clock, Options, Stopper, start};
 pub use summary::{Progress, Summary};

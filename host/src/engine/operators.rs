@@ -49,6 +49,7 @@ impl Engine {
         match what {
             "dead-letters drop" => {
                 self.state.draft.dead_letters_removed.push(id);
+                self.intake.dropped(workflow, letter.source_id, super::Line(letter.line), &letter.bytes, &mut self.state.draft);
                 Ok(Some("dropped".into()))
             }
             "dead-letters redrive" => {

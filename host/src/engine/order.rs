@@ -8,7 +8,7 @@ use purefold_wit::Value;
 use super::EngineError;
 use super::entity::Outstanding;
 use super::fold::{Fold, Moment};
-use super::input::{Conclusion, FailureKind, Origin, Ready};
+use super::input::{Conclusion, EventOrigin, FailureKind, Origin, Ready};
 use super::outcome::outcome_input;
 use super::planted::{Mistake, planted};
 use crate::journal::{intent_id, sha256};
@@ -244,6 +244,9 @@ impl Fold<'_> {
         if self.out.entity.row.parked && self.out.entity.inbox.len() >= self.plan.inbox {
             self.out.dead.push(event);
             return Some(Next::Nothing);
+        }
+        if let EventOrigin::Request(request) = event.origin {
+            self.request = Some((request, event.fingerprint));
         }
         self.out.done.push((event.origin, event.fingerprint));
         Some(Next::Decide(Ready {

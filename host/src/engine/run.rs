@@ -1,6 +1,7 @@
 //! The loop.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
 use super::{EngineError, operators::COMMAND_INTERVAL};
-use crate::source::{Decoder, SourceError, TakenLine, Undecodable};
+use crate::source::{Decoder, Listener, SourceError, Standing, Taken, Undecodable};
 use crate::store::{Batch, IntentKey, Reader, Row, Store, StoreError};
 use crate::time::HostClock;
 
@@ -47,13 +48,19 @@ const MOST_DELIVERIES: usize = 8192;
 /// Entities that are kept in memory. Few in tests, so that they are read again.
 const MOST_CACHED: usize = if cfg!(test) { 3 } else { 10_752 };
 
+/// How long a source of lines must have had nothing to read before due timers trust that nothing earlier is unread.
+const QUIET_LINES: Duration = Duration::from_millis(50);
+
+/// The same where events are sent: senders that found no host, or were turned away, come back within this time.
+const QUIET_SENDERS: Duration = Duration::from_secs(5);
+
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a stop waits for attempts under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Everything that can happen to the engine besides lines of the source.
+/// Everything that can happen to the engine besides what the source gives.
 pub(super) enum Message {
     /// Intents came to their end.
     Concluded(Vec<(EntityName, IntentKey, Conclusion)>),
@@ -77,11 +84,41 @@ pub(super) enum Message {
     Stop,
 }
 
-/// The source's thread as the loop sees it.
+/// The source as the loop sees it.
 pub(super) struct SourceHandle {
-    pub(super) lines: Receiver<Vec<TakenLine>>,
+    pub(super) lines: Receiver<Vec<Taken>>,
     pub(super) waiting_since: Arc<AtomicU64>,
+    /// How long it must have had nothing to read before due timers trust that nothing earlier is unread.
+    pub(super) quiet: Duration,
+    /// Where the source looks from time to time: when it last began to look and found nothing.
+    pub(super) looked: Option<Arc<AtomicU64>>,
     pub(super) stop: Arc<AtomicBool>,
+    /// Where it is asked instead of read.
+    pub(super) listener: Option<Listener>,
+}
+
+impl SourceHandle {
+    /// A source of lines. `looked` is when it last found nothing, where it looks from time to time.
+    pub(super) fn of_lines(
+        lines: Receiver<Vec<Taken>>,
+        waiting_since: Arc<AtomicU64>,
+        looked: Option<Arc<AtomicU64>>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        SourceHandle { lines, waiting_since, quiet: QUIET_LINES, looked, stop, listener: None }
+    }
+
+    /// A source that is sent events.
+    pub(super) fn of_requests(listener: Listener, lines: Receiver<Vec<Taken>>) -> Self {
+        let waiting_since = listener.waiting_since();
+        SourceHandle { lines, waiting_since, quiet: QUIET_SENDERS, looked: None, stop: Arc::default(), listener: Some(listener) }
+    }
+
+    fn tell(&self, standing: Standing) {
+        if let Some(listener) = &self.listener {
+            listener.tell(standing);
+        }
+    }
 }
 
 /// When a run ends and how it takes time.
@@ -158,7 +195,7 @@ pub(super) struct State {
     pub(super) work: HashMap<EntityName, Work>,
     /// Entities that have something to decide, those that have waited longest first.
     ready: VecDeque<EntityName>,
-    pub(super) backlog: VecDeque<TakenLine>,
+    pub(super) backlog: VecDeque<Taken>,
     pub(super) draft: Batch,
     /// Commits handed over and not yet durable: number, last row of the journal, what follows.
     in_flight: VecDeque<(u64, Row, Consequences)>,
@@ -178,6 +215,8 @@ pub(super) struct State {
     deliveries: usize,
     pub(super) next_due: Option<u64>,
     pub(super) look_for_timers: bool,
+    /// Since when the host has been able to read: at its start, and when its store works again.
+    pub(super) reading_since: Duration,
     /// On the event clock, after the input: timers up to here fire.
     pub(super) bound: Option<u64>,
     pub(super) commands_seen: HashSet<i64>,
@@ -202,12 +241,38 @@ impl Engine {
     /// # Errors
     /// Where the host cannot go on. What was committed stays; a restart goes on from there.
     pub fn run(mut self, mut progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
+        let ended = self.turns(&mut progress);
+        self.leave_source();
+        ended?;
+        self.finish(&mut progress)
+    }
+
+    /// The address that the source listens on, where it does.
+    #[must_use]
+    pub fn listens_on(&self) -> Option<SocketAddr> {
+        self.source.as_ref()?.listener.as_ref().map(Listener::address)
+    }
+
+    fn turns(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(), EngineError> {
         loop {
-            match self.turn(&mut progress)? {
+            match self.turn(progress)? {
                 Turn::Worked => {}
                 Turn::Idle(timeout) => self.wait(timeout)?,
-                Turn::Over => return self.finish(&mut progress),
+                Turn::Over => return Ok(()),
             }
+        }
+    }
+
+    /// Ends the reading. Whoever waits for an answer to what is not durable is let go: it is sent again.
+    fn leave_source(&mut self) {
+        let Some(source) = self.source.take() else { return };
+        source.stop.store(true, Ordering::Release);
+        source.tell(Standing::Stopping);
+        self.state.backlog.clear();
+        self.intake.requests.give_up();
+        drop(source.lines);
+        if let Some(listener) = source.listener {
+            listener.end();
         }
     }
 
@@ -243,9 +308,6 @@ impl Engine {
     }
 
     fn finish(mut self, progress: &mut impl FnMut(Progress)) -> Result<Summary, EngineError> {
-        if let Some(source) = &self.source {
-            source.stop.store(true, Ordering::Release);
-        }
         self.state.summary.held = (self.state.outstanding - self.state.under_way) as u64;
         for plan in &self.shared.plans {
             self.state.summary.parked += self.reader.parked(plan.id)?.len() as u64;
@@ -306,7 +368,10 @@ impl Engine {
             }
             Message::Committed(number) => self.committed(number),
             Message::CommitFailed(error) => return Err(error.into()),
-            Message::StoreDown => self.state.store_down = true,
+            Message::StoreDown => {
+                self.state.store_down = true;
+                self.tell_source(Standing::StoreDown);
+            }
             Message::SourceEnded(result) => {
                 self.state.source_ended = true;
                 result?;
@@ -315,12 +380,19 @@ impl Engine {
             Message::Stop => {
                 if self.state.stopping.is_none() {
                     tracing::info!("stopping: finishing what is in flight");
+                    self.tell_source(Standing::Stopping);
                     self.state.stopping = Some(self.clock.elapsed());
                     self.state.drained = self.orders.send(dispatch::Order::Drain).is_err() || !self.course.perform;
                 }
             }
         }
         Ok(())
+    }
+
+    fn tell_source(&self, standing: Standing) {
+        if let Some(source) = &self.source {
+            source.tell(standing);
+        }
     }
 
     /// Adds to what waits for an entity and makes it ready.
@@ -336,7 +408,7 @@ impl Engine {
         let state = &self.state;
         !state.store_down
             && state.stopping.is_none()
-            && state.backlog.len() + self.intake.open_lines() < MOST_OPEN_LINES
+            && state.backlog.len() + self.intake.open() < MOST_OPEN_LINES
             && (!self.course.perform || (state.outstanding < self.most_outstanding() && self.flowing() < MOST_FLOWING as u64))
             && state.deliveries < MOST_DELIVERIES
     }
@@ -374,9 +446,9 @@ impl Engine {
         let one_by_one = self.course.event_clock && self.course.delivers;
         let most = (MOST_NEW_INTENTS / self.state.intents_per_event.max(1)).clamp(LEAST_EVENTS, MOST_ITEMS);
         while self.state.new_events < most && (!one_by_one || self.is_quiet()) {
-            let Some(line) = self.state.backlog.pop_front() else { break };
+            let Some(taken) = self.state.backlog.pop_front() else { break };
             self.state.summary.events += 1;
-            for (name, event) in self.intake.sort(line, &mut self.state.draft) {
+            for (name, event) in self.intake.sort(taken, &mut self.state.draft) {
                 self.state.new_events += 1;
                 self.pending(name).events.push_back(event);
             }
@@ -431,7 +503,11 @@ impl Engine {
             self.state.deliveries -= folded.delivered.len();
             let emitted = folded.emitted.len();
             let plan = self.shared.plans[name.workflow].clone();
+            let first = batch.entries.len();
             let mut assembled = self.rows.assemble(&plan, &name, folded, &mut batch, &mut consequences);
+            for answered in assembled.answered {
+                consequences.answers.push(self.intake.requests.answer(&plan, &name, answered, &batch.entries[first..]));
+            }
             self.state.outstanding = self.state.outstanding + emitted - assembled.concluded;
             decided_events += assembled.done.len();
             new_intents += emitted;
@@ -442,6 +518,7 @@ impl Engine {
             for (origin, fingerprint) in assembled.done {
                 match origin {
                     EventOrigin::Line(line) => self.intake.done(name.workflow, line, Some(fingerprint), &mut batch),
+                    EventOrigin::Request(_) => self.intake.request_done(name.workflow, fingerprint, &mut batch),
                     EventOrigin::DeadLetter { id, source, line } => {
                         batch.dead_letters_removed.push(id);
                         self.intake.accepted(source, line, fingerprint, &mut batch);
@@ -450,11 +527,16 @@ impl Engine {
             }
             for event in assembled.dead {
                 self.intake.forget(event.fingerprint);
-                if let EventOrigin::Line(line) = event.origin {
-                    let reason = format!("entity {:?} is parked and its inbox is full", name.key);
-                    let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
-                    self.intake.bury(name.workflow, line, undecodable, event.bytes, &mut batch);
-                    self.intake.done(name.workflow, line, None, &mut batch);
+                let reason = format!("entity {:?} is parked and its inbox is full", name.key);
+                let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
+                match event.origin {
+                    EventOrigin::Line(line) => {
+                        self.intake.bury(name.workflow, line, undecodable, event.bytes, &mut batch);
+                        self.intake.done(name.workflow, line, None, &mut batch);
+                    }
+                    EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
+                    // It stays a dead letter.
+                    EventOrigin::DeadLetter { .. } => {}
                 }
             }
             if self.state.outstanding > MOST_FLOWING {
@@ -496,13 +578,21 @@ impl Engine {
     /// A commit is durable: only now its consequences may begin.
     fn committed(&mut self, number: u64) {
         self.state.committed = number;
-        self.state.store_down = false;
+        if std::mem::take(&mut self.state.store_down) {
+            self.state.reading_since = self.clock.elapsed();
+            if self.state.stopping.is_none() {
+                self.tell_source(Standing::Open);
+            }
+        }
         self.state.summary.commits += 1;
         self.state.look_for_timers = true;
         while self.state.in_flight.front().is_some_and(|(front, ..)| *front <= number) {
             let Some((_, row, consequences)) = self.state.in_flight.pop_front() else { break };
             self.state.committed_row = row;
             self.perform(consequences.tasks);
+            for answer in consequences.answers {
+                self.intake.requests.tell(answer);
+            }
             for delivery in consequences.deliveries {
                 let workflow = self.shared.plans.iter().position(|plan| plan.workflow.name == delivery.workflow);
                 match workflow {
@@ -547,7 +637,7 @@ impl Engine {
     pub(super) fn bounds(&self) -> [(&'static str, usize, usize); 2] {
         // A batch of lines is taken whole, and commits under way are on top of what stops the intake.
         [
-            ("lines", self.state.backlog.len() + self.intake.open_lines(), 2 * MOST_OPEN_LINES),
+            ("lines", self.state.backlog.len() + self.intake.open(), 2 * MOST_OPEN_LINES),
             ("batches", self.state.in_flight.len(), MOST_BATCHES),
         ]
     }

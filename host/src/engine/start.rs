@@ -21,7 +21,7 @@ use super::writer::{Committer, WriterThread};
 use super::{Engine, EngineError, dispatch};
 use crate::journal::{Entry, Kind};
 use crate::sandbox::{DecisionCodec, Sandbox};
-use crate::source::{Decoder, Feed, LineSource};
+use crate::source::{Decoder, Feed, LineSource, Listener};
 use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Reader, Release, SourceRow, Store, Writer};
 use crate::time::{HostClock, SystemClock};
 use crate::workflow::Workflow;
@@ -141,8 +141,8 @@ pub(super) struct Opened {
     pub(super) clock: Arc<dyn HostClock>,
     intake: Intake,
     rows: Rows,
-    /// How far the workflow that is furthest behind has read the source: it is read on from there.
-    pub(super) position: SourceRow,
+    /// How far each workflow has read the source.
+    pub(super) positions: Vec<SourceRow>,
 }
 
 /// What an engine runs on: threads in a host, the scheduler in a simulation.
@@ -182,7 +182,7 @@ impl Opened {
         }
         let ids = Ids { delivery: AtomicI64::new(reader.last("deliveries", "id")?), inbox: AtomicI64::new(reader.last("inbox", "id")?) };
         let decoder = Decoder::new(plans.clone(), options.clock == Clock::Event);
-        let (intake, position) = intake(&plans, &writer, &reader, options)?;
+        let (intake, positions) = intake(&plans, &writer, &reader, options)?;
         let most = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let course = Course {
             event_clock: options.clock == Clock::Event,
@@ -193,7 +193,7 @@ impl Opened {
             timer_wait: plans.iter().map(|plan| most(plan.workflow.manifest.source.timer_wait)).max().unwrap_or(0),
         };
         let shared = Arc::new(Shared { plans, ids });
-        Ok(Opened { shared, store, reader, course, decoder, clock, intake, rows, position })
+        Ok(Opened { shared, store, reader, course, decoder, clock, intake, rows, positions })
     }
 
     /// The engine, with what an earlier run left taken up again.
@@ -215,6 +215,7 @@ impl Opened {
             state: State::new(&self.rows),
             rows: self.rows,
         };
+        engine.state.reading_since = engine.clock.elapsed();
         recover(&mut engine)?;
         Ok(engine)
     }
@@ -231,35 +232,35 @@ fn start_effects(runtime: &tokio::runtime::Runtime, plans: &[Arc<Plan>]) -> Resu
     Ok(())
 }
 
-/// The intake, and how far the workflow that is furthest behind has read the source.
-fn intake(plans: &[Arc<Plan>], writer: &Writer, reader: &Reader, options: &Options) -> Result<(Intake, SourceRow), EngineError> {
+/// The intake, and how far each workflow has read the source.
+fn intake(plans: &[Arc<Plan>], writer: &Writer, reader: &Reader, options: &Options) -> Result<(Intake, Vec<SourceRow>), EngineError> {
     let name = options.feed.as_ref().map_or_else(|| "none".to_owned(), Feed::name);
     let mut takers = Vec::with_capacity(plans.len());
-    let mut position: Option<SourceRow> = None;
+    let mut positions = Vec::with_capacity(plans.len());
     let mut clock = 0;
     for plan in plans {
         clock = clock.max(reader.workflow(&plan.workflow.name)?.map_or(0, |(_, clock)| clock));
         let max_skew = u64::try_from(plan.workflow.manifest.source.max_skew.as_micros()).unwrap_or(u64::MAX);
         let row = writer.source(plan.id, &name)?;
-        if position.as_ref().is_none_or(|furthest| row.next_line < furthest.next_line) {
-            position = Some(row.clone());
-        }
+        positions.push(row.clone());
         takers.push(Taker { workflow: plan.id, row, max_skew, anew: options.feed == Some(Feed::Stdin) });
     }
-    let Some(position) = position else { return Err(EngineError::Stored { what: "sources", reason: "none".into() }) };
     let window = plans.iter().map(|plan| plan.workflow.manifest.source.dedupe).max().unwrap_or(0);
-    Ok((Intake::new(takers, reader, window, options.clock == Clock::Event, clock)?, position))
+    Ok((Intake::new(takers, reader, window, options.clock == Clock::Event, clock)?, positions))
 }
 
-/// Reads the source on a thread of its own.
+/// Reads the source on a thread of its own, or listens.
 fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) -> Result<Option<SourceHandle>, EngineError> {
     let Some(feed) = &options.feed else { return Ok(None) };
-    let Opened { shared, decoder, clock, position, .. } = opened;
+    let Opened { shared, decoder, clock, positions, .. } = opened;
     let most_bytes = shared.plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes).max().unwrap_or(0);
-    let from = (position.next_offset, position.next_line);
-    let source = LineSource::open(feed, from, &position.tail, most_bytes, decoder.clone(), clock.clone())?;
+    if let Feed::Http(settings) = feed {
+        let (listener, lines) = Listener::start(settings, most_bytes, decoder.clone(), clock.clone())?;
+        return Ok(Some(SourceHandle::of_requests(listener, lines)));
+    }
+    let source = LineSource::open(feed, positions, most_bytes, decoder.clone(), clock.clone())?;
     let (send, lines) = bounded(MOST_LINE_BATCHES);
-    let handle = SourceHandle { lines, waiting_since: source.waiting_since(), stop: source.stop() };
+    let handle = SourceHandle::of_lines(lines, source.waiting_since(), source.looked(), source.stop());
     let to_engine = to_engine.clone();
     std::thread::Builder::new()
         .name("source".into())

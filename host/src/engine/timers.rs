@@ -10,9 +10,6 @@ use super::{Engine, EngineError};
 /// Timers that are looked up together.
 const MOST_TIMERS_TOGETHER: u32 = 1024;
 
-/// How long a source must have had nothing to read before due timers trust that nothing earlier is unread.
-const QUIET: Duration = Duration::from_millis(50);
-
 impl Engine {
     pub(super) fn fire_timers(&mut self) -> Result<(), EngineError> {
         // A host that is started for operators' commands only reads no source: nobody can say that nothing earlier is unread.
@@ -29,7 +26,7 @@ impl Engine {
         self.state.next_due = self.reader.next_due()?;
         let now = self.clock.wall();
         let Some(earliest) = self.state.next_due.filter(|due| *due <= now) else { return Ok(()) };
-        let until = if self.has_read_past(now) { now } else { now.saturating_sub(self.course.timer_wait) };
+        let Some(until) = self.read_past(now).or_else(|| self.waited_enough(now)) else { return Ok(()) };
         if earliest > until {
             return Ok(());
         }
@@ -44,17 +41,29 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the source has nothing left that was there before `now`.
-    fn has_read_past(&self, now: u64) -> bool {
-        let Some(source) = &self.source else { return true };
+    /// Up to when the source has nothing left that was there before; none where it has.
+    fn read_past(&self, now: u64) -> Option<u64> {
+        let Some(source) = &self.source else { return Some(now) };
         if planted(Mistake::TimerUnheedingOfSource) {
-            return true;
+            return Some(now);
         }
         if !self.state.backlog.is_empty() || !source.lines.is_empty() {
-            return false;
+            return None;
+        }
+        if self.state.source_ended {
+            return Some(now);
         }
         let since = source.waiting_since.load(Ordering::Acquire);
-        self.state.source_ended || (since > 0 && Duration::from_micros(now.saturating_sub(since)) >= QUIET)
+        let is_quiet = since > 0 && Duration::from_micros(now.saturating_sub(since)) >= source.quiet;
+        is_quiet.then(|| source.looked.as_ref().map_or(now, |looked| looked.load(Ordering::Acquire).min(now)))
+    }
+
+    /// Up to when timers do not wait for the source any longer. The wait begins when the host can read: what fell due while
+    /// it could not has waited for nothing yet.
+    fn waited_enough(&self, now: u64) -> Option<u64> {
+        let most = self.course.timer_wait;
+        let reading = self.clock.elapsed().saturating_sub(self.state.reading_since);
+        (reading >= Duration::from_micros(most)).then(|| now.saturating_sub(most))
     }
 
     /// On the event clock, timers that no event follows fire once the input is over.

@@ -3,6 +3,8 @@
 use purefold_effects::IntentId;
 use sha2::{Digest, Sha256};
 
+use super::entry::{hex, sha256};
+
 /// Keeps the hashes of different purposes apart, and every text apart from its neighbours.
 fn hash(purpose: &str, journal: (u64, u64), texts: &[&str], numbers: &[u64]) -> [u8; 32] {
     let mut hasher = Sha256::new();
@@ -44,6 +46,13 @@ pub fn seed(journal: (u64, u64), workflow: &str, entity: &str, sequence: u64) ->
 #[must_use]
 pub fn event_fingerprint(workflow: &str, source: &str, id: &str) -> u128 {
     let (high, low) = halves(&hash("purefold event", (0, 0), &[workflow, source, id], &[]));
+    (u128::from(high) << 64) | u128::from(low)
+}
+
+/// What two readings of one dead letter have in common: the workflow's id in its store, and the bytes.
+#[must_use]
+pub fn letter_fingerprint(workflow: i64, bytes: &[u8]) -> u128 {
+    let (high, low) = halves(&hash("purefold letter", (0, 0), &[&hex(&sha256(bytes))], &[workflow.unsigned_abs()]));
     (u128::from(high) << 64) | u128::from(low)
 }
 

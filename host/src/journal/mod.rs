@@ -4,4 +4,4 @@ mod entry;
 mod ids;
 
 pub use entry::{Entry, EntryHash, Kind, UnknownName, Verdict, hex, sha256};
-pub use ids::{event_fingerprint, intent_id, seed};
+pub use ids::{event_fingerprint, intent_id, letter_fingerprint, seed};

@@ -1,16 +1,17 @@
-//! A source of lines: a file from a position on, or standard input.
+//! A source of lines: a file from a position on, a file that is followed, or standard input.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 
 use super::decode::{Decoded, Decoder, Undecodable};
+use super::follow::{Follower, Pause};
+use super::{Feed, SourceError, Taken, position};
 use crate::engine::{EventOrigin, Line};
 use crate::journal::{EntryHash, sha256};
+use crate::store::SourceRow;
 use crate::time::HostClock;
 
 /// Lines that are handed on together.
@@ -23,15 +24,6 @@ const MOST_BYTES_TOGETHER: usize = 1 << 20;
 const KEPT_BYTES: usize = 4096;
 
 const BUFFER_BYTES: usize = 256 << 10;
-
-/// Where lines come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Feed {
-    /// A file, read from where the last run got to.
-    File(PathBuf),
-    /// Standard input, read from its beginning.
-    Stdin,
-}
 
 /// A line, decoded for every workflow that takes it.
 #[derive(Debug)]
@@ -48,44 +40,9 @@ pub struct TakenLine {
     pub taken: Vec<(usize, Result<Decoded, Undecodable>)>,
 }
 
-/// What keeps a source from being read.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The file cannot be read.
-    #[error("cannot read the events of {name}: {source}")]
-    Read {
-        /// The source.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is shorter than what was already read.
-    #[error(
-        "{name} has {length} bytes, but {position} were read before: it was cut or replaced; name it differently to read it as a new source, or restore it"
-    )]
-    BeyondEnd {
-        /// The source.
-        name: String,
-        /// The file's length.
-        length: u64,
-        /// The committed position.
-        position: u64,
-    },
-    /// The file differs before the position.
-    #[error(
-        "{name} is not the file that was read before: the line that ends at byte {position} differs; name it differently to read it as a new source, or restore it"
-    )]
-    Replaced {
-        /// The source.
-        name: String,
-        /// The committed position.
-        position: u64,
-    },
-}
-
 /// A source, ready to be read by a thread of its own.
 pub struct LineSource {
-    input: BufReader<Box<dyn Read + Send>>,
+    input: BufReader<Input>,
     name: String,
     offset: u64,
     line: u64,
@@ -96,46 +53,69 @@ pub struct LineSource {
     stop: Arc<AtomicBool>,
 }
 
-impl Feed {
-    /// The source's name in the store.
-    #[must_use]
-    pub fn name(&self) -> String {
+/// What lines are read from.
+enum Input {
+    /// Read to its end.
+    Once(Box<dyn Read + Send>),
+    /// Read as it grows.
+    Followed(Follower),
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Feed::File(path) => path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
-            Feed::Stdin => "stdin".into(),
+            Input::Once(input) => input.read(buffer),
+            Input::Followed(follower) => follower.read(buffer),
         }
     }
 }
 
+/// A line without its end.
+struct RawLine {
+    bytes: Vec<u8>,
+    /// Whether it was too long to be kept whole.
+    oversized: bool,
+    end: u64,
+}
+
 impl LineSource {
-    /// Opens `feed` to be read from `offset` and `line` on; `tail` is the hash of the line before, where there is one.
+    /// Opens `feed` to be read on; `positions` tell how far each workflow has read it.
     ///
     /// # Errors
     /// Where the file cannot be read or is not the one that was read before.
     pub fn open(
         feed: &Feed,
-        (offset, line): (u64, u64),
-        tail: &EntryHash,
+        positions: &[SourceRow],
         most_bytes: usize,
         decoder: Decoder,
         clock: Arc<dyn HostClock>,
     ) -> Result<Self, SourceError> {
-        let (input, offset, line): (Box<dyn Read + Send>, u64, u64) = match feed {
-            Feed::Stdin => (Box::new(io::stdin()), 0, 0),
-            Feed::File(path) => (Box::new(open_at(path, offset, tail, most_bytes)?), offset, line),
+        let stop = Arc::new(AtomicBool::new(false));
+        let (input, offset, line) = match feed {
+            Feed::File(path) => {
+                let place = position::open(path, false, positions, most_bytes)?;
+                (Input::Once(Box::new(place.file)), place.offset, place.line)
+            }
+            Feed::Followed(path) => {
+                let place = position::open(path, true, positions, most_bytes)?;
+                let (offset, line) = (place.offset, place.line);
+                (Input::Followed(Follower::new(path, place, clock.clone(), stop.clone())), offset, line)
+            }
+            Feed::Stdin => (Input::Once(Box::new(io::stdin())), 0, 0),
+            // It has a listener instead.
+            Feed::Http(_) => (Input::Once(Box::new(io::empty())), 0, 0),
         };
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Ok(LineSource {
-            input,
-            name: feed.name(),
-            offset,
-            line,
-            most_bytes,
-            decoder,
-            clock,
-            waiting_since: Arc::default(),
-            stop: Arc::default(),
-        })
+        Ok(LineSource { input, name: feed.name(), offset, line, most_bytes, decoder, clock, waiting_since: Arc::default(), stop })
+    }
+
+    /// Where the source is followed: when it last began to look and found nothing, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn looked(&self) -> Option<Arc<AtomicU64>> {
+        match self.input.get_ref() {
+            Input::Followed(follower) => Some(follower.looked()),
+            Input::Once(_) => None,
+        }
     }
 
     /// Since when the source has had nothing to read, in microseconds since the Unix epoch; 0 while it has.
@@ -154,20 +134,20 @@ impl LineSource {
     ///
     /// # Errors
     /// Where reading fails.
-    pub fn read(mut self, lines: &Sender<Vec<TakenLine>>) -> Result<(), SourceError> {
+    pub fn read(mut self, lines: &Sender<Vec<Taken>>) -> Result<(), SourceError> {
         let result = self.read_lines(lines);
         self.waiting_since.store(self.clock.wall(), Ordering::Release);
-        result.map_err(|source| SourceError::Read { name: self.name, source })
+        result
     }
 
-    fn read_lines(&mut self, lines: &Sender<Vec<TakenLine>>) -> io::Result<()> {
+    fn read_lines(&mut self, lines: &Sender<Vec<Taken>>) -> Result<(), SourceError> {
         let mut batch = Vec::new();
         let mut bytes_together = 0;
         while !self.stop.load(Ordering::Acquire) {
-            let Some((bytes, oversized)) = self.next_line()? else { break };
-            if !bytes.iter().all(u8::is_ascii_whitespace) {
-                bytes_together += bytes.len();
-                batch.push(self.take(bytes.into(), oversized));
+            let Some(line) = self.next_line()? else { break };
+            if !line.bytes.iter().all(u8::is_ascii_whitespace) {
+                bytes_together += line.bytes.len();
+                batch.push(Taken::Line(self.take(line)));
             }
             let full = batch.len() >= MOST_TOGETHER || bytes_together >= MOST_BYTES_TOGETHER;
             if (full || !self.has_line_buffered()) && !batch.is_empty() {
@@ -178,7 +158,7 @@ impl LineSource {
             }
         }
         if !batch.is_empty() {
-            // The engine is gone only when the process ends.
+            // The engine has gone when it does not take them: they are read again.
             let _ = lines.send(batch);
         }
         Ok(())
@@ -189,32 +169,56 @@ impl LineSource {
         self.input.buffer().contains(&b'\n')
     }
 
-    /// The next line without its end, and whether it was too long to be kept whole. `None` at the end.
-    fn next_line(&mut self) -> io::Result<Option<(Vec<u8>, bool)>> {
-        self.waiting_since.store(self.clock.wall(), Ordering::Release);
-        let mut bytes = Vec::new();
-        let limit = self.most_bytes as u64 + 1;
-        let read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes)?;
-        self.waiting_since.store(0, Ordering::Release);
-        if read == 0 {
-            return Ok(None);
-        }
-        self.offset += read as u64;
-        self.line += 1;
-        let oversized = bytes.last() != Some(&b'\n') && bytes.len() > self.most_bytes;
-        if oversized {
-            self.offset += skip_line(&mut self.input)?;
-            bytes.truncate(KEPT_BYTES);
-        } else if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-            if bytes.last() == Some(&b'\r') {
-                bytes.pop();
+    /// The next line. `None` at the end.
+    fn next_line(&mut self) -> Result<Option<RawLine>, SourceError> {
+        loop {
+            self.waiting_since.store(self.clock.wall(), Ordering::Release);
+            let mut bytes = Vec::new();
+            let limit = self.most_bytes as u64 + 1;
+            let mut read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes).map_err(|error| self.failed(error))? as u64;
+            let oversized = bytes.last() != Some(&b'\n') && bytes.len() > self.most_bytes;
+            if oversized {
+                read += skip_line(&mut self.input).map_err(|error| self.failed(error))?;
+                bytes.truncate(KEPT_BYTES);
             }
+            self.waiting_since.store(0, Ordering::Release);
+            let end = self.offset + read;
+            self.offset = match self.pause() {
+                // A line that is still being written is left for the next run.
+                Some(Pause::Stopped) => return Ok(None),
+                Some(Pause::Failed(error)) => return Err(error),
+                Some(Pause::NextFile) => 0,
+                None if read == 0 => return Ok(None),
+                None => end,
+            };
+            if read == 0 {
+                continue;
+            }
+            self.line += 1;
+            if !oversized && bytes.last() == Some(&b'\n') {
+                bytes.pop();
+                if bytes.last() == Some(&b'\r') {
+                    bytes.pop();
+                }
+            }
+            return Ok(Some(RawLine { bytes, oversized, end }));
         }
-        Ok(Some((bytes, oversized)))
     }
 
-    fn take(&self, bytes: Arc<[u8]>, oversized: bool) -> TakenLine {
+    fn pause(&mut self) -> Option<Pause> {
+        match self.input.get_mut() {
+            Input::Followed(follower) => follower.pause(),
+            Input::Once(_) => None,
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> SourceError {
+        SourceError::Read { name: self.name.clone(), source }
+    }
+
+    fn take(&self, line: RawLine) -> TakenLine {
+        let RawLine { bytes, oversized, end } = line;
+        let bytes: Arc<[u8]> = bytes.into();
         let line = Line(self.line);
         let taken = if oversized {
             let reason = format!("more than {} bytes; raise limits.event to take it", self.most_bytes);
@@ -222,7 +226,7 @@ impl LineSource {
         } else {
             self.decoder.decode(&bytes, EventOrigin::Line(line), self.clock.wall())
         };
-        TakenLine { line, end: self.offset, hash: sha256(&bytes), bytes, taken }
+        TakenLine { line, end, hash: sha256(&bytes), bytes, taken }
     }
 }
 
@@ -243,32 +247,4 @@ fn skip_line(input: &mut dyn BufRead) -> io::Result<u64> {
             return Ok(skipped);
         }
     }
-}
-
-fn open_at(path: &Path, offset: u64, tail: &EntryHash, most_bytes: usize) -> Result<File, SourceError> {
-    let name = path.display().to_string();
-    let read = |source| SourceError::Read { name: name.clone(), source };
-    let mut file = File::open(path).map_err(read)?;
-    let length = file.metadata().map_err(read)?.len();
-    if length < offset {
-        return Err(SourceError::BeyondEnd { name, length, position: offset });
-    }
-    if offset > 0 {
-        let start = offset.saturating_sub(most_bytes as u64 + 2);
-        let mut before = Vec::new();
-        file.seek(SeekFrom::Start(start)).map_err(read)?;
-        (&mut file).take(offset - start).read_to_end(&mut before).map_err(read)?;
-        let ended = before.strip_suffix(b"\n").unwrap_or(&before);
-        let line_start = ended.iter().rposition(|byte| *byte == b'\n').map(|position| position + 1);
-        // An oversized line reaches further back than what was read: nothing to compare.
-        if let Some(line_start) = line_start.or((start == 0).then_some(0)) {
-            let line = &ended[line_start..];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.len() <= most_bytes && sha256(line) != *tail {
-                return Err(SourceError::Replaced { name, position: offset });
-            }
-        }
-        file.seek(SeekFrom::Start(offset)).map_err(read)?;
-    }
-    Ok(file)
 }

@@ -1,10 +1,20 @@
-//! Sources: where events come from. A source reads lines, decodes them against every workflow's inputs, and keeps no
-//! state of its own: how far it got is committed with what was decided.
+//! Sources: where events come from. A source reads lines, or is sent requests, decodes them against every workflow's
+//! inputs, and keeps no state of its own: how far it got is committed with what was decided.
 
 mod cloudevent;
 mod decode;
+mod error;
+mod feed;
+mod follow;
+mod http;
 mod lines;
+mod position;
+mod request;
 
 pub use cloudevent::{CloudEvent, EnvelopeError};
 pub use decode::{Decoded, Decoder, Undecodable};
-pub use lines::{Feed, LineSource, SourceError, TakenLine};
+pub use error::SourceError;
+pub use feed::Feed;
+pub use http::{HttpSettings, Listener, Standing, Token};
+pub use lines::{LineSource, TakenLine};
+pub use request::{Decided, DecidedEntry, Fate, Reply, Taken, TakenRequest, Ticket};

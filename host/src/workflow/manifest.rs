@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BreakerSettings, OnExhausted, Retry, StoreSettings};
 use crate::journal::hex;
+use crate::source::{Feed, HttpSettings};
 
 pub(super) use effects::COMMON as COMMON_EFFECT_SETTINGS;
 pub use expand::Variables;
@@ -100,11 +101,34 @@ pub struct SourceSettings {
     pub timer_wait: Duration,
     /// A file of events, one a line, resolved against the manifest's folder.
     pub file: Option<PathBuf>,
+    /// Whether the file is read on as it grows.
+    pub follow: bool,
+    /// Where and how to listen for events.
+    pub http: Option<HttpSettings>,
 }
 
 impl Default for SourceSettings {
     fn default() -> Self {
-        SourceSettings { max_skew: DEFAULT_MAX_SKEW, dedupe: DEFAULT_DEDUPE, timer_wait: DEFAULT_TIMER_WAIT, file: None }
+        SourceSettings {
+            max_skew: DEFAULT_MAX_SKEW,
+            dedupe: DEFAULT_DEDUPE,
+            timer_wait: DEFAULT_TIMER_WAIT,
+            file: None,
+            follow: false,
+            http: None,
+        }
+    }
+}
+
+impl SourceSettings {
+    /// Where events come from, where the manifest says so.
+    #[must_use]
+    pub fn feed(&self) -> Option<Feed> {
+        match (&self.file, &self.http) {
+            (Some(file), _) if self.follow => Some(Feed::Followed(file.clone())),
+            (Some(file), _) => Some(Feed::File(file.clone())),
+            (None, http) => http.clone().map(Feed::Http),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::scenario::Scenario;
 use super::world::Shared;
 use crate::journal::sha256;
 use crate::sandbox::Sandbox;
-use crate::source::{Decoder, Feed, TakenLine};
+use crate::source::{Decoder, Feed, Taken, TakenLine};
 use crate::store::{Batch, StoreError, Writer};
 use crate::time::HostClock;
 use crate::workflow::{Surroundings, Workflow, load_in};
@@ -69,7 +69,7 @@ pub(super) struct Host {
     /// No commit is tried before.
     patience: Duration,
     runtime: tokio::runtime::Runtime,
-    lines: Sender<Vec<TakenLine>>,
+    lines: Sender<Vec<Taken>>,
     waiting_since: Arc<AtomicU64>,
     decoder: Decoder,
     to_engine: Sender<Message>,
@@ -153,10 +153,11 @@ impl Host {
         runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);
         let waiting_since = Arc::new(AtomicU64::new(0));
-        let source = SourceHandle { lines: receiver, waiting_since: waiting_since.clone(), stop: Arc::default() };
+        let source = SourceHandle::of_lines(receiver, waiting_since.clone(), None, Arc::default());
         let queue = Queue::default();
         let decoder = opened.decoder.clone();
-        let read = usize::try_from(opened.position.next_line).unwrap_or(usize::MAX);
+        let read = opened.positions.iter().map(|position| position.next_line).min().unwrap_or(0);
+        let read = usize::try_from(read).unwrap_or(usize::MAX);
         let writer = Box::new(Handover(queue.clone()));
         let engine = opened.engine(Parts { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
         Ok(Host {
@@ -218,7 +219,7 @@ impl Host {
             let number = Line(self.read as u64);
             let taken = self.decoder.decode(&line.bytes, EventOrigin::Line(number), self.clock.wall());
             let end = scenario.lines[..self.read].iter().map(|line| line.bytes.len() as u64 + 1).sum();
-            batch.push(TakenLine { line: number, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken });
+            batch.push(Taken::Line(TakenLine { line: number, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken }));
         }
         self.lines.send(batch).is_ok()
     }

@@ -7,6 +7,7 @@ use purefold_wit::{Finding, uuid};
 use toml::{Table, Value};
 
 use super::{LimitSettings, MachineSettings, Manifest, ReducerSettings, SourceSettings, effects, intents};
+use crate::source::HttpSettings;
 
 /// Names end up in ids, logs and tables.
 const NAME_BYTES_MOST: usize = 128;
@@ -85,17 +86,21 @@ fn source(mut settings: Settings<'_>, manifest: &Manifest, top: &mut Settings<'_
         source.timer_wait = timer_wait;
     }
     source.file = settings.path("file", &manifest.folder);
-    for (name, instead) in
-        [("kafka", "`file`, or the `--events` option of `purefold run`"), ("http", "`file`, or the `--events` option of `purefold run`")]
-    {
-        if settings.has(name) {
-            settings.report(
-                "not-built-in",
-                name,
-                format!("a `{name}` source is not built into this version"),
-                format!("read events from {instead}"),
-            );
+    source.follow = settings.boolean("follow").unwrap_or_default();
+    if source.follow && !settings.has("file") {
+        settings.report("setting-missing", "file", "`follow` is set, and no file to be followed", "add `file = …`, or remove `follow`");
+    }
+    if let Some(http) = settings.nested("http") {
+        if settings.has("file") {
+            settings.report("source-twice", "http", "`file` and `http` are both set, and a host has one source", "remove one of them");
         }
+        let (http, found) = HttpSettings::read(http);
+        source.http = http;
+        settings.absorb(found);
+    }
+    if settings.has("kafka") {
+        let help = "read events from `file` or `http`, or the `--events` option of `purefold run`";
+        settings.report("not-built-in", "kafka", "a `kafka` source is not built into this version", help);
     }
     top.absorb(settings.finish());
     source

@@ -16,6 +16,20 @@ const MISTAKES: &[Mistake] = &[
     Mistake("[store]", "[store]\nid = \"1\"", &[("setting-type", "store.id", "8-4-4-4-12")]),
     Mistake("sqlite = \"parcels.db\"", "postgres = \"x\"", &[("not-built-in", "store.postgres", "sqlite")]),
     Mistake("[store]", "[source]\nkafka = {}\n[store]", &[("not-built-in", "source.kafka", "file")]),
+    Mistake("[store]", "[source]\nhttp = {}\n[store]", &[("setting-missing", "source.http.listen", "listen")]),
+    Mistake("[store]", "[source]\nhttp = { listen = \"localhost\" }\n[store]", &[("setting-type", "source.http.listen", "127.0.0.1:8080")]),
+    Mistake("[store]", "[source]\nhttp = { listen = \"0.0.0.0:80\" }\n[store]", &[("token-missing", "source.http.token", "127.0.0.1")]),
+    Mistake(
+        "[store]",
+        "[source]\nhttp = { listen = \"0.0.0.0:80\", token = \"guess me\" }\n[store]",
+        &[("setting-range", "source.http.token", "openssl")],
+    ),
+    Mistake(
+        "[store]",
+        "[source]\nhttp = { listen = \"127.0.0.1:80\", in-flight = 0 }\nfile = \"events.jsonl\"\n[store]",
+        &[("setting-range", "source.http.in-flight", "from 1"), ("source-twice", "source.http", "remove one")],
+    ),
+    Mistake("[store]", "[source]\nfollow = true\n[store]", &[("setting-missing", "source.file", "remove `follow`")]),
     Mistake("[store]", "[source]\nmax-skw = \"1d\"\n[store]", &[("setting-unknown", "source.max-skw", "`max-skew`")]),
     Mistake(
         "[store]",

@@ -1,0 +1,97 @@
+//! Many senders over kept connections, and how long they wait for their answers.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long a sender that was told to come back waits: a measurement of a host that is too busy should say so soon.
+const COME_BACK: Duration = Duration::from_millis(50);
+
+/// What one sender saw.
+#[derive(Default)]
+struct Seen {
+    /// How long each answer of success took.
+    waits: Vec<Duration>,
+    /// How often it was told to come back.
+    turned_away: u64,
+}
+
+/// Sends to `address` over `connections` for `seconds` and writes what was measured.
+pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds: u64) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let token = std::env::var("TOKEN").ok();
+    let authorization = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose().map_err(io::Error::other)?;
+    // Events of an earlier measurement would be duplicates.
+    let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let begun = Instant::now();
+    let until = begun + Duration::from_secs(seconds);
+    let seen = runtime.block_on(async {
+        let mut senders = JoinSet::new();
+        for node in 0..connections {
+            senders.spawn(send(address.to_owned(), node, run, authorization.clone(), until));
+        }
+        let mut all = Seen::default();
+        while let Some(seen) = senders.join_next().await {
+            let seen = seen.map_err(io::Error::other)??;
+            all.waits.extend(seen.waits);
+            all.turned_away += seen.turned_away;
+        }
+        io::Result::Ok(all)
+    })?;
+    let Seen { mut waits, turned_away } = seen;
+    waits.sort_unstable();
+    let elapsed = begun.elapsed().as_secs_f64();
+    let quantile = |part: usize| waits.get((waits.len() * part).div_ceil(100).saturating_sub(1)).map(|wait| wait.as_secs_f64() * 1000.0);
+    let measured = serde_json::json!({
+        "connections": connections, "seconds": elapsed, "events": waits.len(), "events_per_second": waits.len() as f64 / elapsed,
+        "p50_ms": quantile(50), "p99_ms": quantile(99), "most_ms": quantile(100), "turned_away": turned_away,
+    });
+    writeln!(out, "{measured}")
+}
+
+/// Registers a node and sends its heartbeats, one after the other, until the time is over.
+async fn send(address: String, node: u64, run: u128, authorization: Option<HeaderValue>, until: Instant) -> io::Result<Seen> {
+    let stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    tokio::spawn(connection);
+    let mut seen = Seen::default();
+    let mut round = 0;
+    while Instant::now() < until {
+        let mut event = Vec::with_capacity(768);
+        match round {
+            0 => super::introspection(&mut event, node, &super::time(0))?,
+            _ => super::heartbeat(&mut event, node, round, &format!("{run}-{node}-{round}"), &super::uuid(5, node))?,
+        }
+        let mut request = Request::post("/").header(HOST, &address).header(CONTENT_TYPE, "application/cloudevents+json");
+        if let Some(authorization) = &authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request.body(Full::new(Bytes::from(event))).map_err(io::Error::other)?;
+        let asked = Instant::now();
+        sender.ready().await.map_err(io::Error::other)?;
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+        match status {
+            StatusCode::OK => {
+                seen.waits.push(asked.elapsed());
+                round += 1;
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                seen.turned_away += 1;
+                tokio::time::sleep(COME_BACK).await;
+            }
+            _ => return Err(io::Error::other(format!("the host answers {status}: {}", String::from_utf8_lossy(&body)))),
+        }
+    }
+    Ok(seen)
+}
