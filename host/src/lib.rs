@@ -3,6 +3,7 @@
 pub mod engine;
 pub mod gate;
 pub mod journal;
+pub mod observe;
 pub mod replay;
 pub mod sandbox;
 pub mod source;

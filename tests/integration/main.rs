@@ -11,6 +11,7 @@ mod crashes;
 mod error_pages;
 mod faults;
 mod layering;
+mod observability;
 mod orders;
 mod payments;
 mod place;

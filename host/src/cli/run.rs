@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use purefold::engine::{self, Clock, Options, Progress, Summary};
+use purefold::observe::Admin;
 use purefold::sandbox::Sandbox;
 use purefold::source::{Feed, HttpSettings};
 use purefold::workflow::Workflow;
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// With `--clock event`: how far the virtual clock goes on after the last event, as `90s`, `5m` or `1h`
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     advance: Duration,
+    /// Listen for `/metrics`, `/healthz` and `/readyz`; keep it to this machine or to a network of your own
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin: Option<SocketAddr>,
     /// The summary as JSON
     #[arg(long)]
     json: bool,
@@ -75,6 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         );
     }
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, ..Options::default() };
+    let (store, names) = (workflows[0].manifest.store.sqlite.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
     let sandbox = Sandbox::new()?;
     let (engine, stopper) = match engine::start(workflows, &sandbox, &options) {
         Ok(started) => started,
@@ -93,6 +98,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     });
     if let Some(address) = engine.listens_on() {
         eprintln!("listening on http://{address}");
+    }
+    if let Some(address) = arguments.admin {
+        let admin = Admin::start(address, engine.observed(), store, names)?;
+        eprintln!("metrics, health and readiness on http://{}", admin.address());
     }
     let bar = progress_bar();
     let summary = engine.run(|progress| show(&bar, &progress))?;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use purefold_wit::Value;
 
+use std::time::Duration;
+
 use super::entity::{Entity, Outstanding};
 use super::fold::Folded;
 use super::input::{EntityName, EventInput, EventOrigin};
@@ -44,6 +46,9 @@ pub(super) struct Consequences {
     pub(super) tasks: Vec<Task>,
     pub(super) deliveries: Vec<DeliveryRow>,
     pub(super) entities: Vec<EntityName>,
+    /// Journal entries of the commit, and when it was handed over.
+    pub(super) entries: usize,
+    pub(super) handed_over: Duration,
     pub(super) answers: Vec<Answer>,
 }
 

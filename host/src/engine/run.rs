@@ -21,6 +21,7 @@ use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
 use super::{EngineError, operators::COMMAND_INTERVAL};
+use crate::observe::Observed;
 use crate::source::{Decoder, Listener, SourceError, Standing, Taken, Undecodable};
 use crate::store::{Batch, IntentKey, Reader, Row, Store, StoreError};
 use crate::time::HostClock;
@@ -183,6 +184,7 @@ pub struct Engine {
     // Keeps the effects running, where no other runtime does.
     pub(super) runtime: Option<tokio::runtime::Runtime>,
     pub(super) clock: Arc<dyn HostClock>,
+    pub(super) observed: Arc<Observed>,
     pub(super) intake: Intake,
     pub(super) rows: Rows,
     pub(super) state: State,
@@ -326,8 +328,12 @@ impl Engine {
             return;
         }
         self.state.last_progress = Some(now);
+        self.observed.turned(now);
+        self.observed.backlog((self.state.backlog.len() + self.intake.open()) as u64);
         self.state.summary.duplicates = self.intake.duplicates;
         self.state.summary.dead_letters = self.intake.dead_letters;
+        let Summary { events, duplicates, dead_letters, .. } = self.state.summary;
+        self.observed.commits.taken(events, duplicates, dead_letters);
         progress(Progress { summary: self.state.summary, outstanding: self.state.outstanding, source_ended: self.state.source_ended });
     }
 
@@ -370,6 +376,7 @@ impl Engine {
             Message::CommitFailed(error) => return Err(error.into()),
             Message::StoreDown => {
                 self.state.store_down = true;
+                self.observed.store(true);
                 self.tell_source(Standing::StoreDown);
             }
             Message::SourceEnded(result) => {
@@ -381,6 +388,7 @@ impl Engine {
                 if self.state.stopping.is_none() {
                     tracing::info!("stopping: finishing what is in flight");
                     self.tell_source(Standing::Stopping);
+                    self.observed.stopping();
                     self.state.stopping = Some(self.clock.elapsed());
                     self.state.drained = self.orders.send(dispatch::Order::Drain).is_err() || !self.course.perform;
                 }
@@ -424,6 +432,12 @@ impl Engine {
         // What was heard is read first: an intent on its way into the dispatcher counts twice then, not never.
         let heard: u64 = effects().map(|effect| effect.heard()).sum();
         self.state.emitted.saturating_sub(heard) + effects().map(|effect| effect.flowing() as u64).sum::<u64>()
+    }
+
+    /// How the host is doing, now and while the engine runs.
+    #[must_use]
+    pub fn observed(&self) -> Arc<Observed> {
+        self.observed.clone()
     }
 
     /// How each effect of the workflows stands, now and while the engine runs.
@@ -512,6 +526,7 @@ impl Engine {
             decided_events += assembled.done.len();
             new_intents += emitted;
             self.state.summary.concluded += assembled.concluded as u64;
+            self.observed.decisions[name.workflow].add([accepted, rejected, faulted], assembled.concluded as u64);
             let under_way = assembled.entity.count_under_way(&plan);
             self.state.under_way = self.state.under_way + under_way - assembled.entity.under_way;
             assembled.entity.under_way = under_way;
@@ -560,6 +575,8 @@ impl Engine {
             self.perform(tasks);
         }
         self.state.emitted += consequences.tasks.len() as u64;
+        consequences.entries = batch.entries.len();
+        consequences.handed_over = self.clock.elapsed();
         self.state.in_flight.push_back((batch.number, self.rows.entry, consequences));
         if let Err(gone) = self.writer.hand_over(batch) {
             // What ended the writer says more than that it ended.
@@ -579,6 +596,7 @@ impl Engine {
     fn committed(&mut self, number: u64) {
         self.state.committed = number;
         if std::mem::take(&mut self.state.store_down) {
+            self.observed.store(false);
             self.state.reading_since = self.clock.elapsed();
             if self.state.stopping.is_none() {
                 self.tell_source(Standing::Open);
@@ -589,6 +607,7 @@ impl Engine {
         while self.state.in_flight.front().is_some_and(|(front, ..)| *front <= number) {
             let Some((_, row, consequences)) = self.state.in_flight.pop_front() else { break };
             self.state.committed_row = row;
+            self.observed.commits.durable(consequences.entries, self.clock.elapsed().saturating_sub(consequences.handed_over));
             self.perform(consequences.tasks);
             for answer in consequences.answers {
                 self.intake.requests.tell(answer);

@@ -20,6 +20,7 @@ use super::workers::{Shared, Workers};
 use super::writer::{Committer, WriterThread};
 use super::{Engine, EngineError, dispatch};
 use crate::journal::{Entry, Kind};
+use crate::observe::{Decisions, Observed};
 use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::source::{Decoder, Feed, LineSource, Listener};
 use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Reader, Release, SourceRow, Store, Writer};
@@ -139,6 +140,7 @@ pub(super) struct Opened {
     course: Course,
     pub(super) decoder: Decoder,
     pub(super) clock: Arc<dyn HostClock>,
+    observed: Arc<Observed>,
     intake: Intake,
     rows: Rows,
     /// How far each workflow has read the source.
@@ -192,8 +194,11 @@ impl Opened {
             delivers: plans.iter().any(|plan| plan.delivers()),
             timer_wait: plans.iter().map(|plan| most(plan.workflow.manifest.source.timer_wait)).max().unwrap_or(0),
         };
+        let decisions = plans.iter().map(|plan| Decisions::new(plan.workflow.name.clone(), plan.reducer.spent().clone())).collect();
+        let effects = plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect();
+        let observed = Arc::new(Observed::new(clock.clone(), decisions, effects));
         let shared = Arc::new(Shared { plans, ids });
-        Ok(Opened { shared, store, reader, course, decoder, clock, intake, rows, positions })
+        Ok(Opened { shared, store, reader, course, decoder, clock, observed, intake, rows, positions })
     }
 
     /// The engine, with what an earlier run left taken up again.
@@ -211,6 +216,7 @@ impl Opened {
             orders: on.orders,
             runtime: on.runtime,
             clock: self.clock,
+            observed: self.observed,
             intake: self.intake,
             state: State::new(&self.rows),
             rows: self.rows,

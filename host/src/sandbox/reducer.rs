@@ -1,13 +1,14 @@
 //! A loaded reducer: one call, one fresh sandbox.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use purefold_wit::{Contract, Type, Value};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{Engine, ResourceLimiter, Result as EngineResult, Store, Trap};
 
 use super::convert::{from_val, put, put_record, put_text, put_uuid};
-use super::{Context, Decision, Fault, Limits, SandboxError};
+use super::{Context, Decision, Fault, Limits, SandboxError, Spent};
 
 /// Host memory that lifting one result may take, as a multiple of the output limit: a value in memory is larger than
 /// its JSON. The exact limit is checked on the encoded output; this one keeps a hostile guest from filling the host.
@@ -25,6 +26,7 @@ pub struct Reducer {
     limits: Limits,
     /// Arguments of earlier calls, to be filled anew: as many as decisions were ever made side by side.
     spare: Arc<Mutex<Vec<Arguments>>>,
+    spent: Arc<Spent>,
 }
 
 /// The arguments of `reduce` in the engine's own form: context, state, input.
@@ -60,13 +62,29 @@ impl Reducer {
         let export = |name: &str| component.get_export_index(None, name);
         let reduce = export("reduce").ok_or_else(|| wasmtime::Error::msg("the component exports no function `reduce`"))?;
         let input = Type::Variant(contract.input.clone());
-        Ok(Reducer { engine, instance, reduce, migrate: export("migrate"), contract, input, limits, spare: Arc::default() })
+        Ok(Reducer {
+            engine,
+            instance,
+            reduce,
+            migrate: export("migrate"),
+            contract,
+            input,
+            limits,
+            spare: Arc::default(),
+            spent: Arc::default(),
+        })
     }
 
     /// The contract that the component was read to have.
     #[must_use]
     pub fn contract(&self) -> &Arc<Contract> {
         &self.contract
+    }
+
+    /// What its decisions have cost so far.
+    #[must_use]
+    pub fn spent(&self) -> &Arc<Spent> {
+        &self.spent
     }
 
     /// What one decision may use.
@@ -139,6 +157,8 @@ impl Reducer {
     }
 
     fn call(&self, export: &ComponentExportIndex, arguments: &[Val]) -> Result<Result<Val, Fault>, SandboxError> {
+        // No decision depends on it: this is what the figures tell of the sandbox.
+        let began = Instant::now();
         let mut store = Store::new(&self.engine, Guard { memory_bytes: self.limits.memory_bytes, exceeded: false });
         store.limiter(|guard| guard);
         store.set_fuel(self.limits.fuel).map_err(|error| SandboxError::Host(format!("{error:#}")))?;
@@ -150,6 +170,8 @@ impl Reducer {
             function.call(&mut store, arguments, &mut results)
         })();
         let [result] = results;
+        let burnt = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        self.spent.add(began.elapsed(), burnt);
         match run {
             Ok(()) => Ok(Ok(result)),
             Err(error) => classify(&error, store.data(), &self.limits).map(Err),

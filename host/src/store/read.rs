@@ -267,6 +267,31 @@ impl Reader {
         self.rows(&format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND parked ORDER BY key"), [workflow], entity)
     }
 
+    /// How many entities of a workflow wait for an operator.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn count_parked(&self, workflow: i64) -> Result<u64, StoreError> {
+        let count = self.row("SELECT count(*) FROM entities WHERE workflow = ? AND parked", [workflow], |row| row.get(0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    /// How many dead letters of a workflow there are.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn count_dead_letters(&self, workflow: i64) -> Result<u64, StoreError> {
+        Ok(self.row("SELECT count(*) FROM dead_letters WHERE workflow = ?", [workflow], |row| row.get(0))?.unwrap_or_default())
+    }
+
+    /// How many timers are set, of all workflows.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn count_timers(&self) -> Result<u64, StoreError> {
+        Ok(self.row("SELECT count(*) FROM timers", [], |row| row.get(0))?.unwrap_or_default())
+    }
+
     /// The entities that do not wait for an operator but have inputs left in their inbox.
     ///
     /// # Errors

@@ -1,0 +1,99 @@
+//! The admin port: `/metrics`, `/healthz`, `/readyz`. It changes nothing and shows no payload.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::Observed;
+use super::store::Counting;
+
+/// Why there is no admin port.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on the admin address {address}: {cause}; choose another by --admin")]
+    Listen {
+        /// As asked.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the admin port: {0}")]
+    Start(std::io::Error),
+}
+
+/// A listening admin port; it ends with the process.
+#[derive(Debug)]
+pub struct Admin {
+    address: SocketAddr,
+}
+
+#[derive(Clone)]
+struct Shared {
+    observed: Arc<Observed>,
+    counting: Arc<Mutex<Counting>>,
+}
+
+impl Admin {
+    /// Listens on `address` and answers from what is observed; counts of the store at `store` are of `workflows`.
+    ///
+    /// # Errors
+    /// Where the address cannot be had.
+    pub fn start(address: SocketAddr, observed: Arc<Observed>, store: PathBuf, workflows: Vec<String>) -> Result<Self, AdminError> {
+        let listener = TcpListener::bind(address)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|cause| AdminError::Listen { address, cause })?;
+        let address = listener.local_addr().map_err(AdminError::Start)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Start)?;
+        let shared = Shared { observed, counting: Arc::new(Mutex::new(Counting::new(store, workflows))) };
+        let router =
+            Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(shared);
+        std::thread::Builder::new()
+            .name("admin".into())
+            .spawn(move || {
+                let served = runtime.block_on(async move {
+                    let listener = tokio::net::TcpListener::from_std(listener)?;
+                    axum::serve(listener, router).await
+                });
+                if let Err(error) = served {
+                    tracing::error!(%error, "the admin port has ended");
+                }
+            })
+            .map_err(AdminError::Start)?;
+        Ok(Admin { address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    // The store is read on this thread: nothing but looks waits for it.
+    let figures = shared.counting.lock().unwrap_or_else(PoisonError::into_inner).figures();
+    let figures = figures.inspect_err(|error| tracing::warn!(%error, "the store's figures cannot be counted")).ok();
+    let text = super::metrics::text(&shared.observed, figures);
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+async fn healthz(State(shared): State<Shared>) -> Response {
+    let health = shared.observed.health();
+    let status = if health.alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, if health.alive { "alive\n" } else { "the loop stands still\n" }).into_response()
+}
+
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let health = shared.observed.health();
+    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let json = serde_json::to_string(&health).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], json + "\n").into_response()
+}

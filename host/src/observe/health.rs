@@ -1,0 +1,54 @@
+//! Whether the host lives, and whether it takes events.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Observed, millis};
+use crate::engine::BreakerState;
+
+/// A loop that has not turned for so long does not live.
+const MOST_STANDSTILL: Duration = Duration::from_secs(30);
+
+/// What `/readyz` tells.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Health {
+    /// Whether the loop turns.
+    pub alive: bool,
+    /// Whether events are taken and decided.
+    pub ready: bool,
+    /// Why it is not ready.
+    pub reasons: Vec<String>,
+    /// What does not work and does not keep the host from taking events.
+    pub degraded: Vec<String>,
+}
+
+impl Observed {
+    /// How the host is doing now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let standstill = millis(self.clock.elapsed()).saturating_sub(self.turned.load(Ordering::Relaxed));
+        let alive = standstill < millis(MOST_STANDSTILL);
+        let mut reasons = Vec::new();
+        if !alive {
+            reasons.push(format!("the loop has stood still for {} s", standstill / 1000));
+        }
+        if self.store_down.load(Ordering::Relaxed) {
+            reasons.push("the store takes no commit".to_owned());
+        }
+        if self.stopping.load(Ordering::Relaxed) {
+            reasons.push("the host is stopping".to_owned());
+        }
+        let mut degraded = Vec::new();
+        for status in &self.effects {
+            let (workflow, effect) = (status.workflow(), status.effect());
+            if status.is_paused() {
+                degraded.push(format!("effect {effect} of {workflow} is paused"));
+            }
+            if status.breaker() != BreakerState::Closed {
+                let error = status.last_error().map(|error| format!(": {error}")).unwrap_or_default();
+                degraded.push(format!("effect {effect} of {workflow} does not work{error}"));
+            }
+        }
+        Health { alive, ready: reasons.is_empty(), reasons, degraded }
+    }
+}

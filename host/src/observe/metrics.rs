@@ -1,0 +1,238 @@
+//! The figures, and their text for Prometheus.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Observed;
+use super::store::StoreFigures;
+use crate::engine::EffectStatus;
+use crate::sandbox::Spent;
+
+/// Counts of one workflow's decisions.
+#[derive(Debug)]
+pub struct Decisions {
+    workflow: Arc<str>,
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    faulted: AtomicU64,
+    concluded: AtomicU64,
+    /// Kept by the sandbox itself.
+    spent: Arc<Spent>,
+}
+
+impl Decisions {
+    /// No decision yet; `spent` is what the workflow's reducer counts.
+    #[must_use]
+    pub fn new(workflow: Arc<str>, spent: Arc<Spent>) -> Self {
+        let zero = || AtomicU64::new(0);
+        Decisions { workflow, accepted: zero(), rejected: zero(), faulted: zero(), concluded: zero(), spent }
+    }
+
+    /// Adds decisions by verdict (accepted, rejected, faulted), and intents concluded.
+    pub fn add(&self, [accepted, rejected, faulted]: [u64; 3], concluded: u64) {
+        self.accepted.fetch_add(accepted, Ordering::Relaxed);
+        self.rejected.fetch_add(rejected, Ordering::Relaxed);
+        self.faulted.fetch_add(faulted, Ordering::Relaxed);
+        self.concluded.fetch_add(concluded, Ordering::Relaxed);
+    }
+}
+
+/// What commits take and hold.
+#[derive(Debug)]
+pub struct Commits {
+    events: AtomicU64,
+    duplicates: AtomicU64,
+    dead_letters: AtomicU64,
+    /// From handing a batch over to its being durable, in seconds.
+    latency: Histogram,
+    /// Journal entries of a commit.
+    entries: Histogram,
+}
+
+impl Default for Commits {
+    fn default() -> Self {
+        Commits {
+            events: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
+            latency: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            entries: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
+        }
+    }
+}
+
+impl Commits {
+    /// A batch of so many entries became durable so long after it was handed over.
+    #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
+    pub fn durable(&self, entries: usize, latency: Duration) {
+        self.latency.observe(latency.as_secs_f64());
+        self.entries.observe(entries as f64);
+    }
+
+    /// How many events were taken, known already, and could not be taken, since the start.
+    pub fn taken(&self, events: u64, duplicates: u64, dead_letters: u64) {
+        self.events.store(events, Ordering::Relaxed);
+        self.duplicates.store(duplicates, Ordering::Relaxed);
+        self.dead_letters.store(dead_letters, Ordering::Relaxed);
+    }
+}
+
+/// Everything as text, in the form that Prometheus and OpenMetrics share. `store` is none where the store cannot be read.
+#[must_use]
+pub(super) fn text(observed: &Arc<Observed>, store: Option<StoreFigures>) -> String {
+    let mut registry = Registry::with_prefix("purefold");
+    let commits = &observed.commits;
+    registry.register_with_unit("commit_latency", "From handing a batch over to its being durable", Unit::Seconds, commits.latency.clone());
+    registry.register("commit_entries", "Journal entries of a commit", commits.entries.clone());
+    registry.register_collector(Box::new(Collected { observed: observed.clone(), store }));
+    let mut text = String::new();
+    // Writing into a string does not fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+/// What is read when somebody asks.
+struct Collected {
+    observed: Arc<Observed>,
+    store: Option<StoreFigures>,
+}
+
+impl std::fmt::Debug for Collected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Collected")
+    }
+}
+
+type Encoded = Result<(), std::fmt::Error>;
+
+/// Of the whole host.
+const NO_LABELS: [(&str, &str); 0] = [];
+
+impl Collector for Collected {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
+        let Observed { commits, decisions, effects, backlog, store_down, .. } = &*self.observed;
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        counter(&mut encoder, "events", "Events taken from the source", [([("kind", "taken")], load(&commits.events))])?;
+        counter(
+            &mut encoder,
+            "events_not_decided",
+            "Events that led to no decision",
+            [([("kind", "duplicate")], load(&commits.duplicates)), ([("kind", "dead-letter")], load(&commits.dead_letters))],
+        )?;
+        let by_verdict = decisions.iter().flat_map(|of| {
+            [("accepted", &of.accepted), ("rejected", &of.rejected), ("faulted", &of.faulted)]
+                .map(|(verdict, count)| ([("workflow", &*of.workflow), ("verdict", verdict)], load(count)))
+        });
+        counter(&mut encoder, "decisions", "Decisions by verdict", by_verdict)?;
+        let each = |read: fn(&Decisions) -> u64| decisions.iter().map(move |of| ([("workflow", &*of.workflow)], read(of)));
+        counter(&mut encoder, "intents_concluded", "Intents that came to their end", each(|of| of.concluded.load(Ordering::Relaxed)))?;
+        counter(&mut encoder, "sandbox_fuel", "Units of fuel that decisions burnt", each(|of| of.spent.fuel()))?;
+        seconds(
+            &mut encoder,
+            "sandbox_time",
+            "Time that decisions took in the sandbox",
+            decisions.iter().map(|of| ([("workflow", &*of.workflow)], of.spent.time())),
+        )?;
+        self.encode_effects(&mut encoder, effects)?;
+        gauge(
+            &mut encoder,
+            "backlog",
+            "Lines or requests that were read and are not decided",
+            [(NO_LABELS, backlog.load(Ordering::Relaxed))],
+        )?;
+        gauge(
+            &mut encoder,
+            "store_down",
+            "1 while the store takes no commit",
+            [(NO_LABELS, u64::from(store_down.load(Ordering::Relaxed)))],
+        )?;
+        let Some(store) = &self.store else { return Ok(()) };
+        let figures = store.workflows.iter();
+        gauge(
+            &mut encoder,
+            "parked_entities",
+            "Entities that wait for an operator",
+            figures.clone().map(|of| ([("workflow", &*of.name)], of.parked)),
+        )?;
+        gauge(
+            &mut encoder,
+            "dead_letters",
+            "Events that could not be taken and lie there",
+            figures.map(|of| ([("workflow", &*of.name)], of.dead_letters)),
+        )?;
+        gauge(&mut encoder, "timers", "Timers that are set", [(NO_LABELS, store.timers)])
+    }
+}
+
+impl Collected {
+    fn encode_effects(&self, encoder: &mut DescriptorEncoder<'_>, effects: &[Arc<EffectStatus>]) -> Encoded {
+        let labels = |status: &'_ EffectStatus| [("workflow", status.workflow().to_string()), ("effect", status.effect().to_string())];
+        let each = |read: fn(&EffectStatus) -> u64| effects.iter().map(move |status| (labels(status), read(status)));
+        counter(encoder, "effect_attempts", "Attempts that began", each(EffectStatus::attempts))?;
+        counter(encoder, "effect_retries", "Attempts that were not the first of their intent", each(EffectStatus::retries))?;
+        gauge(encoder, "outbox_depth", "Intents without a conclusion", each(|status| status.waiting() as u64))?;
+        gauge(encoder, "effect_attempts_under_way", "Attempts under way", each(|status| status.under_way() as u64))?;
+        gauge(encoder, "effect_breaker", "0 closed, 1 open, 2 half open", each(|status| status.breaker() as u64))?;
+        gauge(encoder, "effect_paused", "1 while an operator has paused it", each(|status| u64::from(status.is_paused())))?;
+        let now = self.observed.clock.wall();
+        let age = |status: &Arc<EffectStatus>| Duration::from_micros(status.oldest().map_or(0, |oldest| now.saturating_sub(oldest)));
+        let ages = effects.iter().map(|status| (labels(status), age(status).as_secs_f64()));
+        let mut family = encoder.encode_descriptor(
+            "outbox_age",
+            "How long ago the intent that waits longest was asked for",
+            Some(&Unit::Seconds),
+            prometheus_client::metrics::MetricType::Gauge,
+        )?;
+        for (labels, value) in ages {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn counter<L: prometheus_client::encoding::EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (L, u64)>,
+) -> Encoded {
+    let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Counter)?;
+    for (labels, value) in values {
+        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn seconds<L: prometheus_client::encoding::EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (L, Duration)>,
+) -> Encoded {
+    let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), prometheus_client::metrics::MetricType::Counter)?;
+    for (labels, value) in values {
+        ConstCounter::new(value.as_secs_f64()).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn gauge<L: prometheus_client::encoding::EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (L, u64)>,
+) -> Encoded {
+    let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?;
+    for (labels, value) in values {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! How a host is doing, for whoever watches it: figures for Prometheus, and whether it lives and takes events.
+//!
+//! The engine and the dispatcher count; the admin port reads. Labels are names of workflows, effects and a closed list of
+//! words, so their number is bounded by the manifests.
+
+mod admin;
+mod health;
+mod metrics;
+mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+pub use admin::{Admin, AdminError};
+pub use health::Health;
+pub use metrics::{Commits, Decisions};
+
+use crate::engine::EffectStatus;
+use crate::time::HostClock;
+
+/// What the engine tells while it runs.
+pub struct Observed {
+    clock: Arc<dyn HostClock>,
+    /// When the loop last turned, in milliseconds of the clock that only goes on.
+    turned: AtomicU64,
+    store_down: AtomicBool,
+    stopping: AtomicBool,
+    backlog: AtomicU64,
+    /// One for each workflow, in the host's order.
+    pub decisions: Vec<Decisions>,
+    /// Commits of all workflows.
+    pub commits: Commits,
+    /// One for each effect of each workflow.
+    pub effects: Vec<Arc<EffectStatus>>,
+}
+
+impl Observed {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn HostClock>, decisions: Vec<Decisions>, effects: Vec<Arc<EffectStatus>>) -> Self {
+        Observed {
+            clock,
+            turned: AtomicU64::new(0),
+            store_down: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            backlog: AtomicU64::new(0),
+            decisions,
+            commits: Commits::default(),
+            effects,
+        }
+    }
+
+    /// The loop goes on.
+    pub fn turned(&self, now: Duration) {
+        self.turned.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// Whether the store takes commits.
+    pub fn store(&self, down: bool) {
+        self.store_down.store(down, Ordering::Relaxed);
+    }
+
+    /// The host takes no more events.
+    pub fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Lines or requests that were read and are not decided.
+    pub fn backlog(&self, waiting: u64) {
+        self.backlog.store(waiting, Ordering::Relaxed);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,103 @@
+//! What a host tells of itself while it runs: figures, health, readiness.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use crate::payments::closed_port;
+use crate::place::{Place, Running};
+use crate::shop::{arrived, placed};
+
+/// A host with an admin port, which it chooses itself.
+struct Watched {
+    _running: Running,
+    admin: SocketAddr,
+    // Kept, so that the host can go on writing.
+    _told: BufReader<std::process::ChildStderr>,
+}
+
+impl Watched {
+    fn start(place: &Place) -> Watched {
+        let mut running = Running::start(place.running(&["--admin", "127.0.0.1:0", "--follow"]));
+        let mut told = BufReader::new(running.child().stderr.take().expect("standard error is piped"));
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(told.read_line(&mut line).expect("standard error can be read") > 0, "it ended before it listened");
+            if let Some(address) = line.strip_prefix("metrics, health and readiness on http://") {
+                break address.trim().parse().expect("an address");
+            }
+        };
+        Watched { _running: running, admin: address, _told: told }
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin).expect("the admin port listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").expect("it can be asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a body");
+        (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_owned())
+    }
+
+    /// The value of the sample that begins so.
+    fn figure(&self, sample: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics");
+        text.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok())
+    }
+
+    #[track_caller]
+    fn until(&mut self, sample: &str, expected: f64) {
+        let admin = self.admin;
+        let figure = |told: &Watched| told.figure(sample);
+        let begun = std::time::Instant::now();
+        while figure(self) != Some(expected) {
+            assert!(begun.elapsed().as_secs() < 60, "{sample} became {:?}, not {expected}; {:?}", figure(self), admin);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn a_host_tells_how_it_is_doing_and_what_does_not_work() {
+    // Nobody listens where payments should be: the breaker opens.
+    let place = Place::orders(closed_port());
+    let orders = (0..12).map(|order| placed(&format!("order-{order}"), &[("tea", 1)], 1.0));
+    place.stream(std::iter::once(arrived("tea", 90, 0.0)).chain(orders).chain(["no event at all".to_owned()]));
+    let mut watched = Watched::start(&place);
+    assert_eq!(watched.get("/healthz"), (200, "alive\n".to_owned()));
+    watched.until("purefold_events_total{kind=\"taken\"}", 14.0);
+    watched.until("purefold_events_not_decided_total{kind=\"dead-letter\"}", 1.0);
+    watched.until("purefold_effect_breaker{workflow=\"orders\",effect=\"payments\"}", 1.0);
+    watched.until("purefold_effect_breaker{workflow=\"orders\",effect=\"tables\"}", 0.0);
+    let figure = |sample: &str| watched.figure(sample).unwrap_or_else(|| panic!("there is no {sample}: {}", watched.get("/metrics").1));
+    assert!(figure("purefold_decisions_total{workflow=\"orders\",verdict=\"accepted\"}") >= 13.0);
+    assert!(figure("purefold_outbox_depth{workflow=\"orders\",effect=\"payments\"}") >= 1.0);
+    assert!(figure("purefold_effect_retries_total{workflow=\"orders\",effect=\"payments\"}") >= 1.0);
+    assert!(figure("purefold_sandbox_time_seconds_total{workflow=\"orders\"}") > 0.0);
+    assert!(figure("purefold_sandbox_fuel_total{workflow=\"orders\"}") > 1000.0);
+    assert!(figure("purefold_commit_latency_seconds_count") >= 1.0);
+    assert_eq!(figure("purefold_store_down"), 0.0);
+    assert_eq!(figure("purefold_parked_entities{workflow=\"orders\"}"), 0.0);
+
+    // An effect that does not work does not keep the host from taking events, and is named.
+    let (status, text) = watched.get("/readyz");
+    let ready: Value = serde_json::from_str(&text).expect("readiness is JSON");
+    assert_eq!((status, &ready["ready"]), (200, &Value::Bool(true)), "{text}");
+    let degraded = ready["degraded"].as_array().expect("a list");
+    assert!(degraded.iter().any(|what| what.as_str().is_some_and(|what| what.starts_with("effect payments of orders"))), "{text}");
+    assert_eq!(watched.get("/nothing").0, 404);
+}
+
+#[test]
+fn an_admin_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let place = Place::registration();
+    place.stream([""; 0]);
+    let done: crate::program::Done =
+        place.running(&["--until-idle", "--admin", &address]).output().expect("purefold can be started").into();
+    let done = done.exits(3);
+    assert!(done.err.contains(&address) && done.err.contains("--admin"), "{}", done.err);
+}
