@@ -3,6 +3,8 @@
 //! An effect is opened from its settings, binds the routes that name it when the workflow is loaded, and performs
 //! intents when it runs. It sees intents, never states, and knows no reducer.
 
+#[cfg(test)]
+mod answers;
 mod backend;
 mod body;
 mod by_path;

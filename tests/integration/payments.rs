@@ -112,8 +112,9 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Request>>, answer: &Behaviour) -> s
             kept.iter().filter(|other| other.what == request.what).count() - 1
         };
         let Answer::Reply(status, headers, body) = answer(&request, before) else { return Ok(()) };
-        write!(writer, "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())?;
-        writer.flush()?;
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+        // In one piece: the rest of an answer in pieces would wait until the client has acknowledged the first.
+        writer.write_all((head + &body).as_bytes())?;
     }
     Ok(())
 }

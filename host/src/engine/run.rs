@@ -38,9 +38,9 @@ const MOST_NEW_INTENTS: usize = 2048;
 /// Events that one commit takes at least, however many intents they ask for.
 const LEAST_EVENTS: usize = 64;
 
-/// Intents that may be on their way to their conclusions, decided but not yet with the dispatcher or taking their turn
-/// there, before no events are taken until it is fewer: the effects are slower than the source. Those that wait for a
-/// backend that is down, for an operator or behind others of their entity do not count.
+/// Intents that may be on their way before no events are taken: to the dispatcher, taking their turn there, or concluded
+/// and not decided on yet. Those that wait for a backend that is down, for an operator or behind others of their entity do
+/// not count.
 const MOST_FLOWING: usize = 6144;
 
 /// Deliveries that wait above which no events are taken.
@@ -58,7 +58,7 @@ const QUIET_SENDERS: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a stop waits for attempts under way.
+/// How long a stop waits for the dispatcher, which gives attempts under way less than that.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Everything that can happen to the engine besides what the source gives.
@@ -209,6 +209,8 @@ pub(super) struct State {
     pub(super) committed_row: Row,
     /// Intents for the dispatcher since the start.
     emitted: u64,
+    /// Conclusions that wait to be decided.
+    told: usize,
     outstanding: usize,
     under_way: usize,
     /// Fresh events since the last step, and how many intents the events of that step asked for, each.
@@ -363,6 +365,7 @@ impl Engine {
     fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
             Message::Concluded(conclusions) => {
+                self.state.told += conclusions.len();
                 for (name, key, conclusion) in conclusions {
                     self.pending(name).conclusions.push((key, conclusion));
                 }
@@ -426,12 +429,13 @@ impl Engine {
         self.shared.plans.iter().map(|plan| plan.workflow.manifest.limits.outstanding).sum()
     }
 
-    /// Intents on their way to their conclusions.
+    /// Intents on their way.
     fn flowing(&self) -> u64 {
         let effects = || self.shared.plans.iter().flat_map(|plan| &plan.effects);
         // What was heard is read first: an intent on its way into the dispatcher counts twice then, not never.
         let heard: u64 = effects().map(|effect| effect.heard()).sum();
-        self.state.emitted.saturating_sub(heard) + effects().map(|effect| effect.flowing() as u64).sum::<u64>()
+        let flowing: u64 = effects().map(|effect| effect.flowing() as u64).sum();
+        self.state.emitted.saturating_sub(heard) + flowing + self.state.told as u64
     }
 
     /// How the host is doing, now and while the engine runs.
@@ -488,6 +492,7 @@ impl Engine {
         for name in self.state.ready.drain(..count) {
             let pending = self.state.work.remove(&name).unwrap_or_default().pending;
             let entity = self.state.cache.as_mut().and_then(|cache| cache.pop(&name)).map(|cached| cached.entity);
+            self.state.told -= pending.conclusions.len();
             items.push((name, entity, pending));
         }
         #[cfg(test)]
@@ -508,6 +513,7 @@ impl Engine {
             self.state.summary.rejected += rejected;
             self.state.summary.faulted += faulted;
             let pending = std::mem::take(&mut folded.pending);
+            self.state.told += pending.conclusions.len();
             if folded.more {
                 self.state.ready.push_back(name.clone());
             }

@@ -44,6 +44,12 @@ impl Log {
         Ok(log)
     }
 
+    /// Over a file that nothing was looked up in.
+    #[cfg(test)]
+    pub(super) fn over(file: File) -> Log {
+        Log { file, length: 0, torn: false }
+    }
+
     /// Where the last line's end is, looked for from the back.
     fn whole_lines(&mut self, mut end: u64) -> io::Result<u64> {
         let mut chunk = Vec::new();

@@ -137,3 +137,39 @@ fn failure(path: &Path, error: AppendError) -> EffectError {
         AppendError::NotSynced(error) => EffectError::Unknown(format!("cannot sync {path}: {error}")),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::{File, OpenOptions};
+
+    use super::*;
+
+    /// What becomes of an event on this file.
+    fn published(file: File) -> Answer {
+        let (queue, jobs) = mpsc::channel(1);
+        let (reply, answer) = oneshot::channel();
+        queue.try_send(Job { line: b"{}\n".to_vec(), reply }).map_err(|_| "full").unwrap();
+        drop(queue);
+        run(Log::over(file), Path::new("events.jsonl"), jobs);
+        answer.blocking_recv().unwrap()
+    }
+
+    #[test]
+    fn a_full_disk_and_a_file_that_may_not_be_written_are_not_done() {
+        let full = published(OpenOptions::new().append(true).open("/dev/full").unwrap());
+        assert!(matches!(&full, Err(EffectError::NotDone { reason, .. }) if reason.contains("No space left")), "{full:?}");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("events.jsonl"), "").unwrap();
+        let forbidden = published(File::open(folder.path().join("events.jsonl")).unwrap());
+        assert!(matches!(&forbidden, Err(EffectError::NotDone { reason, .. }) if reason.contains("cannot write")), "{forbidden:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_synced_is_unknown() {
+        // It takes whatever is written and has no disk to sync it to.
+        let lost = published(OpenOptions::new().append(true).open("/dev/null").unwrap());
+        assert!(matches!(&lost, Err(EffectError::Unknown(reason)) if reason.contains("cannot sync")), "{lost:?}");
+    }
+}

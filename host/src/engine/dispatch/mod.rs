@@ -350,7 +350,7 @@ impl Dispatcher {
     /// Tells the engine and all who look what has happened. Gives whether there is more to do.
     fn report(&mut self) -> bool {
         // A lane that starts may come to its end at once, and let others go.
-        while (0..self.queues.len()).fold(false, |started, queue| self.start_ready(queue) || started) {}
+        while (0..self.queues.len()).any(|queue| self.start_ready(queue)) {}
         if !self.conclusions.is_empty() {
             let conclusions = std::mem::take(&mut self.conclusions);
             self.send(Message::Concluded(conclusions));
@@ -386,7 +386,7 @@ impl Dispatcher {
         let mut wanted = Vec::new();
         for (index, queue) in self.queues.iter_mut().enumerate() {
             let (workflow, effect) = (queue.workflow, queue.effect.clone());
-            let lanes = queue.to_load().into_iter();
+            let lanes = queue.take_loads().into_iter();
             wanted.extend(lanes.map(|(entity, from)| Wanted { lane: (index, entity), workflow, effect: effect.clone(), from }));
         }
         if wanted.is_empty() {

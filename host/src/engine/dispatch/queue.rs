@@ -285,7 +285,7 @@ impl Queue {
     }
 
     /// Lanes to read from the store now, with the places to read on from.
-    pub(super) fn to_load(&mut self) -> Vec<(EntityId, Place)> {
+    pub(super) fn take_loads(&mut self) -> Vec<(EntityId, Place)> {
         let mut loads = Vec::new();
         while self.loading < self.bounds.loading && self.counts.tasks - self.counts.awaiting < self.bounds.tasks / 2 {
             // By turns: neither long lanes nor many lanes keep the others waiting.

@@ -210,7 +210,7 @@ impl World {
 
     fn hear(&mut self) {
         self.looks += 1;
-        if self.looks % (self.slowness + 1) != 0 {
+        if !self.looks.is_multiple_of(self.slowness + 1) {
             return;
         }
         while let Ok(message) = self.messages.try_recv() {
