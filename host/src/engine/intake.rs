@@ -165,11 +165,12 @@ impl Intake {
         }
         let (mut open, mut fresh) = (0, Vec::with_capacity(taken.len()));
         for (workflow, (key, mut event)) in taken {
-            if self.known.contains(&event.fingerprint) {
+            let joins = self.requests.joins(number, event.fingerprint);
+            open += usize::from(joins);
+            if joins || self.known.contains(&event.fingerprint) {
                 self.duplicates += 1;
                 // Written with the next commit: a duplicate alone is worth none.
                 self.tracks[workflow].row.duplicates += 1;
-                open += usize::from(self.requests.joins(number, event.fingerprint));
                 continue;
             }
             open += 1;

@@ -71,7 +71,7 @@ impl Requests {
 
     /// Notes that an event is under way.
     pub(super) fn begin(&mut self, fingerprint: u128) {
-        self.under_way.insert(fingerprint, Vec::new());
+        self.under_way.entry(fingerprint).or_default();
     }
 
     /// Whether an event is under way for another request; `request` then learns of it when it is durable.
@@ -141,5 +141,75 @@ impl Waiting {
             None => Fate::Duplicate,
         };
         self.ticket.answer(Reply { fate, decisions: self.decisions });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::sync::oneshot::Receiver;
+
+    use super::*;
+
+    const EVENT: u128 = 7;
+
+    /// A request for an event that is fresh, or under way for another.
+    fn sent(requests: &mut Requests) -> (u64, Receiver<Reply>) {
+        let (ticket, reply) = Ticket::new(true);
+        let number = requests.next();
+        let joins = requests.joins(number, EVENT);
+        if !joins {
+            requests.begin(EVENT);
+        }
+        requests.wait(number, ticket, 1, !joins);
+        (number, reply)
+    }
+
+    fn fate(reply: &mut Receiver<Reply>) -> Fate {
+        reply.try_recv().unwrap().fate
+    }
+
+    #[test]
+    fn a_duplicate_of_an_event_under_way_is_answered_with_it_and_not_before() {
+        let mut requests = Requests::default();
+        let (first, mut reply) = sent(&mut requests);
+        let (_, mut again) = sent(&mut requests);
+        assert!(reply.try_recv().is_err() && again.try_recv().is_err());
+        let decided = Decided { workflow: "w".into(), entity: "e".into(), decision: None };
+        requests.tell(Answer { request: first, fingerprint: EVENT, decided: Some(decided.clone()) });
+        let told = reply.try_recv().unwrap();
+        assert_eq!((told.fate, told.decisions), (Fate::Accepted, vec![decided]));
+        assert_eq!(fate(&mut again), Fate::Duplicate);
+        assert_eq!(requests.len(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_refused_to_all_who_sent_it_and_may_be_sent_anew() {
+        let mut requests = Requests::default();
+        let (first, mut reply) = sent(&mut requests);
+        let (_, mut again) = sent(&mut requests);
+        let full = Undecodable { event_id: None, code: "inbox-full", path: String::new(), reason: "full".into() };
+        requests.refuse(first, EVENT, &full);
+        assert_eq!((fate(&mut reply), fate(&mut again)), (Fate::Refused(full.clone()), Fate::Refused(full)));
+        assert_eq!(requests.len(), 0);
+        let (third, mut reply) = sent(&mut requests);
+        requests.tell(Answer { request: third, fingerprint: EVENT, decided: None });
+        assert_eq!(fate(&mut reply), Fate::Accepted);
+    }
+
+    #[test]
+    fn a_request_waits_for_every_workflow_and_is_let_go_at_the_end() {
+        let mut requests = Requests::default();
+        let (ticket, mut reply) = Ticket::new(false);
+        let number = requests.next();
+        requests.begin(EVENT);
+        requests.begin(EVENT + 1);
+        requests.wait(number, ticket, 2, true);
+        requests.tell(Answer { request: number, fingerprint: EVENT, decided: None });
+        assert!(reply.try_recv().is_err());
+        requests.give_up();
+        assert!(reply.blocking_recv().is_err(), "nobody will answer");
+        assert_eq!(requests.len(), 0);
     }
 }

@@ -75,6 +75,7 @@ impl Refusal {
     pub(super) fn body_late() -> Self {
         let reason = "the body did not arrive in time";
         Refusal::new(StatusCode::REQUEST_TIMEOUT, "body-late", reason, "send it at once, or raise source.http.receive")
+            .passing_in(COME_BACK_SECONDS)
     }
 
     pub(super) fn body_broken(reason: String) -> Self {

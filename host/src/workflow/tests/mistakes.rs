@@ -27,7 +27,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake(
         "[store]",
         "[source]\nhttp = { listen = \"127.0.0.1:80\", in-flight = 0 }\nfile = \"events.jsonl\"\n[store]",
-        &[("setting-range", "source.http.in-flight", "from 1"), ("source-twice", "source.http", "remove one")],
+        &[("source-twice", "source.http", "remove one"), ("setting-range", "source.http.in-flight", "from 1")],
     ),
     Mistake("[store]", "[source]\nfollow = true\n[store]", &[("setting-missing", "source.file", "remove `follow`")]),
     Mistake("[store]", "[source]\nmax-skw = \"1d\"\n[store]", &[("setting-unknown", "source.max-skw", "`max-skew`")]),
