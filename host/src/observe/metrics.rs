@@ -113,9 +113,6 @@ impl std::fmt::Debug for Collected {
 
 type Encoded = Result<(), std::fmt::Error>;
 
-/// Of the whole host.
-const NO_LABELS: [(&str, &str); 0] = [];
-
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
         let Observed { commits, decisions, effects, backlog, store_down, .. } = &*self.observed;
@@ -168,7 +165,7 @@ impl Collector for Collected {
             "Events that could not be taken and lie there",
             figures.map(|of| ([("workflow", &*of.name)], of.dead_letters)),
         )?;
-        gauge(&mut encoder, "timers", "Timers that are set", [(NO_LABELS, store.timers)])
+        of_host(&mut encoder, "timers", "Timers that are set", store.timers)
     }
 }
 
@@ -235,4 +232,9 @@ fn gauge<L: prometheus_client::encoding::EncodeLabelSet>(
         ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
+}
+
+/// A gauge without labels.
+fn of_host(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Encoded {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?)
 }

@@ -149,7 +149,7 @@ impl Host {
             random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             random.rotate_left(32)
         };
-        let bounds = if scenario.seed % 2 == 0 { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
+        let bounds = if scenario.seed.is_multiple_of(2) { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
         runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);
         let waiting_since = Arc::new(AtomicU64::new(0));
