@@ -139,18 +139,8 @@ impl Collector for Collected {
             decisions.iter().map(|of| ([("workflow", &*of.workflow)], of.spent.time())),
         )?;
         self.encode_effects(&mut encoder, effects)?;
-        gauge(
-            &mut encoder,
-            "backlog",
-            "Lines or requests that were read and are not decided",
-            [(NO_LABELS, backlog.load(Ordering::Relaxed))],
-        )?;
-        gauge(
-            &mut encoder,
-            "store_down",
-            "1 while the store takes no commit",
-            [(NO_LABELS, u64::from(store_down.load(Ordering::Relaxed)))],
-        )?;
+        of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;
+        of_host(&mut encoder, "store_down", "1 while the store takes no commit", u64::from(store_down.load(Ordering::Relaxed)))?;
         let Some(store) = &self.store else { return Ok(()) };
         let figures = store.workflows.iter();
         gauge(
