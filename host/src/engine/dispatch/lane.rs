@@ -46,7 +46,7 @@ pub(super) enum Standing {
     /// Its head waits for the end of this delay.
     Delayed(u64),
     /// Its head waits for other intents of its decision: these, where the head itself is only in the store.
-    Awaiting(Vec<u32>),
+    Dependent(Vec<u32>),
     /// This intent waits for an operator.
     Held(IntentKey),
     /// What comes next is to be read from the store.

@@ -263,13 +263,13 @@ impl Dispatcher {
         };
         if head.task.waits.is_empty() {
             queue.stand(key.1, Standing::Ready);
-        } else if queue.has_room_to_await() {
-            queue.stand(key.1, Standing::Awaiting(Vec::new()));
+        } else if queue.has_room_for_dependents() {
+            queue.stand(key.1, Standing::Dependent(Vec::new()));
         } else {
             let (intent, waits) = (head.task.key, head.task.waits.clone());
             self.put_back(key);
             self.await_all(key, intent, &waits);
-            self.queues[key.0].stand(key.1, Standing::Awaiting(waits));
+            self.queues[key.0].stand(key.1, Standing::Dependent(waits));
         }
     }
 
@@ -306,7 +306,7 @@ impl Dispatcher {
     /// Lets go what waits for `intent` in a lane, or strikes it out where that failed: the engine concludes it then.
     fn release(&mut self, key: LaneKey, intent: IntentKey, succeeded: bool) {
         let Some(lane) = self.queues[key.0].lanes.get_mut(&key.1) else { return };
-        if let (Standing::Awaiting(waits), true) = (&lane.standing, lane.tasks.is_empty()) {
+        if let (Standing::Dependent(waits), true) = (&lane.standing, lane.tasks.is_empty()) {
             let waits = waits.clone();
             self.await_no_more(key, intent, &waits);
             self.queues[key.0].stand(key.1, Standing::Loading);
@@ -322,7 +322,7 @@ impl Dispatcher {
                 }
             }
         }
-        let awaits = matches!(lane.standing, Standing::Awaiting(_));
+        let awaits = matches!(lane.standing, Standing::Dependent(_));
         for strike in struck {
             if let Some(gone) = self.queues[key.0].strike(key.1, lane::place(strike)) {
                 self.await_no_more_of(key, strike, &gone.task.waits);

@@ -25,7 +25,7 @@ pub(in crate::engine) struct Bounds {
     pub(super) tasks: usize,
     /// Intents that wait for others of their decision. Apart, so that they never take the places of those that they
     /// wait for.
-    pub(super) awaiting: usize,
+    pub(super) dependent: usize,
     /// Intents of one lane.
     pub(super) in_lane: usize,
     /// Lanes that are read from the store at a time.
@@ -34,11 +34,11 @@ pub(in crate::engine) struct Bounds {
 
 impl Bounds {
     /// More than the engine lets flow at a time, so that an effect in good health never has to go to the store.
-    pub(in crate::engine) const STANDARD: Bounds = Bounds { tasks: 8192, awaiting: 4096, in_lane: 1024, loading: 32 };
+    pub(in crate::engine) const STANDARD: Bounds = Bounds { tasks: 8192, dependent: 4096, in_lane: 1024, loading: 32 };
 
     /// So few that most of what waits is read from the store.
     #[cfg(test)]
-    pub(in crate::engine) const TINY: Bounds = Bounds { tasks: 4, awaiting: 2, in_lane: 2, loading: 1 };
+    pub(in crate::engine) const TINY: Bounds = Bounds { tasks: 4, dependent: 2, in_lane: 2, loading: 1 };
 }
 
 /// How often the longest wait is looked for among many lanes.
@@ -65,7 +65,7 @@ struct Counts {
     /// Of these, in lanes that wait for a delay's end.
     delayed: usize,
     /// Of these, in lanes that wait for other intents.
-    awaiting: usize,
+    dependent: usize,
     /// Only in the store.
     stored: usize,
     /// Lanes with a place in the store where they go on.
@@ -76,7 +76,7 @@ impl Counts {
     fn of(&mut self, standing: &Standing) -> Option<&mut usize> {
         match standing {
             Standing::Delayed(_) => Some(&mut self.delayed),
-            Standing::Awaiting(_) => Some(&mut self.awaiting),
+            Standing::Dependent(_) => Some(&mut self.dependent),
             _ => None,
         }
     }
@@ -165,7 +165,7 @@ impl Queue {
         self.changed = true;
         self.heard += 1;
         let entity = task.key.entity;
-        let room = self.counts.tasks - self.counts.awaiting < self.bounds.tasks;
+        let room = self.counts.tasks - self.counts.dependent < self.bounds.tasks;
         let Some(lane) = self.lanes.get_mut(&entity) else {
             if self.stored.contains(&entity) || !room {
                 self.counts.stored += 1;
@@ -185,7 +185,7 @@ impl Queue {
             return Admitted::Stored;
         }
         let room = match lane.standing {
-            Standing::Awaiting(_) => self.counts.awaiting < self.bounds.awaiting,
+            Standing::Dependent(_) => self.counts.dependent < self.bounds.dependent,
             _ => room,
         };
         if room && lane.tasks.len() < self.bounds.in_lane {
@@ -253,8 +253,8 @@ impl Queue {
     }
 
     /// Whether there is room for the intents of another lane that wait for others of their decision.
-    pub(super) fn has_room_to_await(&self) -> bool {
-        self.counts.awaiting < self.bounds.awaiting
+    pub(super) fn has_room_for_dependents(&self) -> bool {
+        self.counts.dependent < self.bounds.dependent
     }
 
     /// An intent that is only in the store is concluded.
@@ -287,7 +287,7 @@ impl Queue {
     /// Lanes to read from the store now, with the places to read on from.
     pub(super) fn take_loads(&mut self) -> Vec<(EntityId, Place)> {
         let mut loads = Vec::new();
-        while self.loading < self.bounds.loading && self.counts.tasks - self.counts.awaiting < self.bounds.tasks / 2 {
+        while self.loading < self.bounds.loading && self.counts.tasks - self.counts.dependent < self.bounds.tasks / 2 {
             // By turns: neither long lanes nor many lanes keep the others waiting.
             let rest = if loads.len() % 2 == 0 {
                 self.next_unread().or_else(|| self.next_stored())
@@ -388,13 +388,13 @@ impl Queue {
         }
         let due = self.lanes.len() <= FEW_LANES || self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_INTERVAL);
         let goes = self.breaker.state() == BreakerState::Closed && !self.is_paused();
-        let Counts { tasks, delayed, awaiting, stored, .. } = self.counts;
+        let Counts { tasks, delayed, dependent, stored, .. } = self.counts;
         let figures = Figures {
             breaker: self.breaker.state(),
             paused: self.is_paused(),
             waiting: tasks + stored,
             in_memory: tasks,
-            flowing: if goes { tasks - delayed - awaiting } else { self.under_way },
+            flowing: if goes { tasks - delayed - dependent } else { self.under_way },
             under_way: self.under_way,
             heard: self.heard,
             oldest: due.then(|| self.oldest()),

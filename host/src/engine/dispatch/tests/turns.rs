@@ -6,7 +6,7 @@ use super::world::{NEWS, NOTE, PRICE, Step, World};
 use crate::engine::dispatch::queue::Bounds;
 
 /// Bounds that a test meets with a few intents.
-const TIGHT: Bounds = Bounds { tasks: 8, awaiting: 4, in_lane: 3, loading: 2 };
+const TIGHT: Bounds = Bounds { tasks: 8, dependent: 4, in_lane: 3, loading: 2 };
 
 const SOON: Duration = Duration::from_millis(1);
 
@@ -93,7 +93,7 @@ async fn whatever_fits_into_memory_everything_is_done_once_and_in_order() {
                 world.pass(Duration::from_millis(10 + 10 * (seed % 5))).await;
             }
             let held = world.held_in_memory();
-            let of_one = TIGHT.tasks * 2 + TIGHT.awaiting * 2 + TIGHT.loading * 5;
+            let of_one = TIGHT.tasks * 2 + TIGHT.dependent * 2 + TIGHT.loading * 5;
             assert!(held <= 3 * of_one, "seed {seed}: {held} in memory");
         }
         world.pass_until_done(Duration::from_secs(3000)).await;
