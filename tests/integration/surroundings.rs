@@ -34,3 +34,16 @@ fn a_link_to_a_store_is_no_second_store() {
     assert!(refused.err.contains("is in use by another host"), "{}", refused.err);
     first.kill();
 }
+
+#[test]
+fn a_host_does_not_read_what_it_publishes() {
+    let place = Place::registration();
+    std::fs::copy(root().join("demo/events.jsonl"), place.path("events.jsonl")).expect("the demo's stream can be copied");
+    let before = std::fs::read(place.path("events.jsonl")).expect("it is there");
+    let mut command = place.command("run", &["--clock", "event", "--until-idle", "--events"]);
+    command.arg(place.path("events.jsonl"));
+    let refused: crate::program::Done = command.output().expect("purefold can be started").into();
+    let refused = refused.exits(2);
+    assert!(refused.err.contains("effect events of registration writes"), "{}", refused.err);
+    assert_eq!(std::fs::read(place.path("events.jsonl")).expect("it is there"), before);
+}

@@ -5,6 +5,9 @@ use purefold_wit::instant;
 use super::Plan;
 use crate::Call;
 
+/// How every line begins.
+pub(super) const BEGIN: &[u8] = b"{\"specversion\":\"1.0\"";
+
 impl Plan {
     /// The event of one intent, as one line of JSON without its end.
     ///
@@ -15,7 +18,7 @@ impl Plan {
     pub(super) fn event(&self, call: &Call) -> Result<Vec<u8>, String> {
         let time = instant::format(call.now).ok_or("the decision's time is past the year 9999")?;
         let mut line = Vec::with_capacity(512);
-        line.extend_from_slice(b"{\"specversion\":\"1.0\"");
+        line.extend_from_slice(BEGIN);
         attribute(&mut line, "id", &call.id.to_string())?;
         attribute(&mut line, "source", &call.workflow)?;
         attribute(&mut line, "type", &self.topic)?;

@@ -1,7 +1,7 @@
 //! `purefold run`: runs workflows until stopped, or until everything is done.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -135,10 +135,31 @@ fn feed(arguments: &Arguments, workflows: &[Workflow]) -> Result<Option<Feed>, S
         _ if arguments.follow => return Err("--follow goes on reading a file; give one by --events FILE or source.file".into()),
         feed => feed,
     };
+    if let Some(Feed::File(path) | Feed::Followed(path)) = &feed
+        && let Some((workflow, effect)) = writer_of(path, workflows)
+    {
+        return Err(format!(
+            "{} is what effect {effect} of {workflow} writes: the host would read its own events; name another file in one of the two places",
+            path.display()
+        ));
+    }
     if arguments.until_idle && feed.as_ref().is_some_and(Feed::is_endless) {
         return Err("--until-idle waits for the end of the source, and a source that is followed or listens has none; leave it out".into());
     }
     Ok(feed)
+}
+
+/// The effect, if any, whose file this is.
+fn writer_of(path: &Path, workflows: &[Workflow]) -> Option<(String, String)> {
+    let real = path.canonicalize().ok()?;
+    let writes = |workflow: &Workflow, settings: &toml::Table| {
+        let mut files = settings.values().filter_map(toml::Value::as_str);
+        files.any(|file| workflow.manifest.folder.join(file).canonicalize().is_ok_and(|file| file == real))
+    };
+    workflows.iter().find_map(|workflow| {
+        let effect = workflow.manifest.effects.iter().find(|effect| writes(workflow, &effect.settings))?;
+        Some((workflow.name.to_string(), effect.name.clone()))
+    })
 }
 
 fn manifests_feed(workflows: &[Workflow]) -> Result<Option<Feed>, String> {

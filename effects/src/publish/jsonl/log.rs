@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::publish::event;
+
 /// How much is read at a time when the last line's end is looked for.
 const SEARCH_BYTES: u64 = 64 * 1024;
 
@@ -32,6 +34,7 @@ impl Log {
         let there = log.file.metadata()?.len();
         log.length = log.whole_lines(there)?;
         if log.length < there {
+            log.check_torn_line()?;
             tracing::warn!(file = %path.display(), bytes = there - log.length, "a torn last line was cut off");
             log.file.set_len(log.length)?;
         }
@@ -42,6 +45,20 @@ impl Log {
             File::open(folder)?.sync_all()?;
         }
         Ok(log)
+    }
+
+    /// What is cut off must be a line of ours: a file that somebody else wrote is left as it is.
+    fn check_torn_line(&mut self) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.length))?;
+        let mut begin = Vec::new();
+        (&self.file).take(event::BEGIN.len() as u64).read_to_end(&mut begin)?;
+        // Where the power failed, a part of the line may be zeroes.
+        if begin.iter().zip(event::BEGIN).all(|(there, ours)| there == ours || *there == 0) {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "its last line has no end and is no event: this is not a file of published events; move it away, or publish to another",
+        ))
     }
 
     /// Over a file that nothing was looked up in.
@@ -101,12 +118,14 @@ mod tests {
 
     #[test]
     fn a_torn_last_line_is_cut_off_and_nothing_else() {
-        let long = "x".repeat(3 * SEARCH_BYTES as usize);
+        let torn = r#"{"specversion":"1.0","id":"#;
+        let long = torn.to_owned() + &"x".repeat(3 * SEARCH_BYTES as usize);
         for (before, after) in [
             (String::new(), String::new()),
             ("a\n".to_owned(), "a\n".to_owned()),
-            ("a\nb".to_owned(), "a\n".to_owned()),
-            ("torn".to_owned(), String::new()),
+            (format!("a\n{torn}"), "a\n".to_owned()),
+            ("{\"spec".to_owned(), String::new()),
+            ("a\n{\"sp\0\0\0".to_owned(), "a\n".to_owned()),
             (format!("a\n{long}"), "a\n".to_owned()),
             (format!("{long}\n{long}"), format!("{long}\n")),
             (format!("{long}\n"), format!("{long}\n")),
@@ -119,6 +138,16 @@ mod tests {
             assert!(log.append(b"next\n").is_ok());
             assert!(std::fs::read_to_string(&path).unwrap() == after + "next\n", "{} bytes", before.len());
         }
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_wrote_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "my notes\nwithout an end").unwrap();
+        let error = Log::open(&path).err().unwrap();
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "my notes\nwithout an end");
     }
 
     #[test]
