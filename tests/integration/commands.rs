@@ -112,7 +112,7 @@ fn what_cannot_be_shown_is_told_by_the_exit_code_and_never_on_standard_output() 
     place.stream::<&str>([]);
     assert!(place.ask("state", &[]).exits(3).err.contains("has the workflow run yet?"));
     let node = registered(&place);
-    let table: [(&str, &[&str], i32, &str); 10] = [
+    let table: [(&str, &[&str], i32, &str); 12] = [
         ("state", &["nobody"], 1, "knows no entity \"nobody\""),
         ("state", &[&node.id, "--at", "99"], 1, "has no decision 99"),
         ("state", &["--at", "1"], 2, "<KEY>"),
@@ -121,8 +121,10 @@ fn what_cannot_be_shown_is_told_by_the_exit_code_and_never_on_standard_output() 
         ("journal", &["--json", "--full"], 2, "--full"),
         ("dead-letters", &["show", "7"], 1, "has no dead letter 7"),
         ("dead-letters", &["redrive"], 2, "<ID>"),
+        ("dead-letters", &["drop", "7"], 2, "--reason"),
         ("parked", &["show", &node.id], 1, "is not parked"),
-        ("parked", &["drop"], 2, "<KEY>"),
+        ("parked", &["drop", "--reason", "x"], 2, "<KEY|--all>"),
+        ("parked", &["drop", "a"], 2, "--reason"),
     ];
     for (command, rest, code, told) in table {
         let done = place.ask(command, rest).exits(code);
@@ -132,8 +134,8 @@ fn what_cannot_be_shown_is_told_by_the_exit_code_and_never_on_standard_output() 
     let refused = place.ask("parked", &["redrive", &node.id, "--json"]).exits(1).json();
     assert_eq!(refused[0]["answer"], "refused: the entity is not parked");
     assert_eq!(
-        place.ask("dead-letters", &["drop", "7", "--json"]).exits(1).json(),
-        [json!({"id": 7, "answer": "refused: there is no such dead letter"})]
+        place.ask("dead-letters", &["drop", "7", "--reason", "tested", "--json"]).exits(1).json(),
+        [json!({"id": 7, "answer": "refused: there is no dead letter 7; there are none"})]
     );
 }
 
@@ -266,10 +268,16 @@ fn dead_letters_are_listed_shown_mended_and_dropped() {
     assert_eq!(taken[0]["id"].to_string(), ids[1]);
     let state = place.ask("state", &[&node.id, "--json"]).well().json().remove(0);
     assert_eq!((&state["release"], &state["state"]["phase"]), (&json!(2), &json!("awaiting_ack")));
-    assert!(place.ask("dead-letters", &["redrive", &ids[1]]).exits(1).out.contains("refused: there is no such dead letter"));
+    assert!(
+        place
+            .ask("dead-letters", &["redrive", &ids[1]])
+            .exits(1)
+            .out
+            .contains(&format!("refused: there is no dead letter {}; there are {}", ids[1], ids[0]))
+    );
 
     assert_eq!(
-        place.ask("dead-letters", &["drop", &ids[0], "--json"]).well().json(),
+        place.ask("dead-letters", &["drop", &ids[0], "--reason", "tested", "--json"]).well().json(),
         [json!({"id": letters[0]["id"], "answer": "dropped"})]
     );
     assert_eq!(place.ask("dead-letters", &["list", "--json"]).well().out, "");
@@ -289,7 +297,7 @@ fn a_running_host_does_what_it_is_asked() {
     });
     let id = place.ask("dead-letters", &["list", "--json"]).well().json()[0]["id"].to_string();
     assert!(place.ask("dead-letters", &["redrive", &id]).exits(1).out.contains("refused: not-json"));
-    assert!(place.ask("dead-letters", &["drop", &id]).well().out.contains("dropped"));
+    assert!(place.ask("dead-letters", &["drop", &id, "--reason", "tested"]).well().out.contains("dropped"));
     assert_eq!(place.ask("dead-letters", &["list", "--json"]).well().out, "");
     assert!(place.ask("parked", &["redrive", &node.id]).exits(1).out.contains("refused: the entity is not parked"));
     signal(host.child(), "TERM");
@@ -337,7 +345,7 @@ fn a_parked_entity_is_redriven_and_its_head_dropped_without_a_host() {
     assert_eq!((&list[0]["sequence"], &list[0]["code"]), (&json!(3), &json!("trap")), "decided again under the next sequence");
 
     // `three` is decided; `four` waits for the outcome of what `three` asks for, which only a run has performed.
-    let dropped = place.ask("parked", &["drop", "a", "--json"]).well().json();
+    let dropped = place.ask("parked", &["drop", "a", "--reason", "tested", "--json"]).well().json();
     assert_eq!(dropped, [json!({"entity": "a", "answer": "dropped the head of the inbox", "parked": false, "waiting": 1})]);
     let state = place.ask("state", &["a", "--json"]).well().json().remove(0);
     assert_eq!((&state["sequence"], &state["state"]["count"]), (&json!(4), &json!(2)));
@@ -364,7 +372,7 @@ fn a_parked_entity_goes_on_beside_a_running_host() {
     let mut host = Running::start(place.running(&["--clock", "arrival"]));
     let store = place.path("misbehaving.db");
     host.until("both wait", || tables::number(&store, "SELECT count(*) FROM inbox") == 2);
-    let answer = place.ask("parked", &["drop", "a", "--json"]).well().json().remove(0);
+    let answer = place.ask("parked", &["drop", "a", "--reason", "tested", "--json"]).well().json().remove(0);
     assert_eq!((&answer["answer"], &answer["parked"]), (&json!("dropped the head of the inbox"), &json!(false)));
     assert_eq!(place.ask("state", &["a", "--json"]).well().json()[0]["state"]["count"], 1);
     signal(host.child(), "TERM");
@@ -393,6 +401,6 @@ fn a_command_without_a_host_fires_no_timer() {
     drop(stream);
 
     let id = place.ask("dead-letters", &["list", "--json"]).well().json()[0]["id"].to_string();
-    place.ask("dead-letters", &["drop", &id]).well();
+    place.ask("dead-letters", &["drop", &id, "--reason", "tested"]).well();
     assert_eq!(place.state(STORE, &silent.id)["phase"], "awaiting_ack");
 }

@@ -12,6 +12,7 @@ mod error_pages;
 mod faults;
 mod layering;
 mod observability;
+mod operators;
 mod orders;
 mod payments;
 mod place;

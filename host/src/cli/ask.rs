@@ -1,17 +1,21 @@
 //! Asking for what only a host may do: the running one where there is one, else one that is started for no more than that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use purefold::engine::{self, Clock, Engine, EngineError, Options, Progress, Stopper, Summary};
 use purefold::sandbox::Sandbox;
-use purefold::store::{Reader, StoreError, Writer};
+use purefold::store::{Question, Reader, StoreError, Writer};
 use purefold::workflow::Workflow;
 
 use super::open::{self, Stored};
 
 /// How long a running host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Subjects that are asked about together: their answers are read before the store forgets them.
+const ASKED_TOGETHER: usize = 512;
 
 /// How long a host that is started for the commands may take for what they lead to.
 const WORK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,39 +48,62 @@ enum Started {
     Wrong,
 }
 
-/// Has `command` done on each of `subjects`; none where that was told to be impossible.
-pub(super) fn ask(manifest: &Path, stored: Stored, command: &str, subjects: &[String]) -> anyhow::Result<Option<Answered>> {
+/// Has what `question` asks done; none where that was told to be impossible.
+pub(super) fn ask(manifest: &Path, stored: Stored, question: &Question<'_>) -> anyhow::Result<Option<Answered>> {
     let Stored { workflow, reader, id } = stored;
-    let (name, path) = (workflow.name.clone(), workflow.manifest.store.sqlite.clone());
-    let begun = Instant::now();
+    let asker = Asker { manifest, name: workflow.name.clone(), path: workflow.manifest.store.sqlite.clone(), reader: &reader };
     let mut workflow = Some(workflow);
-    let mut asked: Option<Vec<i64>> = None;
-    loop {
-        let Some(loaded) = workflow.take().or_else(|| open::workflows(&[manifest.to_path_buf()])?.pop()) else { return Ok(None) };
-        let started = start(loaded, &reader)?;
-        let commands = match &asked {
-            _ if matches!(started, Started::Wrong) => return Ok(None),
-            Some(commands) => commands.clone(),
-            None => asked.insert(Writer::ask_beside(&path, &name, command, subjects)?).clone(),
-        };
-        match started {
-            Started::Engine(engine, stopper) => {
-                apply(*engine, &stopper)?;
-                let answers = answers(&reader, &commands)?;
-                let answers = answers.ok_or_else(|| anyhow::anyhow!("the commands were asked and not answered within {WORK_TIMEOUT:?}"))?;
-                return Ok(Some(Answered { answers, directly: true, reader, id }));
-            }
-            Started::Taken(error) => {
-                if let Some(answers) = wait(&reader, &commands)? {
-                    return Ok(Some(Answered { answers, directly: false, reader, id }));
+    let mut answered = (Vec::with_capacity(question.subjects.len()), true);
+    for subjects in question.subjects.chunks(ASKED_TOGETHER) {
+        let Some((answers, directly)) = asker.ask(workflow.take(), &Question { subjects, ..question.clone() })? else { return Ok(None) };
+        answered.0.extend(answers);
+        answered.1 &= directly;
+    }
+    let (answers, directly) = answered;
+    Ok(Some(Answered { answers, directly, reader, id }))
+}
+
+struct Asker<'a> {
+    manifest: &'a Path,
+    name: Arc<str>,
+    path: PathBuf,
+    reader: &'a Reader,
+}
+
+impl Asker<'_> {
+    /// The answers, and whether no host was running.
+    fn ask(&self, mut workflow: Option<Workflow>, question: &Question<'_>) -> anyhow::Result<Option<(Vec<String>, bool)>> {
+        let begun = Instant::now();
+        let mut asked: Option<Vec<i64>> = None;
+        loop {
+            let Some(loaded) = workflow.take().or_else(|| open::workflows(&[self.manifest.to_path_buf()])?.pop()) else { return Ok(None) };
+            let started = start(loaded, self.reader)?;
+            let commands = match &asked {
+                _ if matches!(started, Started::Wrong) => return Ok(None),
+                Some(commands) => commands.clone(),
+                None => asked.insert(Writer::ask_beside(&self.path, &self.name, question)?).clone(),
+            };
+            match started {
+                Started::Engine(engine, stopper) => {
+                    apply(*engine, &stopper)?;
+                    let answers = answers(self.reader, &commands)?;
+                    let answers =
+                        answers.ok_or_else(|| anyhow::anyhow!("the commands were asked and not answered within {WORK_TIMEOUT:?}"))?;
+                    return Ok(Some((answers, true)));
                 }
-                if begun.elapsed() > ANSWER_TIMEOUT {
-                    anyhow::bail!(
-                        "no answer within {ANSWER_TIMEOUT:?}, and {error}; what was asked waits in the store for a host that runs {name:?}"
-                    );
+                Started::Taken(error) => {
+                    if let Some(answers) = wait(self.reader, &commands)? {
+                        return Ok(Some((answers, false)));
+                    }
+                    if begun.elapsed() > ANSWER_TIMEOUT {
+                        anyhow::bail!(
+                            "no answer within {ANSWER_TIMEOUT:?}, and {error}; what was asked waits in the store for a host that runs {:?}",
+                            self.name
+                        );
+                    }
                 }
+                Started::Wrong => return Ok(None),
             }
-            Started::Wrong => return Ok(None),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use purefold::store::DeadLetter;
+use purefold::journal::Warrant;
+use purefold::store::{DeadLetter, Question};
+use purefold_wit::instant;
 use serde::Serialize;
 
 use super::ask::{self, is_refused};
@@ -11,6 +13,7 @@ use super::exit::Exit;
 use super::open::{self, Stored};
 use super::report;
 use super::table::{Side, Style, Table, visible};
+use super::warrant::{Reasoned, Signed};
 
 /// Ids that are read together.
 const PAGE: u32 = 256;
@@ -29,20 +32,55 @@ pub(super) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Action {
     /// All of them, oldest first
-    List,
+    List(Filter),
     /// Some of them, with the events' bytes
-    Show(Ids),
+    Show {
+        /// Ids, as `list` shows them
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<i64>,
+    },
     /// Decode them again and decide them in their entities' turn
-    Redrive(Ids),
+    Redrive {
+        #[command(flatten)]
+        letters: Letters,
+        #[command(flatten)]
+        signed: Signed,
+    },
     /// Remove them for good
-    Drop(Ids),
+    Drop {
+        #[command(flatten)]
+        letters: Letters,
+        #[command(flatten)]
+        reasoned: Reasoned,
+    },
 }
 
 #[derive(clap::Args)]
-struct Ids {
+struct Filter {
+    /// Those of this code
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// Those of this entity, where it could be read
+    #[arg(long, value_name = "KEY")]
+    entity: Option<String>,
+}
+
+#[derive(clap::Args)]
+struct Letters {
     /// Ids, as `list` shows them
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required_unless_present_any = ["all", "code", "entity"], conflicts_with_all = ["all", "code", "entity"], value_name = "ID")]
     ids: Vec<i64>,
+    /// All of them, oldest first
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+impl Filter {
+    fn admits(&self, letter: &DeadLetter) -> bool {
+        self.code.as_ref().is_none_or(|code| *code == letter.code) && (self.entity.is_none() || self.entity == letter.key)
+    }
 }
 
 #[derive(Serialize)]
@@ -54,6 +92,9 @@ struct Line<'a> {
     reason: &'a str,
     id: i64,
     source: &'a str,
+    entity: Option<&'a str>,
+    /// When it was buried, on the workflow's clock.
+    since: Option<String>,
     /// The event, where it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<&'a str>,
@@ -70,8 +111,20 @@ struct AnswerLine<'a> {
 
 impl<'a> Line<'a> {
     fn of(letter: &'a DeadLetter) -> Self {
-        let DeadLetter { id, source, line, event_id, code, path, reason, .. } = letter;
-        Line { position: *line, event_id: event_id.as_deref(), code, path, reason, id: *id, source, bytes: None, hex: None }
+        let DeadLetter { id, source, line, event_id, code, path, reason, key, now, .. } = letter;
+        Line {
+            position: *line,
+            event_id: event_id.as_deref(),
+            code,
+            path,
+            reason,
+            id: *id,
+            source,
+            entity: key.as_deref(),
+            since: instant::format(*now),
+            bytes: None,
+            hex: None,
+        }
     }
 
     fn with_bytes(letter: &'a DeadLetter) -> Self {
@@ -84,17 +137,17 @@ impl<'a> Line<'a> {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
     match &arguments.action {
-        Action::List => list(&stored, arguments.json),
-        Action::Show(Ids { ids }) => show(&stored, ids, arguments.json),
-        Action::Redrive(Ids { ids }) => change(arguments, stored, "dead-letters redrive", ids),
-        Action::Drop(Ids { ids }) => change(arguments, stored, "dead-letters drop", ids),
+        Action::List(filter) => list(&stored, filter, arguments.json),
+        Action::Show { ids } => show(&stored, ids, arguments.json),
+        Action::Redrive { letters, signed } => change(arguments, stored, "dead-letters redrive", letters, &signed.warrant()),
+        Action::Drop { letters, reasoned } => change(arguments, stored, "dead-letters drop", letters, &reasoned.warrant()),
     }
 }
 
-fn list(stored: &Stored, as_json: bool) -> anyhow::Result<Exit> {
+fn list(stored: &Stored, filter: &Filter, as_json: bool) -> anyhow::Result<Exit> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     if as_json {
-        for_each(stored, |letter| report::json_line(&mut out, &Line::of(letter)))?;
+        for_each(stored, filter, |letter| Ok(report::json_line(&mut out, &Line::of(letter))?))?;
     } else {
         let columns = [
             ("id", Side::Right),
@@ -106,10 +159,10 @@ fn list(stored: &Stored, as_json: bool) -> anyhow::Result<Exit> {
             ("reason", Side::Left),
         ];
         let mut table = Table::new(&mut out, Style::of_stdout(), &columns);
-        for_each(stored, |letter| {
+        for_each(stored, filter, |letter| {
             let (id, position) = (letter.id.to_string(), letter.line.to_string());
             let event = letter.event_id.as_deref().unwrap_or("-");
-            table.row([&id, &letter.source, &position, event, &letter.code, &letter.path, &letter.reason])
+            Ok(table.row([&id, &letter.source, &position, event, &letter.code, &letter.path, &letter.reason])?)
         })?;
         table.finish()?;
     }
@@ -117,7 +170,7 @@ fn list(stored: &Stored, as_json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Well)
 }
 
-fn for_each(stored: &Stored, mut tell: impl FnMut(&DeadLetter) -> io::Result<()>) -> anyhow::Result<()> {
+fn for_each(stored: &Stored, filter: &Filter, mut tell: impl FnMut(&DeadLetter) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut after = 0;
     loop {
         let page = stored.reader.dead_letter_ids_after(stored.id, after, PAGE)?;
@@ -125,7 +178,7 @@ fn for_each(stored: &Stored, mut tell: impl FnMut(&DeadLetter) -> io::Result<()>
         after = *last;
         for id in page {
             // One that was redriven or dropped in the meantime is none any more.
-            if let Some(letter) = stored.reader.dead_letter(stored.id, id)? {
+            if let Some(letter) = stored.reader.dead_letter(stored.id, id)?.filter(|letter| filter.admits(letter)) {
                 tell(&letter)?;
             }
         }
@@ -165,9 +218,17 @@ fn in_full(out: &mut dyn Write, letter: &DeadLetter) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-fn change(arguments: &Arguments, stored: Stored, command: &str, ids: &[i64]) -> anyhow::Result<Exit> {
+fn change(arguments: &Arguments, stored: Stored, command: &str, letters: &Letters, warrant: &Warrant) -> anyhow::Result<Exit> {
+    let mut ids = letters.ids.clone();
+    if ids.is_empty() {
+        for_each(&stored, &letters.filter, |letter| {
+            ids.push(letter.id);
+            Ok(())
+        })?;
+    }
     let subjects: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let Some(mut answered) = ask::ask(&arguments.workflow, stored, command, &subjects)? else { return Ok(Exit::Wrong) };
+    let question = Question { command, subjects: &subjects, warrant };
+    let Some(mut answered) = ask::ask(&arguments.workflow, stored, &question)? else { return Ok(Exit::Wrong) };
     let mut done = Exit::Well;
     let mut out = io::stdout().lock();
     for (id, answer) in ids.iter().zip(&mut answered.answers) {

@@ -44,6 +44,12 @@ struct Line<'a> {
     input: Option<Box<RawValue>>,
     decision: Option<Decision>,
     hash: String,
+    /// Whether what it held is erased.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
+    /// Who had it done and why, where an operator did, or the host by a rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Box<RawValue>>,
     /// What a concluded intent came to.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Box<RawValue>>,
@@ -79,6 +85,8 @@ impl<'a> Line<'a> {
             input: json::raw(&entry.input),
             decision: Decision::of(entry),
             hash: purefold::journal::hex(&stored.hash),
+            erased: stored.erased.is_some(),
+            act: if entry.kind.is_act() { output() } else { None },
             result: if entry.kind == Kind::Concluded { output() } else { None },
             fault: if entry.kind == Kind::Parked { output() } else { None },
             state: entry.state.as_ref().filter(|_| entry.kind == Kind::Migrated).and_then(|state| json::raw(state)),
@@ -90,21 +98,37 @@ impl<'a> Line<'a> {
         let case = |raw: &Option<Box<RawValue>>| raw.as_ref().and_then(|raw| json::variant(raw.get())).map(|(case, _)| case);
         let text = |raw: &Option<Box<RawValue>>| raw.as_ref().map_or_else(String::new, |raw| raw.get().to_owned());
         let about = match self.kind {
-            "decided" | "parked" | "resumed" | "dropped" => case(&self.input).unwrap_or_default(),
-            "concluded" => {
+            "decided" | "parked" | "resumed" | "dropped" if !self.entity.is_empty() => case(&self.input).unwrap_or_default(),
+            "concluded" | "redriven" | "abandoned" if !self.entity.is_empty() => {
                 self.input.as_ref().and_then(|raw| json::field(raw, "case")).map_or_else(String::new, |case| unquoted(case.get()))
             }
             _ => String::new(),
         };
         let outcome = match &self.decision {
+            Some(_) if self.erased => "erased".to_owned(),
             Some(Decision::Accepted { state, intents }) => accepted(state.is_some(), intents.as_deref()),
             Some(Decision::Rejected(reason)) => format!("rejected: {}", unquoted(&text(reason))),
             Some(Decision::Faulted(fault)) => format!("faulted: {}", told(fault.as_deref())),
             None if self.fault.is_some() => told(self.fault.as_deref()),
             None if self.kind == "released" => text(&self.input),
+            None if self.act.is_some() => self.told_act(),
             None => self.result.as_deref().map_or_else(String::new, concluded),
         };
         (about, outcome)
+    }
+}
+
+impl Line<'_> {
+    /// Who did it and why; what it is about, where that is no input or intent of an entity.
+    fn told_act(&self) -> String {
+        let act = self.act.as_deref();
+        let part = |name| act.and_then(|act| json::field(act, name)).map(RawValue::get).filter(|part| *part != "null").map(unquoted);
+        let by = format!("by {}", part("by").unwrap_or_default());
+        let told = part("reason").map_or_else(|| by.clone(), |reason| format!("{by}: {reason}"));
+        match &self.input {
+            Some(about) if self.entity.is_empty() => format!("{} {told}", about.get()),
+            _ => told,
+        }
     }
 }
 
@@ -235,7 +259,14 @@ fn full(out: &mut dyn Write, style: Style, line: &Line<'_>) -> io::Result<()> {
         writeln!(out, "  {name}: {}", visible(text))?;
     }
     let decision = line.decision.as_ref().map(serde_json::value::to_raw_value).transpose()?;
-    let parts = [("input", &line.input), ("decision", &decision), ("result", &line.result), ("fault", &line.fault), ("state", &line.state)];
+    let parts = [
+        ("input", &line.input),
+        ("decision", &decision),
+        ("result", &line.result),
+        ("fault", &line.fault),
+        ("act", &line.act),
+        ("state", &line.state),
+    ];
     for (name, part) in parts {
         if let Some(part) = part {
             writeln!(out, "  {name}:")?;
@@ -272,6 +303,7 @@ mod tests {
                 output: bytes(output),
                 event_hash: None,
             },
+            erased: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod check;
 mod component;
 mod dead_letters;
 mod entity;
+mod erase;
 mod exit;
 mod intents;
 mod journal;
@@ -14,12 +15,16 @@ mod logging;
 mod machine;
 mod open;
 mod parked;
+mod pause;
 mod reduce;
 mod report;
 mod run;
 mod state;
+mod status;
 mod table;
+mod truncate;
 mod verify;
+mod warrant;
 
 use std::process::ExitCode;
 
@@ -49,12 +54,22 @@ enum Command {
     State(state::Arguments),
     /// Show what was decided, on what, and what came of it
     Journal(journal::Arguments),
-    /// Show the intents that are not concluded, or all
+    /// Show how a workflow stands, on one screen
+    Status(status::Arguments),
+    /// Show the intents that are not concluded, or all; have them tried again, or give them up
     Intents(intents::Arguments),
     /// Show events that could not be taken; have them decided after all, or drop them
     DeadLetters(dead_letters::Arguments),
     /// Show entities that a fault has stopped; let them go on, or drop the faulting input
     Parked(parked::Arguments),
+    /// Have a workflow, one of its effects or one of its entities stand still
+    Pause(pause::Arguments),
+    /// Have what was paused go on
+    Resume(pause::Arguments),
+    /// Erase what the journal holds of one entity
+    Erase(erase::Arguments),
+    /// Forget now what the manifest's retention calls old
+    Truncate(truncate::Arguments),
     /// Draw the state machine that a workflow declares
     Machine(machine::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
@@ -77,6 +92,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Intents(arguments) => intents::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Pause(arguments) => pause::run(&arguments, "pause"),
+        Command::Resume(arguments) => pause::run(&arguments, "resume"),
+        Command::Erase(arguments) => erase::run(&arguments),
+        Command::Truncate(arguments) => truncate::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
     };

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use purefold::journal::Kind;
-use purefold::store::{EntityRow, Reader};
+use purefold::journal::{Kind, Warrant};
+use purefold::store::{EntityRow, Question, Reader};
 use purefold_wit::instant;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,10 +14,14 @@ use super::ask::{self, is_refused};
 use super::exit::Exit;
 use super::open::{self, Stored};
 use super::table::{Side, Style, Table, visible};
+use super::warrant::{Reasoned, Signed};
 use super::{entity, json, report};
 
 /// Entities or inputs that are read together.
 const PAGE: u32 = 64;
+
+/// Keys that a refusal names.
+const MOST_NAMED: u32 = 10;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -40,16 +44,30 @@ enum Action {
         key: String,
     },
     /// Decide the faulting input again under the next sequence number and go on
-    Redrive(Keys),
+    Redrive {
+        #[command(flatten)]
+        keys: Keys,
+        #[command(flatten)]
+        signed: Signed,
+    },
     /// Drop the faulting input and go on with the next
-    Drop(Keys),
+    Drop {
+        #[command(flatten)]
+        keys: Keys,
+        #[command(flatten)]
+        reasoned: Reasoned,
+    },
 }
 
 #[derive(clap::Args)]
+#[group(required = true)]
 struct Keys {
     /// Entities
-    #[arg(required = true, value_name = "KEY")]
+    #[arg(value_name = "KEY")]
     keys: Vec<String>,
+    /// Every parked entity, by key
+    #[arg(long, conflicts_with = "keys")]
+    all: bool,
 }
 
 #[derive(Serialize)]
@@ -87,8 +105,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     match &arguments.action {
         Action::List => list(&stored, arguments.json),
         Action::Show { key } => show(&stored, key, arguments.json),
-        Action::Redrive(Keys { keys }) => change(arguments, stored, "parked redrive", keys),
-        Action::Drop(Keys { keys }) => change(arguments, stored, "parked drop", keys),
+        Action::Redrive { keys, signed } => change(arguments, stored, "parked redrive", keys, &signed.warrant()),
+        Action::Drop { keys, reasoned } => change(arguments, stored, "parked drop", keys, &reasoned.warrant()),
     }
 }
 
@@ -120,6 +138,18 @@ fn for_each(stored: &Stored, mut tell: impl FnMut(&Line<'_>) -> io::Result<()>) 
             }
         }
     }
+}
+
+/// Tells which entities are parked, for whoever named another one.
+fn there_is(reader: &Reader, workflow: i64) -> anyhow::Result<()> {
+    let parked = reader.parked_keys_after(workflow, "", MOST_NAMED + 1)?;
+    let named: Vec<String> = parked.iter().take(MOST_NAMED as usize).map(|key| format!("{key:?}")).collect();
+    let more = if parked.len() > named.len() { ", …" } else { "" };
+    match named.len() {
+        0 => eprintln!("no entity is parked"),
+        _ => eprintln!("parked are {}{more}", named.join(", ")),
+    }
+    Ok(())
 }
 
 /// Why an entity is parked, by its latest entry that says so.
@@ -190,8 +220,23 @@ fn in_full(out: &mut dyn Write, line: &InputLine<'_>) -> io::Result<()> {
     }
 }
 
-fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &[String]) -> anyhow::Result<Exit> {
-    let Some(answered) = ask::ask(&arguments.workflow, stored, command, keys)? else { return Ok(Exit::Wrong) };
+/// The keys of all parked entities, in order.
+fn all_keys(stored: &Stored) -> anyhow::Result<Vec<String>> {
+    let mut keys: Vec<String> = Vec::new();
+    loop {
+        let after = keys.last().map_or("", String::as_str);
+        let page = stored.reader.parked_keys_after(stored.id, after, PAGE)?;
+        if page.is_empty() {
+            return Ok(keys);
+        }
+        keys.extend(page.iter().map(ToString::to_string));
+    }
+}
+
+fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &Keys, warrant: &Warrant) -> anyhow::Result<Exit> {
+    let keys = &if keys.all { all_keys(&stored)? } else { keys.keys.clone() };
+    let question = Question { command, subjects: keys, warrant };
+    let Some(answered) = ask::ask(&arguments.workflow, stored, &question)? else { return Ok(Exit::Wrong) };
     let mut done = Exit::Well;
     let mut out = io::stdout().lock();
     for (key, answer) in keys.iter().zip(&answered.answers) {
@@ -216,6 +261,9 @@ fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &[String])
         } else if waiting > 0 {
             writeln!(out, "  {waiting} waiting for the outcomes of earlier intents, which `purefold run` performs")?;
         }
+    }
+    if done == Exit::Negative {
+        there_is(&answered.reader, answered.id)?;
     }
     Ok(done)
 }

@@ -209,9 +209,10 @@ fn show(bar: &ProgressBar, progress: &Progress) {
 }
 
 fn text(summary: &Summary) -> String {
-    let Summary { events, duplicates, dead_letters, accepted, rejected, faulted, concluded, held, parked, commits } = summary;
+    let Summary { events, duplicates, dead_letters, accepted, rejected, faulted, concluded, held, parked, paused, commits } = summary;
+    let paused = if *paused > 0 { format!(", {paused} paused (see `purefold status`)") } else { String::new() };
     format!(
         "{events} events: {accepted} accepted, {rejected} rejected, {faulted} faulted decisions; {duplicates} duplicates, {dead_letters} dead letters\n\
-         {concluded} intents concluded, {held} held, {parked} entities parked; {commits} commits"
+         {concluded} intents concluded, {held} held, {parked} entities parked{paused}; {commits} commits"
     )
 }

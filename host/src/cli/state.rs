@@ -57,7 +57,15 @@ fn one(out: &mut dyn Write, stored: &Stored, key: &str, arguments: &Arguments) -
             eprintln!("error: entity {key:?} has no decision {sequence}; its last one is {}", entity.sequence);
             return Ok(Exit::Negative);
         }
-        Some(sequence) => line_at(&stored.reader, &entity, sequence)?,
+        Some(sequence) => match line_at(&stored.reader, &entity, sequence)? {
+            Some(line) => line,
+            None => {
+                eprintln!(
+                    "error: the state of entity {key:?} after decision {sequence} is gone: its first entries are truncated, or it was erased"
+                );
+                return Ok(Exit::Negative);
+            }
+        },
     };
     if arguments.json {
         report::json_line(out, &line)?;
@@ -84,7 +92,8 @@ fn line<'a>(reader: &Reader, entity: &'a EntityRow) -> anyhow::Result<Line<'a>> 
 }
 
 /// The state after the decision `sequence`: what that decision left, or the last one before it that changed the state.
-fn line_at<'a>(reader: &Reader, entity: &'a EntityRow, sequence: u64) -> anyhow::Result<Line<'a>> {
+/// None where that is gone.
+fn line_at<'a>(reader: &Reader, entity: &'a EntityRow, sequence: u64) -> anyhow::Result<Option<Line<'a>>> {
     let mut asked = None;
     for link in reader.chain(entity.head_row) {
         let link = link?;
@@ -96,14 +105,20 @@ fn line_at<'a>(reader: &Reader, entity: &'a EntityRow, sequence: u64) -> anyhow:
         let changed = link.verdict == Some(Verdict::Accepted) || link.kind == Kind::Migrated;
         if changed && link.has_state {
             let (state, release) = reader.state(link.row)?;
-            return Ok(Line { entity: &entity.key, sequence, release, state: json::raw(&state) });
+            return Ok(Some(Line { entity: &entity.key, sequence, release, state: json::raw(&state) }));
+        }
+        if changed && reader.entry(link.row)?.payloads().state.is_some() {
+            return Ok(None);
         }
         if changed {
-            return Ok(Line { entity: &entity.key, sequence, release, state: None });
+            return Ok(Some(Line { entity: &entity.key, sequence, release, state: None }));
         }
     }
+    if reader.checkpoint(entity.id)?.is_some() {
+        return Ok(None);
+    }
     let Some(release) = asked else { anyhow::bail!("the journal of entity {:?} lacks decision {sequence}", entity.key) };
-    Ok(Line { entity: &entity.key, sequence, release, state: None })
+    Ok(Some(Line { entity: &entity.key, sequence, release, state: None }))
 }
 
 fn all(out: &mut dyn Write, stored: &Stored, as_json: bool) -> anyhow::Result<Exit> {

@@ -36,8 +36,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if arguments.json {
         // The two fields that the last line promises come first.
         report::line(&format!(
-            r#"{{"entries":{},"mismatches":{},"decisions":{},"other_build":{}}}"#,
-            found.entries, found.mismatches, found.decisions, found.other_build
+            r#"{{"entries":{},"mismatches":{},"decisions":{},"other_build":{},"erased":{},"not_executed":{},"truncated":{}}}"#,
+            found.entries, found.mismatches, found.decisions, found.other_build, found.erased, found.not_executed, found.truncated
         ))?;
     } else {
         let verdict = if found.mismatches == 0 { "verified" } else { "NOT verified" };
@@ -45,6 +45,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             "{verdict}: {} entries, {} decisions executed again, {} mismatches",
             found.entries, found.decisions, found.mismatches
         ))?;
+        if found.erased > 0 {
+            report::line(&format!("{} entries are erased: the chain holds by their hashes, what they held is gone", found.erased))?;
+        }
+        if found.truncated > 0 {
+            report::line(&format!("{} entities are truncated: their chains are checked from where they begin now", found.truncated))?;
+        }
+        if found.not_executed > 0 {
+            report::line(&format!("{} decisions could not be executed again for want of what is gone", found.not_executed))?;
+        }
         if found.other_build > 0 {
             report::line(&format!(
                 "{} faults by a limit were recorded under another engine build and are not repeated by this one",

@@ -1,18 +1,19 @@
 //! From what was folded to the rows of one commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use purefold_wit::Value;
 
-use std::time::Duration;
-
+use super::dispatch::Order;
 use super::entity::{Entity, Outstanding};
 use super::fold::Folded;
 use super::input::{EntityName, EventInput, EventOrigin};
 use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::requests::{Answer, Answered};
-use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
+use crate::journal::Kind;
+use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, ErasingRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
 use crate::workflow::RoutePlan;
 
 /// An intent on its way to an effect.
@@ -50,6 +51,8 @@ pub(super) struct Consequences {
     pub(super) entries: usize,
     pub(super) handed_over: Duration,
     pub(super) answers: Vec<Answer>,
+    /// What the lanes are to hear of operators' acts.
+    pub(super) orders: Vec<Order>,
 }
 
 /// What the engine must know at once, commit or not.
@@ -87,14 +90,23 @@ impl Rows {
         let rows = self.entries(plan, &mut entity, folded.entries, batch);
         for (at, intent) in folded.emitted {
             let key = IntentKey { entity: id, sequence: intent.sequence, index: intent.index };
+            let effect = match &plan.workflow.routes[intent.case as usize] {
+                RoutePlan::Effect(route) => route.effect.clone(),
+                _ => continue,
+            };
             if !planted(Mistake::OutboxForgotten) {
-                batch.outbox_added.push(OutboxRow { key, row: rows[at] });
+                batch.outbox_added.push(OutboxRow { key, row: rows[at], effect });
             }
             let waits = waits(plan, &entity.outstanding, &intent);
             // Concluded in the same commit: an intent it comes after had failed.
             if entity.outstanding.iter().any(|o| (o.sequence, o.index) == (intent.sequence, intent.index)) {
                 consequences.tasks.extend(Task::of(key, name, intent, waits));
             }
+        }
+        if let Some((command, keep_state)) = folded.erasing {
+            let erased = batch.entries.iter().rev().find(|entry| entry.entity == id && entry.entry.kind == Kind::Erased);
+            let keep_row = entity.row.state_row.filter(|_| keep_state);
+            batch.erasing.extend(erased.map(|entry| ErasingRow { entity: id, next_row: entry.previous_row, keep_row, command }));
         }
         let key = |(sequence, index)| IntentKey { entity: id, sequence, index };
         let concluded = folded.concluded.len();
@@ -129,6 +141,7 @@ impl Rows {
         batch.inbox_removed.extend(folded.inbox_removed);
         batch.deliveries_removed.extend(folded.delivered);
         batch.answers.extend(folded.answers);
+        consequences.orders.extend(folded.redriven.into_iter().map(|asked| Order::Redrive(name.clone(), key(asked))));
         batch.deliveries_added.extend(folded.deliveries.iter().cloned());
         consequences.deliveries.extend(folded.deliveries);
         if folded.dirty {

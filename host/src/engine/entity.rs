@@ -5,9 +5,9 @@ use std::sync::Arc;
 use purefold_wit::Value;
 
 use super::EngineError;
-use super::input::{Conclusion, EntityName};
+use super::input::{EntityName, FailureKind, OrderKind, Pending};
 use super::plan::Plan;
-use crate::store::{EntityRow, InboxRow, IntentKey, OutboxStatus, Reader, TimerRow};
+use crate::store::{EntityRow, InboxRow, OutboxStatus, Reader, TimerRow};
 use crate::workflow::RoutePlan;
 
 /// An entity as of its latest decision, committed or on its way to be.
@@ -46,8 +46,10 @@ pub struct Outstanding {
     pub payload: Option<Arc<Value>>,
     /// Waits for an operator.
     pub held: bool,
-    /// Is to be concluded as refused, for this reason.
-    pub settled: Option<String>,
+    /// How its attempts ended, where it is held for that.
+    pub failed: Option<FailureKind>,
+    /// Is to be concluded as failed without an attempt, for this reason.
+    pub settled: Option<(FailureKind, String)>,
 }
 
 impl Entity {
@@ -113,10 +115,16 @@ impl Entity {
     /// its lane or by `after`.
     #[must_use]
     pub fn stuck(&self, plan: &Plan) -> Vec<bool> {
-        let mut stuck = vec![false; self.outstanding.len()];
         if !self.outstanding.iter().any(|intent| intent.held) {
-            return stuck;
+            return vec![false; self.outstanding.len()];
         }
+        self.stuck_with(plan, |_| false)
+    }
+
+    /// As [`Entity::stuck`], where the effects that `paused` names stand still too.
+    #[must_use]
+    pub fn stuck_with(&self, plan: &Plan, paused: impl Fn(&str) -> bool) -> Vec<bool> {
+        let mut stuck = vec![false; self.outstanding.len()];
         let route = |intent: &Outstanding| match &plan.workflow.routes[intent.case as usize] {
             RoutePlan::Effect(route) => Some(route),
             _ => None,
@@ -129,7 +137,7 @@ impl Entity {
             }
             let Some(mine) = route(intent) else { continue };
             let blocked = effects.contains(&&mine.effect) || mine.after.iter().any(|case| cases.contains(case));
-            if intent.settled.is_none() && (intent.held || blocked) {
+            if intent.settled.is_none() && (intent.held || blocked || paused(&mine.effect)) {
                 stuck[index] = true;
                 cases.push(intent.case);
                 if !effects.contains(&&mine.effect) {
@@ -147,15 +155,14 @@ impl Entity {
         }
     }
 
-    /// Reads back the records of what `concluded` ends, and of what is concluded with it: intents of the same decisions,
+    /// Reads back the records of what `pending` ends, and of what is concluded with it: intents of the same decisions,
     /// and those that are settled.
-    pub(super) fn restore_payloads(
-        &mut self,
-        reader: &Reader,
-        plan: &Plan,
-        concluded: &[(IntentKey, Conclusion)],
-    ) -> Result<(), EngineError> {
-        let is_ended = |intent: &Outstanding| intent.settled.is_some() || concluded.iter().any(|(key, _)| key.sequence == intent.sequence);
+    pub(super) fn restore_payloads(&mut self, reader: &Reader, plan: &Plan, pending: &Pending) -> Result<(), EngineError> {
+        let ends = |sequence: u64| {
+            pending.conclusions.iter().any(|(key, _)| key.sequence == sequence)
+                || pending.orders.iter().any(|order| matches!(order.what, OrderKind::GiveUpIntent(of, _) if of == sequence))
+        };
+        let is_ended = |intent: &Outstanding| intent.settled.is_some() || ends(intent.sequence);
         let lacking = |intent: &Outstanding| intent.payload.is_none() && is_ended(intent);
         while let Some(sequence) = self.outstanding.iter().find(|intent| lacking(intent)).map(|intent| intent.sequence) {
             let mut stored = reader.outstanding_of(self.row.id, sequence)?.into_iter().map(|stored| outstanding(plan, stored));
@@ -201,6 +208,8 @@ pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> 
         return Err(damaged(format!("decision {} has no intent {index}", stored.key.sequence)));
     }
     let Value::Variant(case, Some(payload)) = intents.swap_remove(index) else { return Err(damaged("no record".into())) };
+    let reason = stored.reason.unwrap_or_default();
+    let failure = FailureKind::of_told(&reason);
     Ok(Outstanding {
         sequence: stored.key.sequence,
         index: stored.key.index,
@@ -209,6 +218,8 @@ pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> 
         correlation_id: stored.correlation_id,
         payload: Some(Arc::new(*payload)),
         held: stored.status == OutboxStatus::Held,
-        settled: (stored.status == OutboxStatus::Settled).then(|| stored.reason.unwrap_or_default()),
+        failed: failure.map(|(kind, _)| kind).filter(|_| stored.status == OutboxStatus::Held),
+        settled: (stored.status == OutboxStatus::Settled)
+            .then(|| failure.map_or((FailureKind::Unknown, reason.clone()), |(kind, text)| (kind, text.to_owned()))),
     })
 }

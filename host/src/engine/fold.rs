@@ -10,7 +10,7 @@ use purefold_wit::Value;
 
 use super::EngineError;
 use super::entity::{Entity, Outstanding};
-use super::input::{Conclusion, EventInput, EventOrigin, OrderKind, Origin, Pending, Ready};
+use super::input::{Conclusion, EventInput, EventOrigin, FailureKind, Hold, Origin, Pending, Ready};
 use super::order::Next;
 use super::outcome::{concluded_input, concluded_output};
 use super::plan::Plan;
@@ -84,6 +84,10 @@ pub struct Folded {
     pub done: Vec<(EventOrigin, u128)>,
     /// Events of requests that are done.
     pub answered: Vec<Answered>,
+    /// Intents, by decision and index, that an operator has tried again once that is durable.
+    pub redriven: Vec<(u64, u32)>,
+    /// Whether the entity is to be erased: for which command, and whether its state stays.
+    pub erasing: Option<(i64, bool)>,
     /// Answers to operators.
     pub answers: Vec<(i64, String)>,
     /// Decisions by verdict: accepted, rejected, faulted.
@@ -135,6 +139,8 @@ pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, momen
         dead: Vec::new(),
         done: Vec::new(),
         answered: Vec::new(),
+        redriven: Vec::new(),
+        erasing: None,
         answers: Vec::new(),
         verdicts: [0; 3],
         more: true,
@@ -157,6 +163,9 @@ pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, momen
             }
         }
     }
+    // What an operator gave up, or what was concluded already, is concluded once: a late conclusion is void.
+    let Folded { entity, pending, .. } = &mut fold.out;
+    pending.conclusions.retain(|(key, _)| entity.outstanding.iter().any(|o| (o.sequence, o.index) == (key.sequence, key.index)));
     Ok(fold.out)
 }
 
@@ -170,42 +179,16 @@ impl Fold<'_> {
             let outstanding = &mut self.out.entity.outstanding;
             let Some(intent) = outstanding.iter_mut().find(|o| (o.sequence, o.index) == (key.sequence, key.index)) else { continue };
             intent.held = note.held;
+            intent.failed = FailureKind::of_told(&note.reason).map(|(kind, _)| kind).filter(|_| note.held);
             let status = if note.held { OutboxStatus::Held } else { OutboxStatus::Pending };
             self.out.changed.push((key.sequence, key.index, status, note.attempts, note.reason));
         }
     }
 
-    fn orders(&mut self) -> Result<(), EngineError> {
-        for order in std::mem::take(&mut self.out.pending.orders) {
-            if !self.out.entity.row.parked {
-                self.out.answers.push((order.command, "refused: the entity is not parked".into()));
-                continue;
-            }
-            let (kind, answer) = match order.what {
-                OrderKind::Redrive => (Kind::Resumed, "resumed"),
-                OrderKind::Drop => (Kind::Dropped, "dropped the head of the inbox"),
-            };
-            let head =
-                self.out.entity.inbox.first().map(|row| (row.id, row.event_id.clone(), row.correlation_id.clone(), row.input.clone()));
-            let Some((id, event_id, correlation_id, input)) = head else {
-                return Err(EngineError::Stored { what: "inbox", reason: "a parked entity has an empty one".into() });
-            };
-            if order.what == OrderKind::Drop {
-                let head = self.out.entity.inbox.remove(0);
-                self.take_waiting_timer(&head);
-                self.out.inbox_removed.push(id);
-            }
-            self.out.entity.row.parked = false;
-            self.note_entry(kind, event_id, correlation_id, input, Box::default());
-            self.out.answers.push((order.command, answer.into()));
-        }
-        Ok(())
-    }
-
     fn take(&mut self, ready: &Ready) -> Result<(), EngineError> {
         let input = self.encode_input(&ready.input)?;
         let passes = ready.origin == Origin::Event && planted(Mistake::InboxPassed);
-        if self.out.entity.row.parked && !passes {
+        if self.stands_still() && !passes {
             self.keep_timer(ready);
             self.wait(ready, input);
             return Ok(());
@@ -215,6 +198,11 @@ impl Fold<'_> {
             return Ok(());
         }
         self.decide(ready, input)
+    }
+
+    /// Whether inputs wait instead of being decided on.
+    pub(super) fn stands_still(&self) -> bool {
+        self.out.entity.row.parked || self.out.pending.hold == Hold::Everything
     }
 
     fn encode_input(&self, input: &Value) -> Result<Box<[u8]>, EngineError> {
@@ -314,6 +302,7 @@ impl Fold<'_> {
                         correlation_id: ready.correlation_id.clone(),
                         payload: Some(Arc::new(*payload)),
                         held: false,
+                        failed: None,
                         settled: None,
                     };
                     self.out.entity.outstanding.push(intent.clone());
@@ -492,7 +481,7 @@ impl Fold<'_> {
     }
 
     /// An entry that is no decision: under the last sequence, with the next ordinal.
-    fn note_entry(&mut self, kind: Kind, event_id: Arc<str>, correlation_id: Arc<str>, input: Box<[u8]>, output: Box<[u8]>) {
+    pub(super) fn note_entry(&mut self, kind: Kind, event_id: Arc<str>, correlation_id: Arc<str>, input: Box<[u8]>, output: Box<[u8]>) {
         let release = self.plan.release;
         let row = &self.out.entity.row;
         let entry = Entry {

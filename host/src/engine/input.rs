@@ -6,7 +6,7 @@ use std::sync::Arc;
 use purefold_effects::Reply;
 use purefold_wit::Value;
 
-use crate::journal::EntryHash;
+use crate::journal::{EntryHash, Warrant};
 use crate::store::{DeliveryRow, InboxRow, IntentKey};
 
 /// An entity's name: which workflow of the host, and the key.
@@ -91,6 +91,20 @@ impl FailureKind {
             FailureKind::UnreadableReply => "unreadable_reply",
         }
     }
+
+    /// The failure as the outbox keeps it: the case's name, then the text.
+    #[must_use]
+    pub fn told(self, text: &str) -> String {
+        format!("{}: {text}", self.name())
+    }
+
+    /// The kind and text of a failure that the outbox keeps; none of a text that names no kind.
+    #[must_use]
+    pub fn of_told(told: &str) -> Option<(Self, &str)> {
+        let (name, text) = told.split_once(": ")?;
+        let kinds = [FailureKind::Refused, FailureKind::Exhausted, FailureKind::Unknown, FailureKind::UnreadableReply];
+        kinds.into_iter().find(|kind| kind.name() == name).map(|kind| (kind, text))
+    }
 }
 
 /// The final result of an intent.
@@ -111,6 +125,20 @@ pub struct Pending {
     pub orders: Vec<Order>,
     /// How attempts stand that have not come to an end.
     pub notes: Vec<(IntentKey, Note)>,
+    /// What of it must wait because of a pause.
+    pub hold: Hold,
+}
+
+/// What a pause holds back of an entity's inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The workflow is paused: no event is taken and no timer fires; what was asked for comes to its end.
+    Beginnings,
+    /// The entity is paused: every input waits in its inbox.
+    Everything,
 }
 
 /// How an intent stands that has no conclusion yet.
@@ -137,22 +165,30 @@ impl Pending {
     }
 }
 
-/// What an operator asks of a parked entity.
+/// What an operator asks of an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The command's id.
     pub command: i64,
     /// What to do.
     pub what: OrderKind,
+    /// Who asks, and why.
+    pub warrant: Warrant,
 }
 
-/// What an operator can ask of a parked entity.
+/// What an operator can ask of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderKind {
-    /// Decide the head of the inbox again and go on.
-    Redrive,
-    /// Drop the head of the inbox and go on.
-    Drop,
+    /// Decide the head of the parked entity's inbox again and go on.
+    RedriveHead,
+    /// Drop the head of the parked entity's inbox and go on.
+    DropHead,
+    /// Try a held intent again: decision and index.
+    RedriveIntent(u64, u32),
+    /// Conclude an intent as failed: decision and index.
+    GiveUpIntent(u64, u32),
+    /// Erase what its entries hold; but for the state that it is in, where that is to stay.
+    Erase { keep_state: bool },
 }
 
 /// One input, ready to be decided.

@@ -45,6 +45,8 @@ pub(super) struct Intake {
     /// The greatest event time accepted, on the event clock.
     clock: u64,
     clock_changed: bool,
+    /// What is taken now is taken at this time, on the arrival clock.
+    now: u64,
     event_clock: bool,
     pub(super) requests: Requests,
     pub(super) dead_letters: u64,
@@ -88,11 +90,17 @@ impl Intake {
             forgotten: accepted.first().map_or(0, |(row, ..)| *row - 1),
             clock,
             clock_changed: false,
+            now: clock,
             event_clock,
             requests: Requests::default(),
             dead_letters: 0,
             duplicates: 0,
         })
+    }
+
+    /// From now on things happen at `now`, on the arrival clock.
+    pub(super) fn at(&mut self, now: u64) {
+        self.now = now;
     }
 
     /// The greatest event time accepted.
@@ -139,7 +147,7 @@ impl Intake {
                         self.tracks[workflow].row.duplicates += 1;
                     }
                 }
-                Err(undecodable) => self.bury(workflow, Line(number), undecodable, bytes.clone(), batch),
+                Err(undecodable) => self.bury(workflow, Line(number), undecodable, bytes.clone(), None, batch),
             }
         }
         for (track, waits) in self.tracks.iter_mut().zip(waits) {
@@ -235,8 +243,17 @@ impl Intake {
         self.known.remove(&fingerprint);
     }
 
-    /// A dead letter. Lines that are numbered anew are known by their bytes: the same stream read twice buries them once.
-    pub(super) fn bury(&mut self, workflow: usize, Line(line): Line, undecodable: Undecodable, bytes: Arc<[u8]>, batch: &mut Batch) {
+    /// A dead letter; of that entity, where it is known. Lines that are numbered anew are known by their bytes: the same
+    /// stream read twice buries them once.
+    pub(super) fn bury(
+        &mut self,
+        workflow: usize,
+        Line(line): Line,
+        undecodable: Undecodable,
+        bytes: Arc<[u8]>,
+        key: Option<Arc<str>>,
+        batch: &mut Batch,
+    ) {
         if self.tracks[workflow].anew {
             let (source, fingerprint) = (self.tracks[workflow].row.id, letter_fingerprint(self.tracks[workflow].workflow, &bytes));
             if self.known.contains(&fingerprint) {
@@ -249,8 +266,9 @@ impl Intake {
         }
         self.dead_letters += 1;
         let track = &self.tracks[workflow];
+        let now = if self.event_clock { self.clock } else { self.now };
         let Undecodable { event_id, code, path, reason } = undecodable;
-        let row = DeadLetterRow { workflow: track.workflow, source: track.row.id, line, event_id, code, path, reason, bytes };
+        let row = DeadLetterRow { workflow: track.workflow, source: track.row.id, line, event_id, code, path, reason, bytes, key, now };
         batch.dead_letters.push(row);
     }
 

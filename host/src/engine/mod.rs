@@ -7,9 +7,11 @@
 //! ```
 //! Everything that can happen to the loop is a [`run::Message`] or a batch of what was taken from the source.
 
+mod acts;
 mod assemble;
 mod dispatch;
 mod entity;
+mod erasing;
 mod error;
 mod fold;
 mod input;
@@ -18,9 +20,12 @@ pub mod key;
 mod operators;
 mod order;
 mod outcome;
+mod own;
+mod pauses;
 mod plan;
 mod planted;
 mod requests;
+mod retention;
 mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]

@@ -3,12 +3,59 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::json;
+
+use super::dispatch::{self, Answer};
 use super::input::{EntityName, EventOrigin, Order, OrderKind};
+use super::own::OwnEntry;
 use super::{Engine, EngineError};
-use crate::store::CommandRow;
+use crate::journal::{Kind, Warrant};
+use crate::store::{Batch, CommandRow, DeadLetter, IntentKey, Scope};
 
 /// How often operators' commands are looked for.
 pub(super) const COMMAND_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Ids that a refusal names.
+const MOST_NAMED: u32 = 10;
+
+/// An intent that an operator gives up, while the dispatcher takes it out of its lane.
+pub(super) struct GivingUp {
+    command: i64,
+    warrant: Warrant,
+}
+
+/// What an intent's command is about.
+#[derive(Deserialize)]
+struct IntentSubject {
+    entity: String,
+    sequence: u64,
+    index: u32,
+}
+
+/// What is to be erased.
+#[derive(Deserialize)]
+struct EraseSubject {
+    entity: String,
+    keep_state: bool,
+}
+
+/// What a pause is about: one of its effects, one of its entities, else the workflow itself.
+#[derive(Deserialize)]
+struct PauseSubject {
+    effect: Option<String>,
+    entity: Option<String>,
+}
+
+impl From<PauseSubject> for Scope {
+    fn from(subject: PauseSubject) -> Self {
+        match subject {
+            PauseSubject { effect: Some(effect), .. } => Scope::Effect(effect.into()),
+            PauseSubject { entity: Some(entity), .. } => Scope::Entity(entity.into()),
+            PauseSubject { .. } => Scope::Workflow,
+        }
+    }
+}
 
 impl Engine {
     pub(super) fn look_for_commands(&mut self) -> Result<(), EngineError> {
@@ -17,63 +64,172 @@ impl Engine {
             return Ok(());
         }
         self.state.last_command_look = Some(now);
-        for command in self.reader.commands()? {
+        let commands = self.reader.commands()?;
+        // What is not open any more will never be seen again.
+        self.state.commands_seen.retain(|seen| commands.iter().any(|command| command.id == *seen));
+        for command in commands {
             if self.state.commands_seen.insert(command.id) {
-                self.apply(command)?;
+                let mut draft = std::mem::take(&mut self.state.draft);
+                let applied = self.apply(&command, &mut draft);
+                self.state.draft = draft;
+                let answer = applied?;
+                self.state.draft.answers.extend(answer.map(|answer| (command.id, answer)));
             }
         }
-        Ok(())
-    }
-
-    fn apply(&mut self, command: CommandRow) -> Result<(), EngineError> {
-        let Some(workflow) = self.shared.plans.iter().position(|plan| *plan.workflow.name == *command.workflow) else { return Ok(()) };
-        let what = match command.command.as_str() {
-            "parked redrive" => OrderKind::Redrive,
-            "parked drop" => OrderKind::Drop,
-            other => {
-                let answer = self.apply_to_dead_letter(workflow, other, &command)?;
-                self.state.draft.answers.extend(answer.map(|answer| (command.id, answer)));
-                return Ok(());
-            }
-        };
-        let name = EntityName { workflow, key: command.subject.into() };
-        self.pending(name).orders.push(Order { command: command.id, what });
         Ok(())
     }
 
     /// The answer, where there is one at once.
-    fn apply_to_dead_letter(&mut self, workflow: usize, what: &str, command: &CommandRow) -> Result<Option<String>, EngineError> {
-        let id: i64 = command.subject.parse().unwrap_or(-1);
-        let plan = self.shared.plans[workflow].clone();
-        let Some(letter) = self.reader.dead_letter(plan.id, id)? else { return Ok(Some("refused: there is no such dead letter".into())) };
-        match what {
-            "dead-letters drop" => {
-                self.state.draft.dead_letters_removed.push(id);
-                self.intake.dropped(workflow, letter.source_id, super::Line(letter.line), &letter.bytes, &mut self.state.draft);
-                Ok(Some("dropped".into()))
-            }
-            "dead-letters redrive" => {
-                let origin = EventOrigin::DeadLetter { id, source: letter.source_id, line: super::Line(letter.line) };
-                let bytes: Arc<[u8]> = letter.bytes.into();
-                for (taker, decoded) in self.decoder.decode(&bytes, origin, self.clock.wall()) {
-                    match decoded {
-                        Ok((key, event)) if taker == workflow => {
-                            if self.intake.knows(event.fingerprint) {
-                                return Ok(Some("refused: an event of that source and id was accepted before".into()));
-                            }
-                            self.intake.remember(event.fingerprint);
-                            self.pending(EntityName { workflow, key }).events.push_back(event);
-                            return Ok(Some("taken: it is decided in its entity's turn".into()));
-                        }
-                        Err(undecodable) if taker == workflow => {
-                            return Ok(Some(format!("refused: {} {}: {}", undecodable.code, undecodable.path, undecodable.reason)));
-                        }
-                        _ => {}
-                    }
+    fn apply(&mut self, command: &CommandRow, draft: &mut Batch) -> Result<Option<String>, EngineError> {
+        let Some(workflow) = self.shared.plans.iter().position(|plan| *plan.workflow.name == *command.workflow) else { return Ok(None) };
+        let subject = &command.subject;
+        let entity = |key: &str| EntityName { workflow, key: key.into() };
+        Ok(match command.command.as_str() {
+            "parked redrive" => self.entity_order(entity(subject), OrderKind::RedriveHead, command),
+            "parked drop" => self.entity_order(entity(subject), OrderKind::DropHead, command),
+            "dead-letters redrive" => Some(self.redrive_dead_letter(workflow, command, draft)?),
+            "dead-letters drop" => Some(self.drop_dead_letter(workflow, command, draft)?),
+            "intents redrive" | "intents give-up" => match serde_json::from_str::<IntentSubject>(subject) {
+                Ok(IntentSubject { entity: key, sequence, index }) if command.command == "intents redrive" => {
+                    self.entity_order(entity(&key), OrderKind::RedriveIntent(sequence, index), command)
                 }
-                Ok(Some("refused: this workflow takes no events of that type".into()))
+                Ok(IntentSubject { entity: key, sequence, index }) => self.give_up(entity(&key), sequence, index, command)?,
+                Err(error) => Some(unreadable(subject, &error)),
+            },
+            "pause" | "resume" => match serde_json::from_str::<PauseSubject>(subject) {
+                Ok(scope) if command.command == "pause" => Some(self.pause(workflow, &scope.into(), &command.warrant, draft)?),
+                Ok(scope) => Some(self.resume(workflow, &scope.into(), &command.warrant, draft)?),
+                Err(error) => Some(unreadable(subject, &error)),
+            },
+            "truncate" => {
+                self.state.sweep.ask(command.id);
+                None
             }
-            other => Ok(Some(format!("refused: unknown command {other:?}"))),
-        }
+            "erase" if self.state.erasing.is_for(command.id) => None,
+            "erase" => match serde_json::from_str::<EraseSubject>(subject) {
+                Ok(erase) => self.erase(workflow, &erase, command)?,
+                Err(error) => Some(unreadable(subject, &error)),
+            },
+            other => Some(format!("refused: this host knows no command {other:?}")),
+        })
     }
+
+    fn erase(&mut self, workflow: usize, subject: &EraseSubject, command: &CommandRow) -> Result<Option<String>, EngineError> {
+        let EraseSubject { entity, keep_state } = subject;
+        let plan = &self.shared.plans[workflow];
+        if entity.is_empty() || self.reader.entity(plan.id, entity)?.is_none() {
+            return Ok(Some(format!("refused: workflow {:?} knows no entity {entity:?}", plan.workflow.name)));
+        }
+        if self.reader.deliveries_to(&plan.workflow.name, entity)? > 0 {
+            return Ok(Some("refused: inputs from other entities are on their way to it; ask again when they are decided".into()));
+        }
+        let name = EntityName { workflow, key: entity.as_str().into() };
+        Ok(self.entity_order(name, OrderKind::Erase { keep_state: *keep_state }, command))
+    }
+
+    fn entity_order(&mut self, name: EntityName, what: OrderKind, command: &CommandRow) -> Option<String> {
+        self.pending(name).orders.push(Order { command: command.id, what, warrant: command.warrant.clone() });
+        None
+    }
+
+    /// Has an intent leave its lane first: what is journaled as given up must not be performed after.
+    fn give_up(&mut self, name: EntityName, sequence: u64, index: u32, command: &CommandRow) -> Result<Option<String>, EngineError> {
+        if !self.course.perform {
+            return Ok(self.entity_order(name, OrderKind::GiveUpIntent(sequence, index), command));
+        }
+        let Some(row) = self.reader.entity(self.shared.plans[name.workflow].id, &name.key)? else {
+            return Ok(Some(format!("refused: there is no entity {:?}", name.key)));
+        };
+        let key = IntentKey { entity: row.id, sequence, index };
+        let asked = GivingUp { command: command.id, warrant: command.warrant.clone() };
+        if self.state.giving_up.insert(key, asked).is_some() {
+            return Ok(Some("refused: somebody else gives it up at this moment".into()));
+        }
+        self.order(dispatch::Order::GiveUp(name, key));
+        Ok(None)
+    }
+
+    /// The dispatcher's answer to an order on an intent.
+    pub(super) fn answered(&mut self, name: EntityName, key: IntentKey, answer: Answer) {
+        let Some(GivingUp { command, warrant }) = self.state.giving_up.remove(&key) else {
+            tracing::debug!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "the dispatcher's answer");
+            return;
+        };
+        // Whatever it is, no attempt starts any more; where it was concluded, the entity knows.
+        let what = OrderKind::GiveUpIntent(key.sequence, key.index);
+        self.pending(name).orders.push(Order { command, what, warrant });
+    }
+
+    fn drop_dead_letter(&mut self, workflow: usize, command: &CommandRow, draft: &mut Batch) -> Result<String, EngineError> {
+        let letter = match self.dead_letter(workflow, &command.subject)? {
+            Ok(letter) => letter,
+            Err(refused) => return Ok(refused),
+        };
+        self.note_dead_letter(workflow, Kind::Dropped, &letter, &command.warrant, draft)?;
+        draft.dead_letters_removed.push(letter.id);
+        self.intake.dropped(workflow, letter.source_id, super::Line(letter.line), &letter.bytes, draft);
+        Ok("dropped".into())
+    }
+
+    fn redrive_dead_letter(&mut self, workflow: usize, command: &CommandRow, draft: &mut Batch) -> Result<String, EngineError> {
+        let letter = match self.dead_letter(workflow, &command.subject)? {
+            Ok(letter) => letter,
+            Err(refused) => return Ok(refused),
+        };
+        let origin = EventOrigin::DeadLetter { id: letter.id, source: letter.source_id, line: super::Line(letter.line) };
+        let bytes: Arc<[u8]> = letter.bytes.as_slice().into();
+        for (taker, decoded) in self.decoder.decode(&bytes, origin, self.clock.wall()) {
+            match decoded {
+                Ok((key, event)) if taker == workflow => {
+                    if self.intake.knows(event.fingerprint) {
+                        return Ok("refused: an event of that source and id was accepted before".into());
+                    }
+                    self.note_dead_letter(workflow, Kind::Redriven, &letter, &command.warrant, draft)?;
+                    self.intake.remember(event.fingerprint);
+                    self.pending(EntityName { workflow, key }).events.push_back(event);
+                    return Ok("taken: it is decided in its entity's turn".into());
+                }
+                Err(undecodable) if taker == workflow => {
+                    return Ok(format!("refused: {} {}: {}", undecodable.code, undecodable.path, undecodable.reason));
+                }
+                _ => {}
+            }
+        }
+        Ok("refused: this workflow takes no events of that type".into())
+    }
+
+    /// The dead letter of that id, or why there is none.
+    fn dead_letter(&self, workflow: usize, id: &str) -> Result<Result<DeadLetter, String>, EngineError> {
+        let plan = &self.shared.plans[workflow];
+        let number = id.parse().unwrap_or(-1);
+        if let Some(letter) = self.reader.dead_letter(plan.id, number)? {
+            return Ok(Ok(letter));
+        }
+        let known = self.reader.dead_letter_ids_after(plan.id, 0, MOST_NAMED + 1)?;
+        let named: Vec<String> = known.iter().take(MOST_NAMED as usize).map(ToString::to_string).collect();
+        let there_is = match known.len() {
+            0 => "there are none".to_owned(),
+            count if count > MOST_NAMED as usize => format!("there are {}, …", named.join(", ")),
+            _ => format!("there are {}", named.join(", ")),
+        };
+        Ok(Err(format!("refused: there is no dead letter {id}; {there_is}")))
+    }
+
+    fn note_dead_letter(
+        &mut self,
+        workflow: usize,
+        kind: Kind,
+        letter: &DeadLetter,
+        warrant: &Warrant,
+        draft: &mut Batch,
+    ) -> Result<(), EngineError> {
+        let DeadLetter { id, source, line, code, .. } = letter;
+        let about = json!({ "dead_letter": id, "source": source, "position": line, "code": code });
+        let event_id = letter.event_id.as_deref().unwrap_or_default();
+        self.note_own(workflow, &OwnEntry { kind, event_id, about: &about, warrant }, draft)
+    }
+}
+
+fn unreadable(subject: &str, error: &serde_json::Error) -> String {
+    format!("refused: {subject:?} names nothing that this command knows: {error}")
 }

@@ -8,7 +8,7 @@ use purefold_wit::Value;
 use super::EngineError;
 use super::entity::Outstanding;
 use super::fold::{Fold, Moment};
-use super::input::{Conclusion, EventOrigin, FailureKind, Origin, Ready};
+use super::input::{Conclusion, EventOrigin, FailureKind, Hold, Origin, Ready};
 use super::outcome::outcome_input;
 use super::planted::{Mistake, planted};
 use crate::journal::{intent_id, sha256};
@@ -36,7 +36,7 @@ impl Fold<'_> {
         if let Some(index) = self.out.entity.outstanding.iter().position(|intent| intent.settled.is_some()) {
             return Ok(self.settle(index, now));
         }
-        if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
+        if !self.stands_still() && !self.out.entity.inbox.is_empty() {
             return self.next_waiting();
         }
         if !self.out.pending.conclusions.is_empty() {
@@ -49,6 +49,9 @@ impl Fold<'_> {
         if !self.out.pending.deliveries.is_empty() {
             let delivery = self.out.pending.deliveries.remove(0);
             return self.delivered(delivery, Some(now));
+        }
+        if self.out.pending.hold == Hold::Beginnings {
+            return Ok(Next::Wait);
         }
         // What the source had when a timer fell due comes before it: a sign of life counts, however late it is read.
         if let Some(next) = self.event() {
@@ -78,15 +81,16 @@ impl Fold<'_> {
             let (_, conclusion) = self.out.pending.conclusions.swap_remove(arrived);
             return Ok(self.concluded(index, conclusion, asked));
         }
-        if !self.out.entity.row.parked && !self.out.entity.inbox.is_empty() {
+        if !self.stands_still() && !self.out.entity.inbox.is_empty() {
             return self.next_waiting();
         }
+        let begins = self.out.pending.hold != Hold::Beginnings;
         let latest = self.out.entity.row.now;
         let deliveries = self.out.pending.deliveries.iter().enumerate();
         let delivery = deliveries
             .min_by(|(_, a), (_, b)| (a.now, a.sequence, a.index, &a.sender).cmp(&(b.now, b.sequence, b.index, &b.sender)))
             .map(|(index, delivery)| (delivery.now, index));
-        let event = self.out.pending.events.front().map(|event| event.time.max(latest));
+        let event = self.out.pending.events.front().filter(|_| begins).map(|event| event.time.max(latest));
         let timers = self.out.entity.timers.iter().enumerate();
         let timer = timers
             .filter(|(_, timer)| !timer.waits)
@@ -94,7 +98,7 @@ impl Fold<'_> {
             .map(|(index, timer)| (timer.due, index));
         // A timer fires once something at or after its due time follows, or the input is over.
         let reach = [delivery.map(|(time, _)| time), event, bound].into_iter().flatten().max();
-        let timer = timer.filter(|(due, _)| reach.is_some_and(|reach| *due <= reach));
+        let timer = timer.filter(|(due, _)| begins && reach.is_some_and(|reach| *due <= reach));
         let next = [delivery.map(|(time, _)| (time, 1)), timer.map(|(due, _)| (due, 2)), event.map(|time| (time, 3))];
         match (next.into_iter().flatten().min(), delivery, timer) {
             (Some((_, 1)), Some((_, index)), _) => {
@@ -108,8 +112,8 @@ impl Fold<'_> {
     }
 
     fn settle(&mut self, index: usize, time: u64) -> Next {
-        let reason = self.out.entity.outstanding[index].settled.clone().unwrap_or_default();
-        self.concluded(index, Err((FailureKind::Refused, reason)), time)
+        let failure = self.out.entity.outstanding[index].settled.clone();
+        self.concluded(index, Err(failure.unwrap_or((FailureKind::Unknown, String::new()))), time)
     }
 
     /// The outcome of the intent at `index`: an input where it is routed to one, else an entry of its own.
@@ -144,9 +148,10 @@ impl Fold<'_> {
             let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { continue };
             if intent.sequence == failed.sequence && intent.settled.is_none() && route.after.contains(&failed.case) {
                 let reason = format!("after {}", cases[failed.case as usize].name.kebab());
-                intent.settled = Some(reason.clone());
+                let told = FailureKind::Refused.told(&reason);
+                intent.settled = Some((FailureKind::Refused, reason));
                 intent.held = false;
-                self.out.changed.push((intent.sequence, intent.index, OutboxStatus::Settled, 0, reason));
+                self.out.changed.push((intent.sequence, intent.index, OutboxStatus::Settled, 0, told));
             }
         }
     }
@@ -241,7 +246,7 @@ impl Fold<'_> {
 
     fn event(&mut self) -> Option<Next> {
         let event = self.out.pending.events.pop_front()?;
-        if self.out.entity.row.parked && self.out.entity.inbox.len() >= self.plan.inbox {
+        if self.stands_still() && self.out.entity.inbox.len() >= self.plan.inbox {
             self.out.dead.push(event);
             return Some(Next::Nothing);
         }

@@ -10,20 +10,25 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hashbrown::{HashMap, HashSet};
 use lru::LruCache;
 
+use super::EngineError;
 use super::assemble::{Consequences, Rows, Task};
 use super::dispatch::{self, EffectStatus};
 use super::entity::Entity;
+use super::erasing::Erasing;
 use super::fold::Moment;
 use super::input::{Conclusion, EntityName, EventOrigin, Note, Pending};
 use super::intake::Intake;
+use super::operators::{COMMAND_INTERVAL, GivingUp};
+use super::pauses::Pauses;
 use super::planted::{Mistake, planted};
+use super::retention::Sweep;
 use super::summary::{Progress, Summary};
 use super::workers::{Item, Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
-use super::{EngineError, operators::COMMAND_INTERVAL};
+use crate::journal::Kind;
 use crate::observe::Observed;
 use crate::source::{Decoder, Listener, SourceError, Standing, Taken, Undecodable};
-use crate::store::{Batch, IntentKey, Reader, Row, Store, StoreError};
+use crate::store::{Batch, EntityRow, IntentKey, Reader, Row, Store, StoreError};
 use crate::time::HostClock;
 
 /// Entities that one commit decides for.
@@ -196,13 +201,13 @@ pub(super) struct State {
     cache: Option<LruCache<EntityName, Cached>>,
     pub(super) work: HashMap<EntityName, Work>,
     /// Entities that have something to decide, those that have waited longest first.
-    ready: VecDeque<EntityName>,
+    pub(super) ready: VecDeque<EntityName>,
     pub(super) backlog: VecDeque<Taken>,
     pub(super) draft: Batch,
     /// Commits handed over and not yet durable: number, last row of the journal, what follows.
-    in_flight: VecDeque<(u64, Row, Consequences)>,
-    last_batch: u64,
-    committed: u64,
+    pub(super) in_flight: VecDeque<(u64, Row, Consequences)>,
+    pub(super) last_batch: u64,
+    pub(super) committed: u64,
     /// The journal's last row before anything was decided.
     pub(super) first_row: Row,
     /// The last row that the loop knows to be durable.
@@ -212,7 +217,7 @@ pub(super) struct State {
     /// Conclusions that wait to be decided.
     told: usize,
     outstanding: usize,
-    under_way: usize,
+    pub(super) under_way: usize,
     /// Fresh events since the last step, and how many intents the events of that step asked for, each.
     new_events: usize,
     intents_per_event: usize,
@@ -223,6 +228,13 @@ pub(super) struct State {
     pub(super) reading_since: Duration,
     /// On the event clock, after the input: timers up to here fire.
     pub(super) bound: Option<u64>,
+    pub(super) pauses: Pauses,
+    /// The workflows' own entities, in the workflows' order.
+    pub(super) own: Vec<EntityRow>,
+    /// Intents that operators give up and that have not left their lanes yet.
+    pub(super) giving_up: HashMap<IntentKey, GivingUp>,
+    pub(super) erasing: Erasing,
+    pub(super) sweep: Sweep,
     pub(super) commands_seen: HashSet<i64>,
     pub(super) last_command_look: Option<Duration>,
     last_progress: Option<Duration>,
@@ -290,6 +302,8 @@ impl Engine {
             self.look_for_commands()?;
             self.take_lines();
             self.fire_timers()?;
+            self.erase_some()?;
+            self.forget_some()?;
         }
         if self.state.in_flight.len() < MOST_BATCHES && self.has_work() {
             self.step()?;
@@ -312,6 +326,7 @@ impl Engine {
     }
 
     fn finish(mut self, progress: &mut impl FnMut(Progress)) -> Result<Summary, EngineError> {
+        self.state.summary.paused = self.state.pauses.count() as u64;
         self.state.summary.held = (self.state.outstanding - self.state.under_way) as u64;
         for plan in &self.shared.plans {
             self.state.summary.parked += self.reader.parked(plan.id)?.len() as u64;
@@ -372,9 +387,7 @@ impl Engine {
             }
             Message::Noted(name, key, note) => self.pending(name).notes.push((key, note)),
             Message::Wanted(lanes) => self.find(lanes)?,
-            Message::Answered(name, key, answer) => {
-                tracing::info!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "operator's order on an intent");
-            }
+            Message::Answered(name, key, answer) => self.answered(name, key, answer),
             Message::Committed(number) => self.committed(number),
             Message::CommitFailed(error) => return Err(error.into()),
             Message::StoreDown => {
@@ -419,6 +432,7 @@ impl Engine {
         let state = &self.state;
         !state.store_down
             && state.stopping.is_none()
+            && !state.pauses.holds_all_events()
             && state.backlog.len() + self.intake.open() < MOST_OPEN_LINES
             && (!self.course.perform || (state.outstanding < self.most_outstanding() && self.flowing() < MOST_FLOWING as u64))
             && state.deliveries < MOST_DELIVERIES
@@ -463,7 +477,8 @@ impl Engine {
         // Where entities write to each other, what one line causes is finished before the next line is looked at.
         let one_by_one = self.course.event_clock && self.course.delivers;
         let most = (MOST_NEW_INTENTS / self.state.intents_per_event.max(1)).clamp(LEAST_EVENTS, MOST_ITEMS);
-        while self.state.new_events < most && (!one_by_one || self.is_quiet()) {
+        self.intake.at(self.workflow_now());
+        while self.state.new_events < most && !self.state.pauses.holds_all_events() && (!one_by_one || self.is_quiet()) {
             let Some(taken) = self.state.backlog.pop_front() else { break };
             self.state.summary.events += 1;
             for (name, event) in self.intake.sort(taken, &mut self.state.draft) {
@@ -490,7 +505,8 @@ impl Engine {
         let count = self.state.ready.len().min(MOST_ITEMS);
         let mut items: Vec<Item> = Vec::with_capacity(count);
         for name in self.state.ready.drain(..count) {
-            let pending = self.state.work.remove(&name).unwrap_or_default().pending;
+            let mut pending = self.state.work.remove(&name).unwrap_or_default().pending;
+            pending.hold = self.state.pauses.hold(&name);
             let entity = self.state.cache.as_mut().and_then(|cache| cache.pop(&name)).map(|cached| cached.entity);
             self.state.told -= pending.conclusions.len();
             items.push((name, entity, pending));
@@ -503,6 +519,7 @@ impl Engine {
 
         self.state.new_events = 0;
         let (mut decided_events, mut new_intents) = (0, 0);
+        let mut faults = Vec::new();
         let mut batch = std::mem::take(&mut self.state.draft);
         let mut consequences = Consequences::default();
         self.state.last_batch += 1;
@@ -512,6 +529,10 @@ impl Engine {
             self.state.summary.accepted += accepted;
             self.state.summary.rejected += rejected;
             self.state.summary.faulted += faulted;
+            let parked = folded.entries.iter().filter(|folded| folded.entry.kind == Kind::Parked).count();
+            if parked > 0 {
+                faults.push((name.workflow, parked, folded.entity.row.now));
+            }
             let pending = std::mem::take(&mut folded.pending);
             self.state.told += pending.conclusions.len();
             if folded.more {
@@ -548,11 +569,11 @@ impl Engine {
             }
             for event in assembled.dead {
                 self.intake.forget(event.fingerprint);
-                let reason = format!("entity {:?} is parked and its inbox is full", name.key);
+                let reason = format!("entity {:?} is parked or paused and its inbox is full", name.key);
                 let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
                 match event.origin {
                     EventOrigin::Line(line) => {
-                        self.intake.bury(name.workflow, line, undecodable, event.bytes, &mut batch);
+                        self.intake.bury(name.workflow, line, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
                         self.intake.done(name.workflow, line, None, &mut batch);
                     }
                     EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
@@ -566,9 +587,13 @@ impl Engine {
             let cached = Cached { entity: assembled.entity, batch: batch.number };
             self.cache().put(name, cached);
         }
+        for (workflow, count, now) in faults {
+            self.count_faults(workflow, count, now, &mut batch)?;
+        }
         if decided_events > 0 {
             self.state.intents_per_event = new_intents.div_ceil(decided_events);
         }
+        self.state.erasing.begin(&batch.erasing, batch.number);
         self.intake.finish(&mut batch);
         self.state.deliveries += consequences.deliveries.len();
         self.state.look_for_timers |= !batch.timers_set.is_empty();
@@ -615,6 +640,10 @@ impl Engine {
             self.state.committed_row = row;
             self.observed.commits.durable(consequences.entries, self.clock.elapsed().saturating_sub(consequences.handed_over));
             self.perform(consequences.tasks);
+            for order in consequences.orders {
+                // The lanes end only with the engine.
+                drop(self.orders.send(order));
+            }
             for answer in consequences.answers {
                 self.intake.requests.tell(answer);
             }
@@ -710,15 +739,25 @@ impl Engine {
             let waited = self.clock.elapsed() > since + DRAIN_TIMEOUT;
             return Ok(self.state.in_flight.is_empty() && !self.has_work() && (self.state.drained || waited));
         }
-        if !self.course.until_idle || !self.is_quiet() || self.has_work() || !self.state.backlog.is_empty() {
+        if !self.course.until_idle || self.has_work() || !self.state.erasing.is_empty() || self.state.sweep.is_asked() {
+            return Ok(false);
+        }
+        // What a pause holds back is not waited for.
+        let held = self.is_held_by_pauses()?;
+        if held && !self.accepts_lines() {
+            return Ok(true);
+        }
+        let quiet = self.is_quiet();
+        if !(held || quiet) || !self.state.backlog.is_empty() {
             return Ok(false);
         }
         if self.source.is_some() && !(self.state.source_ended && self.source.as_ref().is_none_or(|source| source.lines.is_empty())) {
             return Ok(false);
         }
         if self.course.event_clock || !self.course.perform {
-            return Ok(!self.state.look_for_timers);
+            // On virtual time no timer fires before everything earlier is done, which what is paused never will be.
+            return Ok(!self.state.look_for_timers || !quiet);
         }
-        Ok(!self.state.look_for_timers && self.reader.next_due()?.is_none_or(|due| due > self.clock.wall()))
+        Ok(!self.state.look_for_timers && self.next_due()?.is_none_or(|due| due > self.clock.wall()))
     }
 }

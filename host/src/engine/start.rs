@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 
 use super::assemble::{Rows, tasks_of};
 use super::entity::Entity;
+use super::erasing::Erasing;
 use super::fold::Ids;
 use super::input::EntityName;
 use super::intake::{Intake, Taker};
+use super::pauses::Pauses;
 use super::plan::{EarlierRelease, Plan};
 use super::planted::{Mistake, planted};
 use super::run::{Course, Message, SourceHandle, State};
@@ -23,7 +25,7 @@ use crate::journal::{Entry, Kind};
 use crate::observe::{Decisions, Observed};
 use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::source::{Decoder, Feed, LineSource, Listener};
-use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Reader, Release, SourceRow, Store, Writer};
+use crate::store::{Batch, EntityRow, EntryRow, NO_SOURCE, NewRelease, Reader, Release, SourceRow, Store, Writer};
 use crate::time::{HostClock, SystemClock};
 use crate::workflow::Workflow;
 
@@ -222,6 +224,14 @@ impl Opened {
             rows: self.rows,
         };
         engine.state.reading_since = engine.clock.elapsed();
+        engine.state.pauses = Pauses::load(&engine.reader, &engine.shared.plans)?;
+        engine.state.erasing = Erasing::load(&engine.reader)?;
+        for plan in &engine.shared.plans {
+            engine.state.own.extend(engine.reader.entity(plan.id, "")?);
+        }
+        for (workflow, effect) in engine.state.pauses.effects() {
+            engine.order(dispatch::Order::Pause { workflow, effect: Some(effect) });
+        }
         recover(&mut engine)?;
         Ok(engine)
     }
@@ -240,7 +250,7 @@ fn start_effects(runtime: &tokio::runtime::Runtime, plans: &[Arc<Plan>]) -> Resu
 
 /// The intake, and how far each workflow has read the source.
 fn intake(plans: &[Arc<Plan>], writer: &Writer, reader: &Reader, options: &Options) -> Result<(Intake, Vec<SourceRow>), EngineError> {
-    let name = options.feed.as_ref().map_or_else(|| "none".to_owned(), Feed::name);
+    let name = options.feed.as_ref().map_or_else(|| NO_SOURCE.to_owned(), Feed::name);
     let mut takers = Vec::with_capacity(plans.len());
     let mut positions = Vec::with_capacity(plans.len());
     let mut clock = 0;

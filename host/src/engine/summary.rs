@@ -21,6 +21,8 @@ pub struct Summary {
     pub held: u64,
     /// Entities that wait for an operator.
     pub parked: u64,
+    /// Workflows, effects and entities that are paused.
+    pub paused: u64,
     /// Commits.
     pub commits: u64,
 }

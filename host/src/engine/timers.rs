@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::input::EntityName;
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
+use crate::store::StoreError;
 
 /// Timers that are looked up together.
 const MOST_TIMERS_TOGETHER: u32 = 1024;
@@ -23,14 +24,14 @@ impl Engine {
         if !std::mem::take(&mut self.state.look_for_timers) {
             return Ok(());
         }
-        self.state.next_due = self.reader.next_due()?;
+        self.state.next_due = self.next_due()?;
         let now = self.clock.wall();
         let Some(earliest) = self.state.next_due.filter(|due| *due <= now) else { return Ok(()) };
         let Some(until) = self.read_past(now).or_else(|| self.waited_enough(now)) else { return Ok(()) };
         if earliest > until {
             return Ok(());
         }
-        for due in self.reader.due_timers(until, MOST_TIMERS_TOGETHER)? {
+        for due in self.reader.due_timers(until, MOST_TIMERS_TOGETHER, &self.state.pauses.paused_workflows())? {
             let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) else { continue };
             let name = EntityName { workflow, key: due.key };
             let fired = (due.timer.name, due.timer.sequence, due.timer.index);
@@ -39,6 +40,11 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// When the next timer falls due that may fire.
+    pub(super) fn next_due(&self) -> Result<Option<u64>, StoreError> {
+        self.reader.next_due(&self.state.pauses.paused_workflows())
     }
 
     /// Up to when the source has nothing left that was there before; none where it has.
@@ -77,7 +83,7 @@ impl Engine {
         }
         let limit = self.intake.clock().saturating_add(self.course.advance);
         let together = if self.course.delivers { 1 } else { MOST_TIMERS_TOGETHER };
-        let due = self.reader.due_timers(limit, together)?;
+        let due = self.reader.due_timers(limit, together, &self.state.pauses.paused_workflows())?;
         // Where entities write to each other, timers fire one by one, in the order of their times.
         self.state.bound = if self.course.delivers { due.first().map(|due| due.timer.due) } else { Some(limit) };
         self.state.look_for_timers = !due.is_empty();

@@ -95,7 +95,7 @@ fn decide(shared: &Shared, reader: &Reader, moment: Moment, mut items: Vec<Item>
     let mut results = Vec::with_capacity(items.len());
     for (name, entity, pending) in items {
         let Some(mut entity) = entity else { continue };
-        entity.restore_payloads(reader, &shared.plans[name.workflow], &pending.conclusions)?;
+        entity.restore_payloads(reader, &shared.plans[name.workflow], &pending)?;
         let folded = fold(&shared.plans[name.workflow], &shared.ids, entity, pending, moment)?;
         results.push((name, folded));
     }

@@ -18,9 +18,9 @@ pub enum Kind {
     Concluded,
     /// The entity faulted: its inputs wait.
     Parked,
-    /// An operator had a parked entity go on.
+    /// An operator had a parked entity go on; under the workflow itself: what was paused.
     Resumed,
-    /// An operator dropped the head of a parked entity's inbox.
+    /// An operator dropped the head of a parked entity's inbox; under the workflow itself: a dead letter.
     Dropped,
     /// The state was taken over by a newer component's `migrate`.
     Migrated,
@@ -28,6 +28,15 @@ pub enum Kind {
     Ended,
     /// A release came into force. Stands under the workflow itself, whose key is empty.
     Released,
+    /// An operator had a held intent tried again; under the workflow itself: had a dead letter decided after all.
+    Redriven,
+    /// An operator gave an intent up: it is concluded as failed.
+    Abandoned,
+    /// The workflow, one of its effects or one of its entities stands still. Stands under the workflow itself, as the
+    /// entry `resumed` that ends it.
+    Paused,
+    /// An operator had the payloads of the entity's earlier entries erased. Their hashes are kept.
+    Erased,
 }
 
 /// A stored name that this version does not know.
@@ -63,6 +72,14 @@ macro_rules! names {
     };
 }
 
+impl Kind {
+    /// Whether somebody outside the reducer did it: the output is a [`super::Warrant`].
+    #[must_use]
+    pub fn is_act(self) -> bool {
+        matches!(self, Kind::Resumed | Kind::Dropped | Kind::Redriven | Kind::Abandoned | Kind::Paused | Kind::Erased)
+    }
+}
+
 names!(
     Kind,
     "kind of entry",
@@ -74,6 +91,10 @@ names!(
     Migrated = "migrated",
     Ended = "ended",
     Released = "released",
+    Redriven = "redriven",
+    Abandoned = "abandoned",
+    Paused = "paused",
+    Erased = "erased",
 );
 
 /// How a decision came out.
@@ -112,7 +133,8 @@ pub struct Entry {
     pub verdict: Option<Verdict>,
     /// The state that an accepted decision or a migration left.
     pub state: Option<Box<[u8]>>,
-    /// Intents, rejection or fault of a decision; the result of a conclusion; else empty.
+    /// Intents, rejection or fault of a decision; the result of a conclusion; the [`super::Warrant`] of an operator's
+    /// act; else empty.
     pub output: Box<[u8]>,
     /// SHA-256 of the event's original bytes, where an event led here.
     pub event_hash: Option<EntryHash>,
@@ -134,13 +156,36 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Hashes of what an entry holds, as its own hash takes them in: they are enough to check the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payloads {
+    /// Of the input.
+    pub input: EntryHash,
+    /// Of the state, where there is one.
+    pub state: Option<EntryHash>,
+    /// Of the output.
+    pub output: EntryHash,
+}
+
 impl Entry {
+    /// Hashes of what it holds.
+    #[must_use]
+    pub fn payloads(&self) -> Payloads {
+        Payloads { input: sha256(&self.input), state: self.state.as_deref().map(sha256), output: sha256(&self.output) }
+    }
+
     /// The entry's hash after `previous`, under the semantic profile and engine build that `profile` names.
     ///
     /// Input, state, output and event bytes enter by their own hashes, so that any of them can be erased from the
     /// store and the chain still be checked against the hash that is kept.
     #[must_use]
     pub fn hash(&self, previous: &EntryHash, workflow: &str, entity: &str, profile: &str) -> EntryHash {
+        self.hash_over(&self.payloads(), previous, workflow, entity, profile)
+    }
+
+    /// As [`Entry::hash`], where `payloads` says what it held: some of it may be erased.
+    #[must_use]
+    pub fn hash_over(&self, payloads: &Payloads, previous: &EntryHash, workflow: &str, entity: &str, profile: &str) -> EntryHash {
         let mut hasher = Sha256::new();
         hasher.update(b"purefold entry 1");
         hasher.update(previous);
@@ -153,8 +198,8 @@ impl Entry {
         hasher.update([self.kind as u8, self.verdict.map_or(0, |verdict| verdict as u8 + 1)]);
         hasher.update(self.release.to_be_bytes());
         hasher.update(self.now.to_be_bytes());
-        hasher.update(sha256(&self.input));
-        for part in [self.state.as_deref().map(sha256), Some(sha256(&self.output)), self.event_hash] {
+        hasher.update(payloads.input);
+        for part in [payloads.state, Some(payloads.output), self.event_hash] {
             hasher.update([u8::from(part.is_some())]);
             hasher.update(part.unwrap_or_default());
         }
@@ -181,6 +226,15 @@ mod tests {
             output: (*b"[]").into(),
             event_hash: Some([7; 32]),
         }
+    }
+
+    #[test]
+    fn what_is_erased_leaves_the_hash() {
+        let whole = entry();
+        let erased = Entry { input: Box::default(), state: None, output: Box::default(), ..entry() };
+        let hash = erased.hash_over(&whole.payloads(), &[0; 32], "w", "k", "p");
+        assert_eq!(hash, whole.hash(&[0; 32], "w", "k", "p"));
+        assert_ne!(hash, erased.hash(&[0; 32], "w", "k", "p"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod entry;
 mod ids;
+mod warrant;
 
-pub use entry::{Entry, EntryHash, Kind, UnknownName, Verdict, hex, sha256};
+pub use entry::{Entry, EntryHash, Kind, Payloads, UnknownName, Verdict, hex, sha256};
 pub use ids::{event_fingerprint, intent_id, letter_fingerprint, seed};
+pub use warrant::Warrant;

@@ -6,8 +6,8 @@ use purefold_wit::Value;
 
 use super::diff::Difference;
 use crate::engine::Plan;
-use crate::journal::{Entry, Kind, intent_id};
-use crate::store::{EntityRow, InboxRow, IntentKey, OutstandingRow, StoredEntry, TimerRow};
+use crate::journal::{Entry, Kind, Verdict, intent_id};
+use crate::store::{EntityRow, InboxRow, IntentKey, OutstandingRow, PauseRow, StoredEntry, TimerRow};
 use crate::workflow::RoutePlan;
 
 /// Follows one entity's entries and knows what must be pending after the last.
@@ -19,11 +19,22 @@ pub(super) struct Derived<'a> {
     by_id: BTreeMap<String, (u64, u32)>,
     parked: bool,
     state_row: Option<i64>,
+    /// Of the workflow's own chain: what is paused, as its entries say.
+    pauses: BTreeSet<String>,
 }
 
 impl<'a> Derived<'a> {
     pub(super) fn new(plan: &'a Plan, key: &'a str) -> Self {
-        Derived { plan, key, timers: BTreeMap::new(), outbox: BTreeSet::new(), by_id: BTreeMap::new(), parked: false, state_row: None }
+        Derived {
+            plan,
+            key,
+            timers: BTreeMap::new(),
+            outbox: BTreeSet::new(),
+            by_id: BTreeMap::new(),
+            parked: false,
+            state_row: None,
+            pauses: BTreeSet::new(),
+        }
     }
 
     /// The names of the timers that are pending.
@@ -41,16 +52,27 @@ impl<'a> Derived<'a> {
     /// Takes what an entry leaves, with its intents where it is an accepted decision.
     pub(super) fn take(&mut self, stored: &StoredEntry, intents: Option<&[Value]>) {
         let entry = &stored.entry;
+        let about = || String::from_utf8_lossy(&entry.input).into_owned();
         match entry.kind {
+            Kind::Paused => drop(self.pauses.insert(about())),
+            Kind::Resumed if self.key.is_empty() => drop(self.pauses.remove(&about())),
             Kind::Parked => self.parked = true,
             Kind::Resumed | Kind::Dropped => self.parked = false,
-            Kind::Decided | Kind::Concluded => {}
+            Kind::Decided | Kind::Concluded | Kind::Redriven | Kind::Abandoned => {}
+            // It was admitted only because nothing was pending; what set it may be gone.
+            Kind::Erased => {
+                self.timers.clear();
+                self.outbox.clear();
+                self.by_id.clear();
+            }
             Kind::Migrated => self.state_row = Some(stored.row),
             Kind::Ended => self.timers.clear(),
             Kind::Released => {}
         }
+        if intents.is_some() || entry.verdict == Some(Verdict::Accepted) {
+            self.state_row = stored.payloads().state.is_some().then_some(stored.row);
+        }
         let Some(intents) = intents else { return };
-        self.state_row = entry.state.is_some().then_some(stored.row);
         for (index, intent) in (0..).zip(intents) {
             let Value::Variant(case, Some(payload)) = intent else { continue };
             let id = || intent_id(self.plan.journal, &self.plan.workflow.name, self.key, entry.sequence, index).to_string();
@@ -81,6 +103,15 @@ impl<'a> Derived<'a> {
         self.outbox.remove(&asked);
         self.timers.retain(|_, (_, sequence, index)| (*sequence, *index) != asked);
         self.by_id.remove(id);
+    }
+
+    /// Compares what is paused with what the store holds.
+    pub(super) fn compare_pauses(&self, pauses: &[PauseRow]) -> Vec<Difference> {
+        let stored = pauses.iter().map(|pause| pause.scope.about().to_string()).collect::<BTreeSet<_>>();
+        if stored == self.pauses {
+            return Vec::new();
+        }
+        vec![Difference { path: "pauses".into(), stored: format!("{stored:?}"), replayed: format!("{:?}", self.pauses) }]
     }
 
     /// Compares with what the store holds.

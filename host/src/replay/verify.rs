@@ -35,7 +35,7 @@ pub struct Mismatch {
     pub sequence: u64,
     /// The entry's ordinal.
     pub ordinal: u32,
-    /// `hash`, `event`, `decision`, `tables`, `chain` or `component`.
+    /// `hash`, `event`, `decision`, `tables`, `chain`, `erased` or `component`.
     pub what: &'static str,
     /// Where it differs.
     pub differences: Vec<Difference>,
@@ -50,6 +50,12 @@ pub struct Report {
     pub decisions: u64,
     /// Faults by a limit, recorded by another engine build, that this build does not repeat: told apart, no mismatch.
     pub other_build: u64,
+    /// Entries whose payloads are erased: their place in the chain is checked, what they held cannot be.
+    pub erased: u64,
+    /// Decisions that were not executed again, because they or the state before them are gone.
+    pub not_executed: u64,
+    /// Entities whose first entries are truncated.
+    pub truncated: u64,
     /// Entries that are not what replay gives.
     pub mismatches: u64,
     /// The first of them, by entity.
@@ -211,12 +217,18 @@ impl Verifier<'_> {
             };
             next = previous;
         }
+        let begins = reader.checkpoint(row.id)?.filter(|checkpoint| rows.last() == Some(&checkpoint.row));
+        if begins.is_some() {
+            self.report().truncated += 1;
+        }
         let mut walk = Walk {
             verifier: self,
             row,
-            head: [0; 32],
-            sequence: 0,
-            state: None,
+            head: begins.map_or([0; 32], |checkpoint| checkpoint.hash),
+            sequence: begins.map_or(0, |checkpoint| checkpoint.sequence),
+            state: if begins.is_some() { Known::Gone } else { Known::State(None) },
+            is_truncated: begins.is_some(),
+            unaccounted: None,
             derived: Derived::new(self.plan, &row.key),
             derivable: true,
         };
@@ -238,8 +250,21 @@ impl Verifier<'_> {
         let count = rows.len() as u64;
         self.progress.fetch_add(count, Ordering::Relaxed);
         self.report().entries += count;
+        if let Some(at) = walk.unaccounted {
+            let difference = Difference {
+                path: "erased".into(),
+                stored: "payloads that are gone".into(),
+                replayed: "a later entry that says who erased them".into(),
+            };
+            self.mismatch(row, at, "erased", vec![difference]);
+        }
         let Some(last) = last else { return Ok(()) };
-        if !row.key.is_empty() && walk.derivable {
+        if row.key.is_empty() {
+            let found = walk.derived.compare_pauses(&reader.pauses(row.workflow)?);
+            if !found.is_empty() {
+                self.mismatch(row, (row.sequence, row.ordinal), "tables", found);
+            }
+        } else if walk.derivable {
             let (timers, outbox, inbox) = (reader.timers(row.id)?, reader.outstanding(row.id)?, reader.inbox(row.id)?);
             let found = walk.derived.compare(row, &last, &timers, &outbox, &inbox);
             if !found.is_empty() {
@@ -263,13 +288,24 @@ impl Verifier<'_> {
     }
 }
 
+/// The state before the next entry, as far as it can be known.
+enum Known {
+    State(Option<Box<[u8]>>),
+    /// It was erased or truncated.
+    Gone,
+}
+
 /// One entity's chain, as far as it was walked.
 struct Walk<'a> {
     verifier: &'a Verifier<'a>,
     row: &'a EntityRow,
     head: EntryHash,
     sequence: u64,
-    state: Option<Box<[u8]>>,
+    state: Known,
+    /// An erased entry that no entry `erased` has followed yet.
+    unaccounted: Option<(u64, u32)>,
+    /// Whether timers may have been pending that nothing is known of.
+    is_truncated: bool,
     derived: Derived<'a>,
     /// Whether the loaded routes hold for all of it.
     derivable: bool,
@@ -279,7 +315,7 @@ impl Walk<'_> {
     fn entry(&mut self, reader: &Reader, stored: &StoredEntry) -> Result<(), VerifyError> {
         let entry = &stored.entry;
         let at = (entry.sequence, entry.ordinal);
-        let hash = entry.hash(&self.head, &self.verifier.plan.workflow.name, &self.row.key, &stored.profile);
+        let hash = entry.hash_over(&stored.payloads(), &self.head, &self.verifier.plan.workflow.name, &self.row.key, &stored.profile);
         let mut chain = Vec::new();
         if hash != stored.hash {
             chain.push(Difference { path: "hash".into(), stored: hex(&stored.hash), replayed: hex(&hash) });
@@ -302,6 +338,13 @@ impl Walk<'_> {
             };
             self.verifier.mismatch(self.row, at, "event", vec![difference]);
         }
+        if stored.erased.is_some() {
+            self.verifier.report().erased += 1;
+            self.unaccounted.get_or_insert(at);
+        }
+        if entry.kind == Kind::Erased {
+            self.unaccounted = None;
+        }
         self.derivable &= self.verifier.same_manifest.contains(&entry.release);
         self.derived.arrives(entry);
         let decided = match entry.kind {
@@ -321,6 +364,10 @@ impl Walk<'_> {
 
     fn decided(&mut self, stored: &StoredEntry) -> Result<Decided, VerifyError> {
         let entry = &stored.entry;
+        let before = match &self.state {
+            Known::State(state) if !stored.input_is_erased() => state.clone(),
+            _ => return Ok(self.not_executed(stored)),
+        };
         self.verifier.report().decisions += 1;
         let Some(release) = self.verifier.releases.get(&entry.release) else {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
@@ -334,7 +381,7 @@ impl Walk<'_> {
             Err(error) => return Ok(unreadable(error)),
         };
         // Where it cannot be read, the entry that wrote it is the one that is named.
-        let Ok(state) = self.state.as_deref().map(|json| codec.decode_state(json)).transpose() else {
+        let Ok(state) = before.as_deref().map(|json| codec.decode_state(json)).transpose() else {
             return Ok(Decided::default());
         };
         let plan = self.verifier.plan;
@@ -348,6 +395,10 @@ impl Walk<'_> {
         };
         let mut decision = reducer.reduce(&context, state.as_ref(), &input)?;
         let stored_fault = fault_code(entry.verdict, &entry.output);
+        if self.is_truncated && stored_fault.as_deref() == Some("too-many-timers") {
+            self.verifier.report().not_executed += 1;
+            return Ok(Decided::default());
+        }
         if self.derivable {
             decision = check(plan, &self.derived.timers(), state.as_ref(), decision);
         } else if stored_fault.as_deref().is_some_and(|code| HOST_FAULTS.contains(&code)) && matches!(decision, Decision::Accepted { .. }) {
@@ -393,7 +444,7 @@ impl Walk<'_> {
         }
         if verdict == Verdict::Accepted {
             // What replay gives goes on, so that an altered state is named where it stands and nowhere after.
-            self.state = encoded.state;
+            self.state = Known::State(encoded.state);
         }
         let intents = match decision {
             Decision::Accepted { intents, .. } => Some(intents),
@@ -402,10 +453,39 @@ impl Walk<'_> {
         Ok(Decided { differences: found, intents })
     }
 
+    /// Takes over what a decision left that cannot be executed again.
+    fn not_executed(&mut self, stored: &StoredEntry) -> Decided {
+        let entry = &stored.entry;
+        self.verifier.report().not_executed += 1;
+        if entry.verdict != Some(Verdict::Accepted) {
+            return Decided::default();
+        }
+        let erased = stored.erased;
+        let state_is_gone = erased.is_some_and(|erased| erased.state.is_some());
+        self.state = if state_is_gone { Known::Gone } else { Known::State(entry.state.clone()) };
+        if erased.is_some_and(|erased| erased.output.is_some()) {
+            return Decided::default();
+        }
+        let codec = |release: &Replayer| self.verifier.reducer(release, &stored.profile).ok().flatten().map(|(_, codec)| codec);
+        let codec = self.verifier.releases.get(&entry.release).and_then(codec);
+        let intents = match codec.map(|codec| codec.decode_intents(&entry.output)) {
+            Some(Ok(Value::List(intents))) => Some(intents),
+            _ => None,
+        };
+        Decided { differences: Vec::new(), intents }
+    }
+
     fn migrated(&mut self, stored: &StoredEntry) -> Result<Decided, VerifyError> {
         let entry = &stored.entry;
-        let before = self.state.take();
-        self.state.clone_from(&entry.state);
+        let state_is_erased = stored.erased.is_some_and(|erased| erased.state.is_some());
+        let after = if state_is_erased { Known::Gone } else { Known::State(entry.state.clone()) };
+        let before = match std::mem::replace(&mut self.state, after) {
+            Known::State(before) if !state_is_erased => before,
+            _ => {
+                self.verifier.report().not_executed += 1;
+                return Ok(Decided::default());
+            }
+        };
         let Some(release) = self.verifier.releases.get(&entry.release) else {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::journal::{Entry, EntryHash};
+use crate::journal::{Entry, EntryHash, Warrant};
 
 /// Row id of an entity. The engine gives them out.
 pub type EntityId = i64;
@@ -53,6 +53,18 @@ pub struct Batch {
     pub release: Option<super::release::NewRelease>,
     /// Operators' commands that were applied, with the answer.
     pub answers: Vec<(i64, String)>,
+    /// What stands still from now on.
+    pub pauses_added: Vec<PauseRow>,
+    /// What goes on, by workflow and scope.
+    pub pauses_removed: Vec<(i64, Scope)>,
+    /// Payloads to erase.
+    pub erased: Vec<ErasedRow>,
+    /// How far entities are erased; nothing is left to do where the next row is 0.
+    pub erasing: Vec<ErasingRow>,
+    /// Entities whose first entries go.
+    pub truncations: Vec<Truncation>,
+    /// Entries whose events' bytes go.
+    pub events_forgotten: Vec<Row>,
 }
 
 impl Batch {
@@ -81,6 +93,12 @@ impl Batch {
             clocks,
             release,
             answers,
+            pauses_added,
+            pauses_removed,
+            erased,
+            erasing,
+            truncations,
+            events_forgotten,
         } = self;
         entities.is_empty()
             && entries.is_empty()
@@ -101,6 +119,12 @@ impl Batch {
             && clocks.is_empty()
             && release.is_none()
             && answers.is_empty()
+            && pauses_added.is_empty()
+            && pauses_removed.is_empty()
+            && erased.is_empty()
+            && erasing.is_empty()
+            && truncations.is_empty()
+            && events_forgotten.is_empty()
     }
 }
 
@@ -163,6 +187,112 @@ pub struct AcceptedRow {
     pub fingerprint: u128,
 }
 
+/// The first entries of an entity, which go: its chain begins later from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Truncation {
+    /// The entity.
+    pub entity: EntityId,
+    /// The entry that the chain begins with.
+    pub first_row: Row,
+    /// Hash of the entry before it.
+    pub hash: EntryHash,
+    /// Sequence of the entry before it.
+    pub sequence: u64,
+    /// The entries that go.
+    pub rows: Vec<Row>,
+}
+
+/// Payloads of an entry that are erased now: the hashes of what stood there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedRow {
+    /// The entry's row.
+    pub row: Row,
+    /// Of the input, where it is erased.
+    pub input: Option<EntryHash>,
+    /// Of the state, where it is erased.
+    pub state: Option<EntryHash>,
+    /// Of the output, where it is erased.
+    pub output: Option<EntryHash>,
+}
+
+/// How far the entries of an entity are erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErasingRow {
+    /// The entity.
+    pub entity: EntityId,
+    /// From here back it is still to be done.
+    pub next_row: Row,
+    /// The entry whose state stays.
+    pub keep_row: Option<Row>,
+    /// The command that asked for it.
+    pub command: i64,
+}
+
+/// What a pause holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// The workflow: it takes no events and fires no timers.
+    Workflow,
+    /// An effect: it starts no attempts.
+    Effect(Arc<str>),
+    /// An entity: its inputs wait.
+    Entity(Arc<str>),
+}
+
+impl Scope {
+    /// The name in the store and on the command line.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Scope::Workflow => "workflow",
+            Scope::Effect(_) => "effect",
+            Scope::Entity(_) => "entity",
+        }
+    }
+
+    /// Which effect or entity; empty for the workflow.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Scope::Workflow => "",
+            Scope::Effect(name) | Scope::Entity(name) => name,
+        }
+    }
+
+    /// As entries of the journal name it.
+    #[must_use]
+    pub fn about(&self) -> serde_json::Value {
+        match self {
+            Scope::Workflow => serde_json::json!({ "workflow": true }),
+            Scope::Effect(_) | Scope::Entity(_) => serde_json::json!({ self.as_str(): self.name() }),
+        }
+    }
+
+    /// The scope of these names.
+    #[must_use]
+    pub fn from_names(scope: &str, name: Arc<str>) -> Option<Self> {
+        match scope {
+            "workflow" => Some(Scope::Workflow),
+            "effect" => Some(Scope::Effect(name)),
+            "entity" => Some(Scope::Entity(name)),
+            _ => None,
+        }
+    }
+}
+
+/// Something that stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseRow {
+    /// The workflow's id.
+    pub workflow: i64,
+    /// What.
+    pub scope: Scope,
+    /// Since when, on the workflow's clock.
+    pub since: u64,
+    /// Who paused it, and why.
+    pub warrant: Warrant,
+}
+
 /// An event that could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterRow {
@@ -182,6 +312,10 @@ pub struct DeadLetterRow {
     pub reason: String,
     /// The event's bytes.
     pub bytes: Arc<[u8]>,
+    /// The entity's key, where it could be read.
+    pub key: Option<Arc<str>>,
+    /// When it was buried, on the workflow's clock.
+    pub now: u64,
 }
 
 /// Names an intent within a store.
@@ -202,6 +336,8 @@ pub struct OutboxRow {
     pub key: IntentKey,
     /// The entry that holds its payload.
     pub row: Row,
+    /// The effect that performs it.
+    pub effect: Arc<str>,
 }
 
 /// How an intent stands that has no conclusion yet.
@@ -211,7 +347,7 @@ pub enum OutboxStatus {
     Pending,
     /// Waits for an operator; blocks its lane.
     Held,
-    /// Will be concluded as refused, because an intent that it comes after failed.
+    /// Will be concluded as failed without an attempt: an intent that it comes after failed, or an operator gave it up.
     Settled,
 }
 

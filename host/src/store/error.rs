@@ -30,7 +30,11 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The tables are of another version.
-    #[error("the store {} has tables of version {found}; this host knows version {known}", path.display())]
+    #[error(
+        "the store {} has tables of version {found}, and this host knows version {known} only; go on with the purefold that made it, \
+         or begin a new store",
+        path.display()
+    )]
     OtherVersion {
         /// The file.
         path: PathBuf,

@@ -1,13 +1,12 @@
-//! What operators' commands look at, page by page, and how they ask for a change beside a running host.
+//! What operators' commands look at, page by page.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::write::int;
-use super::{EntityId, IntentKey, OutboxStatus, Reader, Row, StoreError, Writer};
+use super::{EntityId, IntentKey, OutboxStatus, Reader, Row, StoreError};
 use crate::journal::{Kind, UnknownName, Verdict};
 
 /// One entry of an entity's chain without its texts.
@@ -67,6 +66,19 @@ pub struct OutboxLine {
     pub release: u64,
     /// All intents of the asking decision, as JSON.
     pub intents: Vec<u8>,
+}
+
+/// How an intent was concluded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The entity's key.
+    pub entity: Arc<str>,
+    /// The entity's decision that took the outcome, or its last one before the conclusion.
+    pub sequence: u64,
+    /// Whether the reducer was told.
+    pub is_outcome: bool,
+    /// The outcome's input, else the result.
+    pub json: Vec<u8>,
 }
 
 /// An input that waits behind a fault.
@@ -177,6 +189,23 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// How the intent of that id was concluded; none where no entry and no waiting input says so. Looks through the whole
+    /// journal.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn conclusion(&self, workflow: i64, intent_id: &str) -> Result<Option<Ended>, StoreError> {
+        let query = "SELECT key, journal.sequence, kind = 'decided', CASE kind WHEN 'decided' THEN input ELSE output END \
+                     FROM journal JOIN entities ON entities.id = journal.entity \
+                     WHERE event_id = ?1 AND kind IN ('decided', 'concluded') AND event_hash IS NULL AND workflow = ?2 \
+                     UNION ALL SELECT key, entities.sequence, true, input FROM inbox JOIN entities ON entities.id = inbox.entity \
+                     WHERE event_id = ?1 AND origin = 'outcome' AND workflow = ?2 LIMIT 1";
+        let found = self.connection().prepare_cached(query)?.query_row(params![intent_id, workflow], |row| {
+            Ok(Ended { entity: row.get(0)?, sequence: row.get(1)?, is_outcome: row.get(2)?, json: row.get_ref(3)?.as_bytes()?.to_vec() })
+        });
+        Ok(found.optional()?)
+    }
+
     /// The text of the manifest of that digest, as it was written.
     ///
     /// # Errors
@@ -240,30 +269,13 @@ fn standing(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Standing>
     })
 }
 
-impl Writer {
-    /// Asks the host that has the store at `path`, or the next one, for `command` on each of `subjects`; gives the
-    /// commands' ids in order. Needs no lock: it adds to the table of commands, which no host numbers rows of.
-    ///
-    /// # Errors
-    /// Where nothing was asked.
-    pub fn ask_beside(path: &Path, workflow: &str, command: &str, subjects: &[String]) -> Result<Vec<i64>, StoreError> {
-        let mut connection = Connection::open(path).map_err(|error| StoreError::open(path, &error))?;
-        super::configure(&connection).map_err(|error| StoreError::open(path, &error))?;
-        super::journal_id(&connection, path)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut ids = Vec::with_capacity(subjects.len());
-        for subject in subjects {
-            transaction.execute("INSERT INTO commands (workflow, command, subject) VALUES (?, ?, ?)", [workflow, command, subject])?;
-            ids.push(transaction.last_insert_rowid());
-        }
-        transaction.commit()?;
-        Ok(ids)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use rusqlite::Connection;
 
     use super::*;
     use crate::store::Store;
@@ -308,21 +320,10 @@ mod tests {
         let (store, connection) = store(folder.path());
         let reader = store.reader().unwrap();
         let snapshot = reader.snapshot().unwrap();
-        assert!(reader.commands().unwrap().is_empty());
-        connection.execute("INSERT INTO commands (workflow, command, subject) VALUES ('w', 'c', 's')", []).unwrap();
-        assert!(reader.commands().unwrap().is_empty());
+        assert_eq!(reader.last_entry().unwrap(), 0);
+        connection.execute(ENTRY, [3, 1, 0]).unwrap();
+        assert_eq!(reader.last_entry().unwrap(), 0);
         drop(snapshot);
-        assert_eq!(reader.commands().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn a_host_can_be_asked_while_it_has_the_store() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = store(folder.path());
-        let ids = Writer::ask_beside(store.path(), "w", "parked redrive", &["a".to_owned(), "b".to_owned()]).unwrap();
-        let asked = store.reader().unwrap().commands().unwrap();
-        assert_eq!(asked.iter().map(|command| command.id).collect::<Vec<_>>(), ids);
-        assert_eq!(asked.iter().map(|command| command.subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(asked.iter().all(|command| command.answer.is_none()));
+        assert_eq!(reader.last_entry().unwrap(), 3);
     }
 }

@@ -4,10 +4,14 @@
 //! takes one [`Batch`] in one transaction and returns when it is on disk.
 
 mod batch;
+mod erase;
 mod error;
 mod inspect;
+mod operate;
 mod read;
 mod release;
+mod retain;
+mod status;
 mod write;
 
 use std::fs::{File, OpenOptions};
@@ -16,17 +20,22 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 pub use batch::{
-    AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, InboxRow, IntentKey, OutboxChange, OutboxRow,
-    OutboxStatus, Row, SourceRow, TimerRow,
+    AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey,
+    OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceRow, TimerRow, Truncation,
 };
+pub use erase::Erased;
 pub use error::StoreError;
-pub use inspect::{Chain, Link, OutboxLine, Snapshot, Standing, WaitingInput};
-pub use read::{CommandRow, DeadLetter, DueTimer, OutstandingRow, Reader, StoredEntry};
+pub use inspect::{Chain, Ended, Link, OutboxLine, Snapshot, Standing, WaitingInput};
+pub use operate::{CommandRow, Question};
+pub use read::{DeadLetter, DueTimer, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
+pub use retain::{Aged, Checkpoint, Protection};
+pub(crate) use status::NO_SOURCE;
+pub use status::Standings;
 pub use write::Writer;
 
 /// Version of the tables. A store of another version is refused.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// How long a reader or the writer waits for another process's transaction.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::write::int;
-use super::{DeliveryRow, EntityId, EntityRow, InboxRow, IntentKey, OutboxStatus, Row, StoreError, TimerRow};
+use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, OutboxStatus, Row, StoreError, TimerRow};
 use crate::journal::{Entry, EntryHash};
 
 /// A connection that only reads.
@@ -27,6 +27,8 @@ pub struct StoredEntry {
     pub hash: EntryHash,
     /// The entry.
     pub entry: Entry,
+    /// What of it is erased.
+    pub erased: Option<Erased>,
 }
 
 /// An intent without a conclusion, with the decision that asked for it.
@@ -80,26 +82,17 @@ pub struct DeadLetter {
     pub reason: String,
     /// The event's bytes.
     pub bytes: Vec<u8>,
-}
-
-/// What an operator asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandRow {
-    /// Its id.
-    pub id: i64,
-    /// The workflow's name.
-    pub workflow: String,
-    /// What to do.
-    pub command: String,
-    /// On what.
-    pub subject: String,
-    /// What came of it; none where it waits.
-    pub answer: Option<String>,
+    /// The entity's key, where it could be read.
+    pub key: Option<String>,
+    /// When it was buried, on the workflow's clock.
+    pub now: u64,
 }
 
 const ENTITY: &str = "id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked";
-const ENTRY: &str = "row, previous_row, profiles.text, hash, sequence, ordinal, kind, release, now, event_id, correlation_id, input, \
-                     verdict, state, output, event_hash";
+const ENTRY: &str = "journal.row, previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
+                     correlation_id, journal.input, verdict, journal.state, journal.output, event_hash, erased.row, erased.input, \
+                     erased.state, erased.output";
+const ENTRIES: &str = "journal JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row";
 
 const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, \
                            output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
@@ -166,6 +159,7 @@ fn stored_entry(row: &SqlRow<'_>) -> rusqlite::Result<StoredEntry> {
             output: bytes(row, 14)?.unwrap_or_default(),
             event_hash: row.get(15)?,
         },
+        erased: Erased::read(row, 16)?,
     })
 }
 
@@ -302,13 +296,20 @@ impl Reader {
         self.rows(query, [workflow], |row| row.get(0))
     }
 
+    /// The entry in `row`, where there is one.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn entry_if_there(&self, row: Row) -> Result<Option<StoredEntry>, StoreError> {
+        self.row(&format!("SELECT {ENTRY} FROM {ENTRIES} WHERE journal.row = ?"), [row], stored_entry)
+    }
+
     /// The entry in `row`.
     ///
     /// # Errors
     /// Where the store fails or has no such entry.
     pub fn entry(&self, row: Row) -> Result<StoredEntry, StoreError> {
-        let query = format!("SELECT {ENTRY} FROM journal JOIN profiles ON profiles.id = journal.profile WHERE row = ?");
-        self.row(&query, [row], stored_entry)?.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
+        self.entry_if_there(row)?.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
     }
 
     /// The row of the entity's entry before the one in `row`; none where there is no such row.
@@ -342,11 +343,11 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn entries_from(&self, workflow: i64, row: Row, limit: u32) -> Result<Vec<(Arc<str>, StoredEntry)>, StoreError> {
-        let query = "SELECT row, previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
-             correlation_id, input, verdict, state, output, event_hash, entities.key \
-             FROM journal JOIN profiles ON profiles.id = journal.profile JOIN entities ON entities.id = journal.entity \
-             WHERE row >= ? AND entities.workflow = ? ORDER BY row LIMIT ?";
-        self.rows(query, params![row, workflow, limit], |r| Ok((r.get(16)?, stored_entry(r)?)))
+        let query = format!(
+            "SELECT {ENTRY}, entities.key FROM {ENTRIES} JOIN entities ON entities.id = journal.entity \
+             WHERE journal.row >= ? AND entities.workflow = ? ORDER BY journal.row LIMIT ?"
+        );
+        self.rows(&query, params![row, workflow, limit], |r| Ok((r.get(20)?, stored_entry(r)?)))
     }
 
     /// The intents of an entity that have no conclusion, in order.
@@ -424,22 +425,32 @@ impl Reader {
         self.rows(query, [entity], timer)
     }
 
-    /// Up to `limit` timers that are due by `until`, earliest first; without those that wait in an inbox.
+    /// Up to `limit` timers that are due by `until`, earliest first; without those that wait in an inbox, and those of the
+    /// workflows `without`.
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn due_timers(&self, until: u64, limit: u32) -> Result<Vec<DueTimer>, StoreError> {
-        let query = "SELECT entity, name, due, timers.sequence, position, correlation_id, waits, workflow, key FROM timers \
-                     JOIN entities ON entities.id = timers.entity WHERE waits = 0 AND due <= ? ORDER BY due, workflow, key, name LIMIT ?";
-        self.rows(query, params![int(until), limit], |row| Ok(DueTimer { timer: timer(row)?, workflow: row.get(7)?, key: row.get(8)? }))
+    pub fn due_timers(&self, until: u64, limit: u32, without: &[i64]) -> Result<Vec<DueTimer>, StoreError> {
+        let query = format!(
+            "SELECT entity, name, due, timers.sequence, position, correlation_id, waits, workflow, key FROM timers \
+             JOIN entities ON entities.id = timers.entity WHERE waits = 0 AND due <= ?{} ORDER BY due, workflow, key, name LIMIT ?",
+            other_workflows(without)
+        );
+        self.rows(&query, params![int(until), limit], |row| Ok(DueTimer { timer: timer(row)?, workflow: row.get(7)?, key: row.get(8)? }))
     }
 
-    /// When the next timer falls due; those that wait in an inbox have.
+    /// When the next timer falls due, but for those of the workflows `without`; those that wait in an inbox have.
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn next_due(&self) -> Result<Option<u64>, StoreError> {
-        Ok(self.row("SELECT min(due) FROM timers WHERE waits = 0", [], |row| row.get(0))?.flatten())
+    pub fn next_due(&self, without: &[i64]) -> Result<Option<u64>, StoreError> {
+        if without.is_empty() {
+            return Ok(self.row("SELECT min(due) FROM timers WHERE waits = 0", [], |row| row.get(0))?.flatten());
+        }
+        let others = other_workflows(without);
+        let query =
+            format!("SELECT due FROM timers JOIN entities ON entities.id = timers.entity WHERE waits = 0{others} ORDER BY due LIMIT 1");
+        self.row(&query, [], |row| row.get(0))
     }
 
     /// Up to `limit` deliveries whose id comes after `id`, by id.
@@ -560,22 +571,6 @@ impl Reader {
         self.row(&format!("{DEAD_LETTER} WHERE dead_letters.workflow = ? AND dead_letters.id = ?"), [workflow, id], dead_letter)
     }
 
-    /// Commands that no host has applied yet, oldest first.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn commands(&self) -> Result<Vec<CommandRow>, StoreError> {
-        self.rows("SELECT id, workflow, command, subject, answer FROM commands WHERE answer IS NULL ORDER BY id", [], command)
-    }
-
-    /// One command.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn command(&self, id: i64) -> Result<Option<CommandRow>, StoreError> {
-        self.row("SELECT id, workflow, command, subject, answer FROM commands WHERE id = ?", [id], command)
-    }
-
     /// The clock that this journal runs on, where a run has chosen one.
     ///
     /// # Errors
@@ -585,7 +580,7 @@ impl Reader {
     }
 }
 
-const DEAD_LETTER: &str = "SELECT dead_letters.id, source, sources.name, line, event_id, code, path, reason, bytes FROM dead_letters \
+const DEAD_LETTER: &str = "SELECT dead_letters.id, source, sources.name, line, event_id, code, path, reason, bytes, key, now FROM dead_letters \
                            JOIN sources ON sources.id = dead_letters.source";
 
 fn dead_letter(row: &SqlRow<'_>) -> rusqlite::Result<DeadLetter> {
@@ -599,11 +594,18 @@ fn dead_letter(row: &SqlRow<'_>) -> rusqlite::Result<DeadLetter> {
         path: row.get(6)?,
         reason: row.get(7)?,
         bytes: row.get(8)?,
+        key: row.get(9)?,
+        now: row.get(10)?,
     })
 }
 
-fn command(row: &SqlRow<'_>) -> rusqlite::Result<CommandRow> {
-    Ok(CommandRow { id: row.get(0)?, workflow: row.get(1)?, command: row.get(2)?, subject: row.get(3)?, answer: row.get(4)? })
+/// The condition that an entity is of none of these workflows.
+fn other_workflows(without: &[i64]) -> String {
+    if without.is_empty() {
+        return String::new();
+    }
+    let ids: Vec<String> = without.iter().map(ToString::to_string).collect();
+    format!(" AND workflow NOT IN ({})", ids.join(", "))
 }
 
 fn timer(row: &SqlRow<'_>) -> rusqlite::Result<TimerRow> {

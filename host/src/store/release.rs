@@ -95,15 +95,6 @@ impl Writer {
         self.connection().execute("INSERT OR IGNORE INTO meta VALUES ('clock', ?)", [name])?;
         Ok(self.connection().query_row("SELECT value FROM meta WHERE name = 'clock'", [], |row| row.get(0))?)
     }
-
-    /// Asks the running host, or the next one, for `command` on `subject`; gives the command's id.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn ask(&self, workflow: &str, command: &str, subject: &str) -> Result<i64, StoreError> {
-        self.connection().execute("INSERT INTO commands (workflow, command, subject) VALUES (?, ?, ?)", [workflow, command, subject])?;
-        Ok(self.connection().last_insert_rowid())
-    }
 }
 
 impl Reader {

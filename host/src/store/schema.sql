@@ -29,21 +29,29 @@ CREATE TABLE journal (
 ) STRICT;
 -- The original bytes of the event that led to the entry of the same row. May be erased: the entry keeps their hash.
 CREATE TABLE events (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+-- Entries whose payloads were erased: the text is gone from `journal`, its hash stands here. NULL: nothing was erased there.
+CREATE TABLE erased (row INTEGER PRIMARY KEY, input BLOB, state BLOB, output BLOB) STRICT;
+-- Entities whose entries are being erased for that command: from `next_row` back, but for the state in `keep_row`.
+CREATE TABLE erasing (entity INTEGER PRIMARY KEY, next_row INTEGER NOT NULL, keep_row INTEGER, command INTEGER NOT NULL) STRICT;
+-- Entities whose first entries were truncated: the chain begins in `row` now, after an entry of that hash and sequence.
+CREATE TABLE checkpoints (entity INTEGER PRIMARY KEY, row INTEGER NOT NULL, hash BLOB NOT NULL, sequence INTEGER NOT NULL) STRICT;
 
 CREATE TABLE sources (id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, name TEXT NOT NULL,
   next_offset INTEGER NOT NULL, next_line INTEGER NOT NULL, read_line INTEGER NOT NULL, tail BLOB NOT NULL, duplicates INTEGER NOT NULL,
   UNIQUE (workflow, name)) STRICT;
 -- What was accepted of each source, as far back as duplicates are looked for.
 CREATE TABLE accepted (row INTEGER PRIMARY KEY, source INTEGER NOT NULL, line INTEGER NOT NULL, fingerprint BLOB NOT NULL) STRICT;
+-- `key` is the entity's, where it could be read; `now` is when the event was buried, on the workflow's clock.
 CREATE TABLE dead_letters (
   id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, source INTEGER NOT NULL, line INTEGER NOT NULL,
-  event_id TEXT, code TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL
+  event_id TEXT, code TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL,
+  key TEXT, now INTEGER NOT NULL
 ) STRICT;
 
 -- Committed intents without a conclusion. The payload stands in the entry of `row`.
 CREATE TABLE outbox (
   entity INTEGER NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, row INTEGER NOT NULL,
-  status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0, reason TEXT,
+  effect TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0, reason TEXT,
   PRIMARY KEY (entity, sequence, position)
 ) STRICT, WITHOUT ROWID;
 -- A timer with `waits` has fallen due and stands in its entity's inbox: it is still in force, and can be set anew or taken back.
@@ -63,8 +71,17 @@ CREATE TABLE inbox (
   now INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL, input TEXT NOT NULL, bytes BLOB
 ) STRICT;
 CREATE INDEX inbox_entity ON inbox (entity, id);
--- What operators ask of the running host.
-CREATE TABLE commands (id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, command TEXT NOT NULL, subject TEXT NOT NULL, answer TEXT) STRICT;
+-- What operators ask of the running host, who asks and why. The last answered ones are kept.
+CREATE TABLE commands (
+  id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, command TEXT NOT NULL, subject TEXT NOT NULL, by TEXT NOT NULL, reason TEXT, answer TEXT
+) STRICT;
+CREATE INDEX commands_open ON commands (id) WHERE answer IS NULL;
+-- What stands still: the workflow (name empty), one of its effects or one of its entities.
+CREATE TABLE pauses (
+  workflow INTEGER NOT NULL REFERENCES workflows, scope TEXT NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, by TEXT NOT NULL,
+  reason TEXT,
+  PRIMARY KEY (workflow, scope, name)
+) STRICT, WITHOUT ROWID;
 
 CREATE VIEW states AS
   SELECT workflows.name AS workflow, entities.key AS entity, entities.sequence, journal.release, journal.state

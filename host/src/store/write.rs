@@ -30,6 +30,7 @@ impl Writer {
     /// # Errors
     /// Where nothing was committed. [`StoreError::is_passing`] tells whether the same batch may succeed later.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        super::erase::before(&self.connection, batch)?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(release) = &batch.release {
             super::release::write(&transaction, release)?;
@@ -39,7 +40,14 @@ impl Writer {
         write_intents(&transaction, batch)?;
         write_inputs(&transaction, batch)?;
         write_sources(&transaction, batch)?;
+        super::operate::write(&transaction, batch)?;
+        super::erase::write(&transaction, batch)?;
+        super::retain::write(&transaction, batch)?;
         transaction.commit()?;
+        // It is durable: what is left to do about the log must not have it committed once more.
+        if let Err(error) = super::erase::after(&self.connection, batch) {
+            tracing::debug!(%error, "the log could not be cleared of what was erased");
+        }
         Ok(())
     }
 
@@ -118,9 +126,9 @@ fn write_entries(transaction: &Transaction<'_>, entries: &[EntryRow]) -> rusqlit
 }
 
 fn write_intents(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut add = transaction.prepare_cached("INSERT INTO outbox (entity, sequence, position, row) VALUES (?, ?, ?, ?)")?;
+    let mut add = transaction.prepare_cached("INSERT INTO outbox (entity, sequence, position, row, effect) VALUES (?, ?, ?, ?, ?)")?;
     for intent in &batch.outbox_added {
-        add.execute(params![intent.key.entity, int(intent.key.sequence), intent.key.index, intent.row])?;
+        add.execute(params![intent.key.entity, int(intent.key.sequence), intent.key.index, intent.row, intent.effect])?;
     }
     let mut change = transaction
         .prepare_cached("UPDATE outbox SET status = ?, attempts = ?, reason = ? WHERE entity = ? AND sequence = ? AND position = ?")?;
@@ -207,10 +215,11 @@ fn write_sources(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resu
         transaction.prepare_cached(forget)?.execute([row])?;
     }
     let mut bury = transaction.prepare_cached(
-        "INSERT INTO dead_letters (workflow, source, line, event_id, code, path, reason, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO dead_letters (workflow, source, line, event_id, code, path, reason, bytes, key, now) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     for d in &batch.dead_letters {
-        bury.execute(params![d.workflow, d.source, int(d.line), d.event_id, d.code, d.path, d.reason, d.bytes])?;
+        bury.execute(params![d.workflow, d.source, int(d.line), d.event_id, d.code, d.path, d.reason, d.bytes, d.key, int(d.now)])?;
     }
     let mut unbury = transaction.prepare_cached("DELETE FROM dead_letters WHERE id = ?")?;
     for id in &batch.dead_letters_removed {
@@ -224,10 +233,6 @@ fn write_sources(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resu
     let mut clock = transaction.prepare_cached("UPDATE workflows SET clock = ? WHERE id = ?")?;
     for (workflow, now) in &batch.clocks {
         clock.execute(params![int(*now), workflow])?;
-    }
-    let mut answer = transaction.prepare_cached("UPDATE commands SET answer = ? WHERE id = ?")?;
-    for (id, text) in &batch.answers {
-        answer.execute(params![text, id])?;
     }
     Ok(())
 }

@@ -5,8 +5,10 @@
 
 mod effects;
 mod expand;
+mod faults;
 mod intents;
 mod limits;
+mod retention;
 mod sections;
 mod syntax;
 
@@ -22,7 +24,9 @@ use crate::source::{Feed, HttpSettings};
 
 pub(super) use effects::COMMON as COMMON_EFFECT_SETTINGS;
 pub use expand::Variables;
+pub use faults::FaultSettings;
 pub use limits::{DEFAULT_EVENT_BYTES, DEFAULT_INBOX, DEFAULT_OUTSTANDING, DEFAULT_PARALLEL, LimitSettings};
+pub use retention::{Entries, RetentionSettings};
 
 /// The largest manifest that is read.
 pub const MANIFEST_BYTES_MOST: u64 = 1 << 20;
@@ -77,6 +81,10 @@ pub struct Manifest {
     pub intents: Vec<IntentSettings>,
     /// `[limits]`
     pub limits: LimitSettings,
+    /// `[faults]`
+    pub faults: FaultSettings,
+    /// `[retention]`
+    pub retention: RetentionSettings,
     /// What the environment put into it.
     variables: Variables,
 }
@@ -216,6 +224,8 @@ impl Manifest {
             effects: Vec::new(),
             intents: Vec::new(),
             limits: LimitSettings::default(),
+            faults: FaultSettings::default(),
+            retention: RetentionSettings::default(),
             variables,
         };
         sections::fill(&mut manifest, &table, &mut findings);

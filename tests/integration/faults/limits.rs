@@ -18,7 +18,7 @@ const MISDEEDS: &[(&str, &str)] = &[
 ];
 
 /// An event that has the fixture commit a misdeed.
-pub(super) fn poke(entity: &str, number: u32, misdeed: &str) -> String {
+pub(crate) fn poke(entity: &str, number: u32, misdeed: &str) -> String {
     let data = json!({"id": entity, "misdeed": misdeed, "value": f64::from(number)});
     event("fixture.poke.v1", &format!("{entity}-{number}"), "/pokes", f64::from(number), None, &data)
 }

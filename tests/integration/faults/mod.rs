@@ -10,3 +10,5 @@ mod refused_manifest;
 mod rejections;
 mod stopping;
 mod store_down;
+
+pub(crate) use limits::poke;

@@ -15,7 +15,7 @@ fn decided(place: &Place) -> Vec<String> {
 }
 
 fn operator(place: &Place, order: &str) -> Done {
-    place.ask("parked", &[order, "a"])
+    place.ask("parked", &[order, "a", "--reason", "tested"])
 }
 
 /// An entity that faults at its second input, and has two more waiting.
@@ -172,7 +172,7 @@ fn outcomes_that_come_while_an_entity_is_parked_are_kept_for_it_even_by_a_kill()
     assert_eq!(place.value("registration.db", "SELECT count(*) FROM outbox"), "0", "concluded once and for all");
     assert_eq!(place.state("registration.db", &node.id)["dual"], "pending");
 
-    place.ask("parked", &["drop", &node.id]).well();
+    place.ask("parked", &["drop", &node.id, "--reason", "tested"]).well();
     place.running(&["--until-idle"]).output().unwrap();
     assert_eq!(place.state("registration.db", &node.id)["dual"], "complete");
     assert_eq!(place.value("records.db", "SELECT count(*) FROM registration_projections"), "2");

@@ -122,7 +122,9 @@ impl Rows<'_> {
                 let Value::Variant(case, Some(payload)) = intent else { continue };
                 let key = IntentKey { entity: id, sequence: entry.sequence, index };
                 match (&self.workflow.routes[case as usize], *payload) {
-                    (RoutePlan::Effect(_), _) => self.batch.outbox_added.push(OutboxRow { key, row }),
+                    (RoutePlan::Effect(route), _) => {
+                        self.batch.outbox_added.push(OutboxRow { key, row, effect: route.effect.clone() });
+                    }
                     (RoutePlan::Timer { .. }, Value::Record(fields)) => {
                         if let [Value::String(name), Value::Instant(due)] = &*fields {
                             let (name, due) = (name.as_ref().into(), *due);

@@ -66,7 +66,9 @@ impl Dispatcher {
             Ended::Attempt(key, result, probe) => {
                 self.queues[key.0].under_way -= 1;
                 self.heed(key.0, probe, result.as_ref().err());
-                self.attempted(key, result);
+                if !self.leave(key, &result) {
+                    self.attempted(key, result);
+                }
             }
             Ended::Delay(key, delay) => {
                 let queue = &mut self.queues[key.0];

@@ -25,7 +25,7 @@ use crossbeam_channel::Sender;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use purefold_effects::{EffectError, Reply};
 use tokio::sync::mpsc;
 
@@ -77,6 +77,8 @@ struct Dispatcher {
     /// Entities of which lanes are being read from the store: how many, and what was concluded meanwhile. The reader may
     /// not have known of it.
     reading: HashMap<EntityId, (usize, Vec<(Place, bool)>)>,
+    /// Intents that operators gave up while an attempt was under way.
+    leaving: HashSet<IntentKey>,
     conclusions: Vec<(EntityName, IntentKey, Conclusion)>,
     engine: Sender<Message>,
     random: Random,
@@ -150,6 +152,7 @@ impl Dispatcher {
             under_way: FuturesUnordered::new(),
             awaited: HashMap::new(),
             reading: HashMap::new(),
+            leaving: HashSet::new(),
             conclusions: Vec::new(),
             engine,
             random,
@@ -164,7 +167,7 @@ impl Dispatcher {
             Order::Perform(tasks) => self.perform(tasks),
             Order::Found(lanes) => lanes.into_iter().for_each(|lane| self.found(lane)),
             Order::Redrive(name, key) => self.redrive(name, key),
-            Order::GiveUp(name, key, reason) => self.give_up(name, key, &reason),
+            Order::GiveUp(name, key) => self.give_up(name, key),
             Order::Pause { workflow, effect } => self.pause(workflow, effect.as_deref(), true),
             Order::Resume { workflow, effect } => self.pause(workflow, effect.as_deref(), false),
             Order::Drain => {
@@ -213,8 +216,8 @@ impl Dispatcher {
         tasks.retain_mut(|task| {
             let ended =
                 |index: u32| meanwhile.iter().find(|(place, _)| *place == (task.key.sequence, index)).map(|(_, succeeded)| *succeeded);
-            // The engine concludes what comes after a failed one.
-            if task.waits.iter().any(|index| ended(*index) == Some(false)) {
+            // Given up meanwhile; and the engine concludes what comes after a failed one.
+            if ended(task.key.index).is_some() || task.waits.iter().any(|index| ended(*index) == Some(false)) {
                 return false;
             }
             let waits = std::mem::take(&mut task.waits);
@@ -294,10 +297,15 @@ impl Dispatcher {
     /// Tells of a conclusion: the engine, and whoever waits for it.
     fn concluded(&mut self, name: EntityName, intent: IntentKey, conclusion: Conclusion) {
         let succeeded = conclusion.is_ok();
+        self.conclusions.push((name, intent, conclusion));
+        self.let_go(intent, succeeded);
+    }
+
+    /// Tells whoever waits for an intent that it is over.
+    fn let_go(&mut self, intent: IntentKey, succeeded: bool) {
         if let Some((_, meanwhile)) = self.reading.get_mut(&intent.entity) {
             meanwhile.push((lane::place(intent), succeeded));
         }
-        self.conclusions.push((name, intent, conclusion));
         for key in self.awaited.remove(&intent).unwrap_or_default() {
             self.release(key, intent, succeeded);
         }
@@ -347,14 +355,18 @@ impl Dispatcher {
         let _ = self.engine.send(message);
     }
 
-    /// Tells the engine and all who look what has happened. Gives whether there is more to do.
-    fn report(&mut self) -> bool {
-        // A lane that starts may come to its end at once, and let others go.
-        while (0..self.queues.len()).any(|queue| self.start_ready(queue)) {}
+    fn tell_conclusions(&mut self) {
         if !self.conclusions.is_empty() {
             let conclusions = std::mem::take(&mut self.conclusions);
             self.send(Message::Concluded(conclusions));
         }
+    }
+
+    /// Tells the engine and all who look what has happened. Gives whether there is more to do.
+    fn report(&mut self) -> bool {
+        // A lane that starts may come to its end at once, and let others go.
+        while (0..self.queues.len()).any(|queue| self.start_ready(queue)) {}
+        self.tell_conclusions();
         if !self.draining {
             // After the conclusions: the engine knows them when it reads.
             self.load();

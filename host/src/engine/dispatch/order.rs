@@ -9,7 +9,7 @@ use crate::engine::input::EntityName;
 use crate::store::IntentKey;
 
 /// What the engine tells the dispatcher.
-#[cfg_attr(not(test), allow(dead_code, reason = "operators' commands give the orders"))]
+#[derive(Debug)]
 pub(in crate::engine) enum Order {
     /// Intents of a durable commit, in order.
     Perform(Vec<Task>),
@@ -17,8 +17,9 @@ pub(in crate::engine) enum Order {
     Found(Vec<FoundLane>),
     /// Try a held intent, or one that waits for its next attempt, at once and with fresh attempts.
     Redrive(EntityName, IntentKey),
-    /// Conclude a held intent, or one that waits for its next attempt, as exhausted, for this reason.
-    GiveUp(EntityName, IntentKey, String),
+    /// Take an intent out of its lane, wherever it stands: no attempt at it starts any more. The engine concludes it once
+    /// that is answered. During an attempt the answer waits for its end.
+    GiveUp(EntityName, IntentKey),
     /// Start no attempts of the effect of that name, or of any effect of the workflow. What is under way ends by itself.
     Pause {
         /// Index of the workflow in the host.
@@ -64,7 +65,7 @@ pub(in crate::engine) struct FoundLane {
 pub(in crate::engine) enum Answer {
     /// It is tried again.
     Redriven,
-    /// It is concluded; the conclusion follows as any other.
+    /// No attempt at it starts any more: the engine may conclude it.
     GivenUp,
     /// An attempt is under way: nothing was done.
     Busy,
@@ -76,7 +77,7 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Answer::Redriven => "redriven: it is tried again",
-            Answer::GivenUp => "given up: it is concluded as exhausted",
+            Answer::GivenUp => "given up: it is tried no more",
             Answer::Busy => "refused: an attempt is under way; ask again when it has ended",
             Answer::NotWaiting => "refused: it is concluded already, or earlier intents of its entity and effect stand before it",
         })

@@ -14,8 +14,9 @@ use super::knowledge::Knowledge;
 use super::model;
 use super::scenario::Scenario;
 use super::world::Shared;
+use crate::journal::Warrant;
 use crate::sandbox::Sandbox;
-use crate::store::Writer;
+use crate::store::{Question, Writer};
 
 /// Steps after which a run that has not come to rest is stuck.
 const MOST_STEPS: u32 = 60_000;
@@ -170,7 +171,8 @@ impl Run<'_> {
     /// Redrives what is parked.
     fn operate(&mut self, host: &Host) {
         for key in model::parked(&host.store) {
-            Writer::ask_beside(&host.store, "simulated", "parked redrive", &[key]).expect("the command can be asked");
+            let question = Question { command: "parked redrive", subjects: &[key], warrant: &Warrant::default() };
+            Writer::ask_beside(&host.store, "simulated", &question).expect("the command can be asked");
         }
     }
 

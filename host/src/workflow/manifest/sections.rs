@@ -6,7 +6,9 @@ use purefold_effects::settings::Settings;
 use purefold_wit::{Finding, uuid};
 use toml::{Table, Value};
 
-use super::{LimitSettings, MachineSettings, Manifest, ReducerSettings, SourceSettings, effects, intents};
+use super::{
+    FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
+};
 use crate::source::HttpSettings;
 
 /// Names end up in ids, logs and tables.
@@ -46,6 +48,16 @@ pub(super) fn fill(manifest: &mut Manifest, table: &Table, findings: &mut Vec<Fi
     if let Some(limits) = top.nested("limits") {
         let (limits, found) = LimitSettings::read(limits);
         manifest.limits = limits;
+        top.absorb(found);
+    }
+    if let Some(faults) = top.nested("faults") {
+        let (faults, found) = FaultSettings::read(faults);
+        manifest.faults = faults;
+        top.absorb(found);
+    }
+    if let Some(retention) = top.nested("retention") {
+        let (retention, found) = RetentionSettings::read(retention);
+        manifest.retention = retention;
         top.absorb(found);
     }
     findings.extend(top.finish());

@@ -41,10 +41,10 @@ async fn a_held_intent_is_redriven_and_its_lane_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_held_intent_is_given_up_and_its_lane_goes_on() {
     let mut world = held().await;
-    world.order(Order::GiveUp(name(1), key(1, 1, 0), "the parcel is lost".into()));
+    world.order(Order::GiveUp(name(1), key(1, 1, 0)));
     world.pass_until_done(WELL_AFTER).await;
     assert_eq!(world.answered, [(key(1, 1, 0), Answer::GivenUp)]);
-    assert_eq!(world.concluded[1], (key(1, 1, 0), Err((FailureKind::Exhausted, "the parcel is lost".into()))));
+    assert_eq!(world.concluded[1], (key(1, 1, 0), Err((FailureKind::Unknown, "given up".into()))));
     assert_eq!(world.attempts(NEWS).len(), 4, "it is not tried again");
 }
 
@@ -56,7 +56,7 @@ async fn an_intent_that_waits_for_its_next_attempt_can_be_ordered_about() {
     world.decide(2, 1, &[NEWS]);
     world.pass(WELL_AFTER).await;
     world.order(Order::Redrive(name(1), key(1, 1, 0)));
-    world.order(Order::GiveUp(name(2), key(2, 1, 0), "enough".into()));
+    world.order(Order::GiveUp(name(2), key(2, 1, 0)));
     world.pass_until_done(WELL_AFTER).await;
     assert_eq!(world.answered, [(key(1, 1, 0), Answer::Redriven), (key(2, 1, 0), Answer::GivenUp)]);
     world.pass(wait * 2).await;
@@ -64,19 +64,37 @@ async fn an_intent_that_waits_for_its_next_attempt_can_be_ordered_about() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_done_to_an_intent_under_way_or_not_at_its_turn() {
+async fn an_intent_is_given_up_wherever_it_stands_unless_its_attempt_does_it() {
     let mut world = World::new(&[], Bounds::STANDARD, |_| (Duration::from_secs(5), Step::Done));
     world.decide(1, 1, &[NEWS]);
     world.decide(1, 2, &[NEWS]);
     world.pass(WELL_AFTER).await;
     world.order(Order::Redrive(name(1), key(1, 1, 0)));
-    world.order(Order::GiveUp(name(1), key(1, 1, 0), "no".into()));
-    world.order(Order::GiveUp(name(1), key(1, 2, 0), "no".into()));
+    world.order(Order::GiveUp(name(1), key(1, 1, 0)));
+    world.order(Order::GiveUp(name(1), key(1, 2, 0)));
     world.order(Order::Redrive(name(7), key(7, 1, 0)));
     world.pass_until_done(Duration::from_secs(20)).await;
     let answers: Vec<Answer> = world.answered.iter().map(|(_, answer)| *answer).collect();
-    assert_eq!(answers, [Answer::Busy, Answer::Busy, Answer::NotWaiting, Answer::NotWaiting]);
-    assert!(world.concluded.iter().all(|(_, conclusion)| conclusion.is_ok()));
+    assert_eq!(answers, [Answer::Busy, Answer::GivenUp, Answer::NotWaiting, Answer::NotWaiting]);
+    assert_eq!(world.attempts(NEWS).len(), 1, "what was given up is not tried");
+    let ends: Vec<_> = world.concluded.iter().map(|(at, conclusion)| (*at, conclusion.is_ok())).collect();
+    assert_eq!(ends, [(key(1, 2, 0), false), (key(1, 1, 0), true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_is_given_up_during_its_attempt_leaves_when_that_has_failed() {
+    let mut world =
+        World::new(&[], Bounds::TINY, |seen| (Duration::from_secs(5), if seen.sequence == 1 { Step::Later(SOON) } else { Step::Done }));
+    for sequence in 1..=5 {
+        world.decide(1, sequence, &[NEWS]);
+    }
+    world.pass(WELL_AFTER).await;
+    world.order(Order::GiveUp(name(1), key(1, 1, 0)));
+    // In the store only: whoever asks concludes it, and it is not read any more.
+    world.order(Order::GiveUp(name(1), key(1, 5, 0)));
+    world.pass_until_done(Duration::from_secs(60)).await;
+    assert_eq!(world.answered, [(key(1, 5, 0), Answer::GivenUp), (key(1, 1, 0), Answer::GivenUp)]);
+    assert_eq!(world.attempts(NEWS).len(), 4, "one that failed, and those that nobody gave up");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use crate::engine::assemble::{Task, waits};
 use crate::engine::dispatch::queue::Bounds;
 use crate::engine::dispatch::{Answer, Dispatcher, EffectStatus, FoundLane, Order, Wanted};
 use crate::engine::entity::Outstanding;
-use crate::engine::input::{Conclusion, EntityName, Note};
+use crate::engine::input::{Conclusion, EntityName, FailureKind, Note};
 use crate::engine::plan::Plan;
 use crate::engine::run::Message;
 use crate::sandbox::Sandbox;
@@ -180,6 +180,7 @@ impl World {
             correlation_id: "c".into(),
             payload: None,
             held: false,
+            failed: None,
             settled: None,
         }));
         let tasks = outbox[first..].iter().map(|intent| task(&self.plan, entity, outbox, intent, &self.payload)).collect();
@@ -221,7 +222,12 @@ impl World {
                     }
                 }
                 Message::Noted(_, key, note) => self.notes.push((key, note)),
-                Message::Answered(_, key, answer) => self.answered.push((key, answer)),
+                Message::Answered(_, key, answer) => {
+                    self.answered.push((key, answer));
+                    if answer == Answer::GivenUp {
+                        self.conclude(key, Err((FailureKind::Unknown, "given up".into())));
+                    }
+                }
                 Message::Wanted(wanted) => {
                     let found = wanted.iter().map(|wanted| self.find(wanted)).collect();
                     self.order(Order::Found(found));

@@ -1,8 +1,7 @@
-//! `purefold intents`: what was asked of the effects, and how it stands.
+//! The intents, and how they stand.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use purefold::journal::{Kind, Verdict, intent_id};
@@ -11,51 +10,69 @@ use purefold::workflow::{DELIVER, TIMER};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::exit::Exit;
-use super::open::{self, Stored};
-use super::table::{Side, Style, Table};
-use super::{json, report};
+use crate::cli::open::Stored;
+use crate::cli::table::{Side, Style, Table};
+use crate::cli::{json, report};
 
 /// Intents, entities or waiting inputs that are read together.
 const PAGE: u32 = 64;
 
-#[derive(clap::Args)]
-pub(super) struct Arguments {
-    /// The workflow's manifest
-    workflow: PathBuf,
-    /// Concluded intents too, as the journal tells them
-    #[arg(long)]
-    all: bool,
-    /// One JSON object a line
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Serialize)]
-struct Line<'a> {
-    id: String,
-    entity: &'a str,
-    sequence: u64,
-    index: u32,
-    case: &'a str,
-    effect: Option<&'a str>,
+pub(super) struct Line<'a> {
+    pub(super) id: String,
+    pub(super) entity: &'a str,
+    pub(super) sequence: u64,
+    pub(super) index: u32,
+    pub(super) case: &'a str,
+    pub(super) effect: Option<&'a str>,
     /// `pending`, `held` or `settled`; with `--all` also `done` or `failed`.
-    status: &'static str,
+    pub(super) status: &'static str,
     /// Not known of a concluded intent: attempts are no facts.
-    attempts: Option<u32>,
-    payload: Option<&'a RawValue>,
+    pub(super) attempts: Option<u32>,
+    pub(super) payload: Option<&'a RawValue>,
     /// Why the last attempt failed, or the intent as a whole.
-    reason: Option<&'a RawValue>,
+    pub(super) reason: Option<&'a RawValue>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let lister = Lister { journal: stored.reader.journal()?, routes: Routes::new(&stored)?, stored: &stored };
+impl Line<'_> {
+    /// The reason as text; empty where there is none.
+    pub(super) fn told_reason(&self) -> String {
+        let reason = self.reason.map_or_else(String::new, |reason| reason.get().to_owned());
+        serde_json::from_str(&reason).unwrap_or(reason)
+    }
+}
+
+/// Which intents are meant.
+#[derive(clap::Args, Default)]
+pub(super) struct Filter {
+    /// Those of this effect
+    #[arg(long, value_name = "NAME")]
+    pub(super) effect: Option<String>,
+    /// Those of this entity
+    #[arg(long, value_name = "KEY")]
+    pub(super) entity: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn is_set(&self) -> bool {
+        self.effect.is_some() || self.entity.is_some()
+    }
+
+    fn admits(&self, line: &Line<'_>) -> bool {
+        self.effect.as_deref().is_none_or(|effect| line.effect == Some(effect))
+            && self.entity.as_deref().is_none_or(|entity| line.entity == entity)
+    }
+}
+
+/// Shows what `filter` admits.
+pub(super) fn list(stored: &Stored, all: bool, filter: &Filter, as_json: bool) -> anyhow::Result<()> {
+    let lister = Lister::new(stored)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    if arguments.json {
-        lister.list(arguments.all, &mut |line| report::json_line(&mut out, line))?;
+    if as_json {
+        lister.list(all, filter, &mut |line| report::json_line(&mut out, line))?;
     } else {
         let columns = [
+            ("id", Side::Left),
             ("entity", Side::Left),
             ("sequence", Side::Right),
             ("case", Side::Left),
@@ -66,41 +83,49 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             ("payload", Side::Left),
         ];
         let mut table = Table::new(&mut out, Style::of_stdout(), &columns);
-        lister.list(arguments.all, &mut |line| {
-            let json = |part: Option<&RawValue>| part.map_or_else(String::new, |part| part.get().to_owned());
+        lister.list(all, filter, &mut |line| {
             let (number, attempts) =
                 (format!("{}#{}", line.sequence, line.index), line.attempts.map_or_else(String::new, |n| n.to_string()));
-            let reason = json(line.reason);
-            let reason = serde_json::from_str(&reason).unwrap_or(reason);
             let effect = line.effect.unwrap_or("-").to_owned();
             table.row([
+                line.id.clone(),
                 line.entity.to_owned(),
                 number,
                 line.case.to_owned(),
                 effect,
                 line.status.to_owned(),
                 attempts,
-                reason,
-                json(line.payload),
+                line.told_reason(),
+                line.payload.map_or_else(String::new, |payload| payload.get().to_owned()),
             ])
         })?;
         table.finish()?;
     }
     out.flush()?;
-    Ok(Exit::Well)
+    Ok(())
 }
 
-type Tell<'t> = dyn FnMut(&Line<'_>) -> io::Result<()> + 't;
+pub(super) type Tell<'t> = dyn FnMut(&Line<'_>) -> io::Result<()> + 't;
 
-struct Lister<'s> {
+pub(super) struct Lister<'s> {
     stored: &'s Stored,
     journal: (u64, u64),
     routes: Routes,
 }
 
-impl Lister<'_> {
-    fn list(&self, all: bool, tell: &mut Tell<'_>) -> anyhow::Result<()> {
-        if all { self.every_intent(tell) } else { self.outstanding(tell) }
+impl<'s> Lister<'s> {
+    pub(super) fn new(stored: &'s Stored) -> anyhow::Result<Self> {
+        Ok(Lister { journal: stored.reader.journal()?, routes: Routes::new(stored)?, stored })
+    }
+
+    /// Tells the intents that `filter` admits: those without a conclusion, or all.
+    pub(super) fn list(&self, all: bool, filter: &Filter, tell: &mut Tell<'_>) -> anyhow::Result<()> {
+        let tell = &mut |line: &Line<'_>| if filter.admits(line) { tell(line) } else { Ok(()) };
+        match &filter.entity {
+            Some(key) if all => self.every_intent_of(key, tell),
+            _ if all => self.every_intent(tell),
+            _ => self.outstanding(tell),
+        }
     }
 
     /// The intents without a conclusion.
@@ -239,12 +264,12 @@ fn waiting_failures(reader: &Reader, entity: &EntityRow) -> anyhow::Result<HashM
     }
 }
 
-fn result_failure(result: &[u8]) -> Option<Box<RawValue>> {
+pub(super) fn result_failure(result: &[u8]) -> Option<Box<RawValue>> {
     let result: &RawValue = serde_json::from_slice(result).ok()?;
     json::field(result, "err").map(ToOwned::to_owned)
 }
 
-fn outcome_failure(input: &[u8]) -> Option<Box<RawValue>> {
+pub(super) fn outcome_failure(input: &[u8]) -> Option<Box<RawValue>> {
     let (_, record) = json::variant(std::str::from_utf8(input).ok()?)?;
     result_failure(json::field(record?, "result")?.get().as_bytes())
 }

@@ -1,0 +1,178 @@
+//! `purefold status`: how a workflow stands, on one screen.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use purefold::store::{PauseRow, Scope, Standings};
+use purefold_wit::instant;
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::open::{self, Stored};
+use super::report;
+use super::table::{Style, visible};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The workflow's manifest
+    workflow: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    workflow: &'a str,
+    release: u64,
+    /// SHA-256 of the component in force.
+    component: &'a str,
+    /// `arrival` or `event`.
+    clock: Option<String>,
+    paused: Vec<Paused<'a>>,
+    entities: u64,
+    parked: u64,
+    /// Inputs that wait for parked, paused or busy entities.
+    waiting: u64,
+    outstanding: Vec<Outstanding<'a>>,
+    timers: u64,
+    next_due: Option<String>,
+    deliveries: u64,
+    dead_letters: Vec<DeadLetters<'a>>,
+    sources: Vec<Source<'a>>,
+    /// What was asked and waits for a host.
+    commands: u64,
+}
+
+#[derive(Serialize)]
+struct Paused<'a> {
+    scope: &'a str,
+    name: &'a str,
+    since: Option<String>,
+    by: &'a str,
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Outstanding<'a> {
+    effect: &'a str,
+    status: &'a str,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct DeadLetters<'a> {
+    code: &'a str,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    name: &'a str,
+    /// Lines that are done for good.
+    position: u64,
+    /// Lines that were read.
+    read: u64,
+    duplicates: u64,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
+    let Stored { workflow, reader, id } = &stored;
+    // Of one moment: the numbers fit each other.
+    let snapshot = reader.snapshot()?;
+    let releases = reader.releases(*id)?;
+    let pauses = reader.pauses(*id)?;
+    let standings = reader.workflow_standings(*id, &workflow.name)?;
+    let clock = reader.clock()?;
+    drop(snapshot);
+    let release = releases.last();
+    let Standings { entities, parked, waiting, timers, next_due, deliveries, commands, .. } = standings;
+    let status = Status {
+        workflow: &workflow.name,
+        release: release.map_or(0, |release| release.generation),
+        component: release.map_or("", |release| &release.component),
+        clock,
+        paused: pauses.iter().map(paused).collect(),
+        entities,
+        parked,
+        waiting,
+        outstanding: standings
+            .outstanding
+            .iter()
+            .map(|(effect, status, count)| Outstanding { effect, status: status.as_str(), count: *count })
+            .collect(),
+        timers,
+        next_due: next_due.and_then(instant::format),
+        deliveries,
+        dead_letters: standings.dead_letters.iter().map(|(code, count)| DeadLetters { code, count: *count }).collect(),
+        sources: standings
+            .sources
+            .iter()
+            .map(|(name, row)| Source { name, position: row.next_line, read: row.read_line, duplicates: row.duplicates })
+            .collect(),
+        commands,
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if arguments.json {
+        report::json_line(&mut out, &status)?;
+    } else {
+        screen(&mut out, &status, &pauses)?;
+    }
+    out.flush()?;
+    Ok(Exit::Well)
+}
+
+fn paused(row: &PauseRow) -> Paused<'_> {
+    let PauseRow { scope, since, warrant, .. } = row;
+    Paused { scope: scope.as_str(), name: scope.name(), since: instant::format(*since), by: &warrant.by, reason: warrant.reason.as_deref() }
+}
+
+/// What a pause holds, in words.
+pub(super) fn told_scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Workflow => "the workflow".to_owned(),
+        Scope::Effect(name) => format!("effect {name}"),
+        Scope::Entity(name) => format!("entity {name}"),
+    }
+}
+
+/// Since when, by whom and why.
+pub(super) fn told_pause(row: &PauseRow) -> String {
+    format!("since {} by {}", instant::format(row.since).unwrap_or_default(), row.warrant.told())
+}
+
+fn screen(out: &mut dyn Write, status: &Status<'_>, pauses: &[PauseRow]) -> io::Result<()> {
+    let style = Style::of_stdout();
+    let component = status.component.get(..12).unwrap_or(status.component);
+    writeln!(out, "{}", style.bold(&format!("{}  release {}  component {component}…", visible(status.workflow), status.release)))?;
+    for pause in pauses {
+        let text = format!("PAUSED: {}, {}", visible(&told_scope(&pause.scope)), visible(&told_pause(pause)));
+        writeln!(out, "{}", style.red(&text))?;
+    }
+    let mut line = |name: &str, text: &str| writeln!(out, "{name:<14}{text}");
+    line("entities", &format!("{}, {} parked, {} inputs waiting", status.entities, status.parked, status.waiting))?;
+    let outstanding: Vec<String> =
+        status.outstanding.iter().map(|o| format!("{} {} for {}", o.count, o.status, visible(o.effect))).collect();
+    line("outstanding", &listed(&outstanding))?;
+    let next = status.next_due.as_ref().map_or_else(String::new, |due| format!(", the next due at {due}"));
+    line("timers", &format!("{}{next}", status.timers))?;
+    if status.deliveries > 0 {
+        line("deliveries", &format!("{} waiting", status.deliveries))?;
+    }
+    let letters: Vec<String> = status.dead_letters.iter().map(|letters| format!("{} {}", letters.count, visible(letters.code))).collect();
+    line("dead letters", &listed(&letters))?;
+    for source in &status.sources {
+        let text =
+            format!("{}: {} lines done, {} read, {} duplicates", visible(source.name), source.position, source.read, source.duplicates);
+        line("source", &text)?;
+    }
+    if status.commands > 0 {
+        line("commands", &format!("{} wait for a host", status.commands))?;
+    }
+    Ok(())
+}
+
+fn listed(parts: &[String]) -> String {
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}

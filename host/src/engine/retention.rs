@@ -1,0 +1,222 @@
+//! Retention: what is old goes, some rows with each commit, in a sweep over the journal from its first entry on.
+//!
+//! What an entity still needs never goes: the entry that holds its state, those of outstanding intents and pending timers,
+//! everything while it is parked, paused with inputs waiting or being erased, and its last entry.
+
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::{Engine, EngineError};
+use crate::store::{Aged, Protection, Row, Truncation};
+use crate::workflow::manifest::{Entries, RetentionSettings};
+
+/// Entries that are looked at together.
+const PAGE: u32 = 512;
+
+/// Entries that one commit drops.
+const MOST_DROPPED: usize = 1024;
+
+/// Dead letters of a workflow that one commit drops.
+const MOST_LETTERS: u32 = 512;
+
+/// Between two looks that find nothing old.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Between two sweeps.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How far the sweep has come.
+#[derive(Default)]
+pub(super) struct Sweep {
+    after: Row,
+    next_look: Duration,
+    /// The commit that holds what was found last: what it drops is still there to be read before.
+    waits_for: u64,
+    /// Commands that wait for a whole sweep.
+    asked: Vec<i64>,
+    dropped: Dropped,
+}
+
+/// What the sweep has dropped so far.
+#[derive(Clone, Copy, Default)]
+struct Dropped {
+    entries: usize,
+    events: usize,
+    letters: usize,
+}
+
+impl Sweep {
+    /// Begins anew, without a pause, for a command.
+    pub(super) fn ask(&mut self, command: i64) {
+        self.asked.push(command);
+        (self.after, self.next_look, self.dropped) = (0, Duration::ZERO, Dropped::default());
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+/// What is old for a workflow, on its clock.
+struct Limits {
+    settings: RetentionSettings,
+    entries: u64,
+    ended: u64,
+    events: u64,
+    letters: u64,
+}
+
+impl Limits {
+    fn new(settings: &RetentionSettings, now: u64) -> Self {
+        let before = |lifetime: Option<Duration>| {
+            lifetime.map_or(0, |lifetime| now.saturating_sub(u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX)))
+        };
+        let entries = match settings.journal {
+            Entries::For(lifetime) => before(Some(lifetime)),
+            Entries::All | Entries::Decisions(_) => 0,
+        };
+        Limits {
+            entries,
+            ended: before(settings.ended),
+            events: before(settings.events),
+            letters: before(settings.dead_letters),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Whether no entry from that time on is old.
+    fn is_young(&self, now: u64) -> bool {
+        !matches!(self.settings.journal, Entries::Decisions(_)) && now >= self.entries.max(self.ended).max(self.events)
+    }
+
+    /// Whether the entity's chain may begin with this entry.
+    fn may_begin_with(&self, entry: &Aged, entity: &Protection) -> bool {
+        if entity.untouched
+            || entity.needed.is_some_and(|needed| entry.sequence > needed)
+            || entity.state_row.is_some_and(|row| entry.row > row)
+        {
+            return false;
+        }
+        let has_ended = entity.state_row.is_none() && entity.now < self.ended;
+        has_ended
+            || match self.settings.journal {
+                Entries::All => false,
+                Entries::For(_) => entry.now < self.entries,
+                Entries::Decisions(decisions) => entry.sequence <= entity.sequence.saturating_sub(decisions),
+            }
+    }
+}
+
+impl Engine {
+    /// Adds what is old to the draft of the next commit.
+    pub(super) fn forget_some(&mut self) -> Result<(), EngineError> {
+        let elapsed = self.clock.elapsed();
+        let is_due = elapsed >= self.state.sweep.next_look || self.state.sweep.is_asked();
+        if !is_due || self.state.committed < self.state.sweep.waits_for {
+            return Ok(());
+        }
+        let now = self.workflow_now();
+        let plans = &self.shared.plans;
+        let limits: HashMap<i64, Limits> = plans
+            .iter()
+            .filter(|plan| plan.workflow.manifest.retention.forgets())
+            .map(|plan| (plan.id, Limits::new(&plan.workflow.manifest.retention, now)))
+            .collect();
+        if limits.is_empty() {
+            self.state.sweep.next_look = Duration::MAX;
+            return self.sweep_over();
+        }
+        let before = self.state.sweep.dropped;
+        let letters_left = self.forget_letters(&limits)?;
+        let page = self.reader.aged_after(self.state.sweep.after, PAGE)?;
+        let young = |entry: &Aged| limits.get(&entry.workflow).is_some_and(|limits| limits.is_young(entry.now));
+        let is_last = page.len() < PAGE as usize || page.iter().any(young);
+        let page: Vec<Aged> = page.into_iter().take_while(|entry| !young(entry)).collect();
+        self.forget_events(&limits, &page);
+        let whole = self.truncate(&limits, &page)?;
+        if whole {
+            self.state.sweep.after = page.last().map_or(self.state.sweep.after, |last| last.row);
+        }
+        if whole && is_last && !letters_left {
+            return self.sweep_over();
+        }
+        let dropped = self.state.sweep.dropped;
+        let found = (before.entries, before.events, before.letters) != (dropped.entries, dropped.events, dropped.letters);
+        self.state.sweep.next_look = if found { elapsed } else { elapsed + LOOK_INTERVAL };
+        if found {
+            self.state.sweep.waits_for = self.state.last_batch + 1;
+        }
+        Ok(())
+    }
+
+    fn sweep_over(&mut self) -> Result<(), EngineError> {
+        let sweep = &mut self.state.sweep;
+        let Dropped { entries, events, letters } = std::mem::take(&mut sweep.dropped);
+        let told = format!("forgot {entries} entries, the bytes of {events} events and {letters} dead letters");
+        if entries + events + letters > 0 {
+            tracing::info!("retention: {told}");
+        }
+        self.state.draft.answers.extend(sweep.asked.drain(..).map(|command| (command, told.clone())));
+        sweep.after = 0;
+        sweep.next_look = sweep.next_look.max(self.clock.elapsed().saturating_add(SWEEP_INTERVAL));
+        Ok(())
+    }
+
+    /// Gives whether more are left.
+    fn forget_letters(&mut self, limits: &HashMap<i64, Limits>) -> Result<bool, EngineError> {
+        let mut left = false;
+        for plan in &self.shared.plans {
+            let Some(limits) = limits.get(&plan.id).filter(|limits| limits.letters > 0) else { continue };
+            let letters = self.reader.dead_letters_before(plan.id, limits.letters, MOST_LETTERS)?;
+            left |= letters.len() == MOST_LETTERS as usize;
+            let known = &mut self.state.draft.dead_letters_removed;
+            let new: Vec<i64> = letters.into_iter().filter(|id| !known.contains(id)).collect();
+            self.state.sweep.dropped.letters += new.len();
+            known.extend(new);
+        }
+        Ok(left)
+    }
+
+    fn forget_events(&mut self, limits: &HashMap<i64, Limits>, page: &[Aged]) {
+        let is_old = |entry: &&Aged| entry.has_event && limits.get(&entry.workflow).is_some_and(|limits| entry.now < limits.events);
+        let rows: Vec<Row> = page.iter().filter(is_old).map(|entry| entry.row).collect();
+        self.state.sweep.dropped.events += rows.len();
+        self.state.draft.events_forgotten.extend(rows);
+    }
+
+    /// Truncates the chains of the page's entities as far as they may be. Gives whether all of it was looked at.
+    fn truncate(&mut self, limits: &HashMap<i64, Limits>, page: &[Aged]) -> Result<bool, EngineError> {
+        let mut seen = HashSet::new();
+        let mut budget = MOST_DROPPED;
+        // The latest entry of each entity first: the chain begins with the latest that may be its first.
+        for entry in page.iter().rev() {
+            let Some(limits) = limits.get(&entry.workflow).filter(|_| !seen.contains(&entry.entity)) else { continue };
+            let Some(entity) = self.reader.protection(entry.entity)? else { continue };
+            if !limits.may_begin_with(entry, &entity) {
+                continue;
+            }
+            seen.insert(entry.entity);
+            let Some((mut next, ..)) = self.reader.chained(entry.row)? else { continue };
+            let (mut rows, mut last) = (Vec::new(), None);
+            while next > 0 && rows.len() < MOST_DROPPED {
+                let Some((previous, hash, sequence)) = self.reader.chained(next)? else { break };
+                last.get_or_insert((hash, sequence));
+                rows.push(next);
+                next = if previous < next { previous } else { 0 };
+            }
+            let Some((hash, sequence)) = last else { continue };
+            // A later sweep begins with its first entries, and drops these piece by piece.
+            if next > 0 && rows.len() == MOST_DROPPED {
+                continue;
+            }
+            if rows.len() > budget {
+                return Ok(false);
+            }
+            budget -= rows.len();
+            self.state.sweep.dropped.entries += rows.len();
+            self.state.draft.truncations.push(Truncation { entity: entry.entity, first_row: entry.row, hash, sequence, rows });
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,195 @@
+//! How operators reach the host: what they ask, what it answers, and what stands still because of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Transaction, TransactionBehavior, params};
+
+use super::write::int;
+use super::{Batch, PauseRow, Reader, Scope, StoreError, Writer};
+use crate::journal::Warrant;
+
+/// Answered commands that are kept to be looked at.
+const MOST_ANSWERED: i64 = 1000;
+
+/// Open commands that are read together; the others come after them.
+const COMMANDS_TOGETHER: u32 = 1024;
+
+/// What an operator asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandRow {
+    /// Its id.
+    pub id: i64,
+    /// The workflow's name.
+    pub workflow: String,
+    /// What to do.
+    pub command: String,
+    /// On what.
+    pub subject: String,
+    /// Who asks, and why.
+    pub warrant: Warrant,
+    /// What came of it; none where it waits.
+    pub answer: Option<String>,
+}
+
+/// Something to ask of a host: one command for each subject, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// What to do.
+    pub command: &'a str,
+    /// On what.
+    pub subjects: &'a [String],
+    /// Who asks, and why.
+    pub warrant: &'a Warrant,
+}
+
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let mut pause = transaction.prepare_cached("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?, ?)")?;
+    for p in &batch.pauses_added {
+        pause.execute(params![p.workflow, p.scope.as_str(), p.scope.name(), int(p.since), p.warrant.by, p.warrant.reason])?;
+    }
+    let mut resume = transaction.prepare_cached("DELETE FROM pauses WHERE workflow = ? AND scope = ? AND name = ?")?;
+    for (workflow, scope) in &batch.pauses_removed {
+        resume.execute(params![workflow, scope.as_str(), scope.name()])?;
+    }
+    let mut answer = transaction.prepare_cached("UPDATE commands SET answer = ? WHERE id = ?")?;
+    for (id, text) in &batch.answers {
+        answer.execute(params![text, id])?;
+    }
+    if let Some(last) = batch.answers.iter().map(|(id, _)| *id).max() {
+        let forget = "DELETE FROM commands WHERE id <= ? AND answer IS NOT NULL";
+        transaction.prepare_cached(forget)?.execute([last - MOST_ANSWERED])?;
+    }
+    Ok(())
+}
+
+impl Writer {
+    /// Asks the host that has the store at `path`, or the next one; gives the commands' ids in order. Needs no lock: it
+    /// adds to the table of commands, which no host numbers rows of.
+    ///
+    /// # Errors
+    /// Where nothing was asked.
+    pub fn ask_beside(path: &Path, workflow: &str, question: &Question<'_>) -> Result<Vec<i64>, StoreError> {
+        let mut connection = Connection::open(path).map_err(|error| StoreError::open(path, &error))?;
+        super::configure(&connection).map_err(|error| StoreError::open(path, &error))?;
+        super::journal_id(&connection, path)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Question { command, subjects, warrant } = question;
+        let mut ids = Vec::with_capacity(subjects.len());
+        for subject in *subjects {
+            transaction
+                .prepare_cached("INSERT INTO commands (workflow, command, subject, by, reason) VALUES (?, ?, ?, ?, ?)")?
+                .execute(params![workflow, command, subject, warrant.by, warrant.reason])?;
+            ids.push(transaction.last_insert_rowid());
+        }
+        transaction.commit()?;
+        Ok(ids)
+    }
+}
+
+const COMMAND: &str = "SELECT id, workflow, command, subject, by, reason, answer FROM commands";
+
+fn command(row: &SqlRow<'_>) -> rusqlite::Result<CommandRow> {
+    Ok(CommandRow {
+        id: row.get(0)?,
+        workflow: row.get(1)?,
+        command: row.get(2)?,
+        subject: row.get(3)?,
+        warrant: Warrant { by: row.get(4)?, reason: row.get(5)? },
+        answer: row.get(6)?,
+    })
+}
+
+impl Reader {
+    /// The first commands that no host has applied yet, oldest first.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn commands(&self) -> Result<Vec<CommandRow>, StoreError> {
+        let mut statement = self.connection().prepare_cached(&format!("{COMMAND} WHERE answer IS NULL ORDER BY id LIMIT ?"))?;
+        let rows = statement.query_map([COMMANDS_TOGETHER], command)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// One command.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn command(&self, id: i64) -> Result<Option<CommandRow>, StoreError> {
+        Ok(self.connection().prepare_cached(&format!("{COMMAND} WHERE id = ?"))?.query_row([id], command).optional()?)
+    }
+
+    /// What of a workflow stands still.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn pauses(&self, workflow: i64) -> Result<Vec<PauseRow>, StoreError> {
+        let query = "SELECT scope, name, since, by, reason FROM pauses WHERE workflow = ? ORDER BY scope DESC, name";
+        let mut statement = self.connection().prepare_cached(query)?;
+        let rows = statement.query_map([workflow], |row| {
+            let (scope, name): (String, Arc<str>) = (row.get(0)?, row.get(1)?);
+            Ok(PauseRow {
+                workflow,
+                scope: Scope::from_names(&scope, name).ok_or(rusqlite::Error::InvalidQuery)?,
+                since: row.get(2)?,
+                warrant: Warrant { by: row.get(3)?, reason: row.get(4)? },
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::Store;
+
+    fn warrant() -> Warrant {
+        Warrant { by: "ann".into(), reason: Some("because".into()) }
+    }
+
+    #[test]
+    fn a_host_can_be_asked_while_it_has_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let question = Question { command: "parked redrive", subjects: &["a".to_owned(), "b".to_owned()], warrant: &warrant() };
+        let ids = Writer::ask_beside(store.path(), "w", &question).unwrap();
+        let asked = store.reader().unwrap().commands().unwrap();
+        assert_eq!(asked.iter().map(|command| command.id).collect::<Vec<_>>(), ids);
+        assert_eq!(asked.iter().map(|command| command.subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(asked.iter().all(|command| command.answer.is_none() && command.warrant == warrant()));
+    }
+
+    #[test]
+    fn only_the_last_answers_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let subjects: Vec<String> = (0..MOST_ANSWERED + 5).map(|n| n.to_string()).collect();
+        let ids = Writer::ask_beside(store.path(), "w", &Question { command: "c", subjects: &subjects, warrant: &warrant() }).unwrap();
+        // The very first is still open.
+        let answers = ids[1..].iter().map(|id| (*id, "done".to_owned())).collect();
+        store.writer().unwrap().commit(&Batch { number: 1, answers, ..Batch::default() }).unwrap();
+        let reader = store.reader().unwrap();
+        assert_eq!(reader.commands().unwrap().len(), 1);
+        assert!(reader.command(ids[1]).unwrap().is_none());
+        assert_eq!(reader.command(*ids.last().unwrap()).unwrap().unwrap().answer.as_deref(), Some("done"));
+    }
+
+    #[test]
+    fn what_is_paused_is_known_until_it_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let mut writer = store.writer().unwrap();
+        let workflow = writer.workflow("w").unwrap();
+        let pause = |scope| PauseRow { workflow, scope, since: 7, warrant: warrant() };
+        let paused = vec![pause(Scope::Workflow), pause(Scope::Effect("mail".into())), pause(Scope::Entity("a".into()))];
+        writer.commit(&Batch { number: 1, pauses_added: paused.clone(), ..Batch::default() }).unwrap();
+        let reader = store.reader().unwrap();
+        assert_eq!(reader.pauses(workflow).unwrap(), [paused[0].clone(), paused[2].clone(), paused[1].clone()]);
+        let removed = vec![(workflow, Scope::Effect("mail".into()))];
+        writer.commit(&Batch { number: 2, pauses_removed: removed, ..Batch::default() }).unwrap();
+        assert_eq!(reader.pauses(workflow).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,153 @@
+//! What is looked at, and what goes, where a workflow's retention says so.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::write::int;
+use super::{Batch, EntityId, Reader, Row, StoreError, Truncation};
+use crate::journal::EntryHash;
+
+/// An entry as far as its age matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aged {
+    /// Its row.
+    pub row: Row,
+    /// Its entity.
+    pub entity: EntityId,
+    /// The entity's workflow.
+    pub workflow: i64,
+    /// The last decision's number.
+    pub sequence: u64,
+    /// Its time.
+    pub now: u64,
+    /// Whether its event's bytes are there.
+    pub has_event: bool,
+}
+
+/// What of an entity must stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// Its last decision's number.
+    pub sequence: u64,
+    /// Its last entry's row.
+    pub head_row: Row,
+    /// Its last entry's time.
+    pub now: u64,
+    /// The entry that holds its state.
+    pub state_row: Option<Row>,
+    /// The first decision that an outstanding intent or a pending timer is of.
+    pub needed: Option<u64>,
+    /// Whether it is the workflow's own, waits for somebody or is being erased: nothing of it goes.
+    pub untouched: bool,
+}
+
+/// Where a truncated chain begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its first entry.
+    pub row: Row,
+    /// Hash of the entry before.
+    pub hash: EntryHash,
+    /// Sequence of the entry before.
+    pub sequence: u64,
+}
+
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let mut event = transaction.prepare_cached("DELETE FROM events WHERE row = ?")?;
+    for row in &batch.events_forgotten {
+        event.execute([row])?;
+    }
+    if batch.truncations.is_empty() {
+        return Ok(());
+    }
+    let mut entry = transaction.prepare_cached("DELETE FROM journal WHERE row = ?")?;
+    let mut erased = transaction.prepare_cached("DELETE FROM erased WHERE row = ?")?;
+    let mut begin = transaction.prepare_cached("UPDATE journal SET previous_row = 0 WHERE row = ?")?;
+    let mut checkpoint = transaction.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)")?;
+    for Truncation { entity, first_row, hash, sequence, rows } in &batch.truncations {
+        for row in rows {
+            entry.execute([row])?;
+            event.execute([row])?;
+            erased.execute([row])?;
+        }
+        begin.execute([first_row])?;
+        checkpoint.execute(params![entity, first_row, hash, int(*sequence)])?;
+    }
+    Ok(())
+}
+
+impl Reader {
+    /// Up to `limit` entries after `row`, in the order of commits.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn aged_after(&self, row: Row, limit: u32) -> Result<Vec<Aged>, StoreError> {
+        let query = "SELECT journal.row, entity, workflow, journal.sequence, journal.now, \
+                     event_hash IS NOT NULL AND EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) \
+                     FROM journal JOIN entities ON entities.id = entity WHERE journal.row > ? ORDER BY journal.row LIMIT ?";
+        let mut statement = self.connection().prepare_cached(query)?;
+        let rows = statement.query_map(params![row, limit], |row| {
+            Ok(Aged {
+                row: row.get(0)?,
+                entity: row.get(1)?,
+                workflow: row.get(2)?,
+                sequence: row.get(3)?,
+                now: row.get(4)?,
+                has_event: row.get(5)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What of an entity must stay.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn protection(&self, entity: EntityId) -> Result<Option<Protection>, StoreError> {
+        let query = "SELECT sequence, head_row, now, state_row, \
+                     (SELECT min(sequence) FROM (SELECT sequence FROM outbox WHERE entity = ?1 UNION ALL SELECT sequence FROM timers WHERE entity = ?1)), \
+                     key = '' OR parked OR EXISTS (SELECT 1 FROM inbox WHERE entity = ?1) OR EXISTS (SELECT 1 FROM erasing WHERE entity = ?1) \
+                     FROM entities WHERE id = ?1";
+        let found = self.connection().prepare_cached(query)?.query_row([entity], |row| {
+            Ok(Protection {
+                sequence: row.get(0)?,
+                head_row: row.get(1)?,
+                now: row.get(2)?,
+                state_row: row.get(3)?,
+                needed: row.get(4)?,
+                untouched: row.get(5)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// An entry's place in its chain: the row before, its hash, its sequence. None where it is gone.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn chained(&self, row: Row) -> Result<Option<(Row, EntryHash, u64)>, StoreError> {
+        let mut statement = self.connection().prepare_cached("SELECT previous_row, hash, sequence FROM journal WHERE row = ?")?;
+        Ok(statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+    }
+
+    /// Up to `limit` dead letters of a workflow that were buried before `now` and whose lines are done for good.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn dead_letters_before(&self, workflow: i64, now: u64, limit: u32) -> Result<Vec<i64>, StoreError> {
+        let query = "SELECT dead_letters.id FROM dead_letters JOIN sources ON sources.id = source \
+                     WHERE dead_letters.workflow = ? AND now < ? AND line <= next_line ORDER BY dead_letters.id LIMIT ?";
+        let mut statement = self.connection().prepare_cached(query)?;
+        let rows = statement.query_map(params![workflow, int(now), limit], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Where an entity's chain begins, if its first entries are truncated.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn checkpoint(&self, entity: EntityId) -> Result<Option<Checkpoint>, StoreError> {
+        let mut statement = self.connection().prepare_cached("SELECT row, hash, sequence FROM checkpoints WHERE entity = ?")?;
+        let found = statement.query_row([entity], |row| Ok(Checkpoint { row: row.get(0)?, hash: row.get(1)?, sequence: row.get(2)? }));
+        Ok(found.optional()?)
+    }
+}
