@@ -92,10 +92,9 @@ impl Limits {
 
     /// Whether the entity's chain may begin with this entry.
     fn may_begin_with(&self, entry: &Aged, entity: &Protection) -> bool {
-        if entity.untouched
-            || entity.needed.is_some_and(|needed| entry.sequence > needed)
-            || entity.state_row.is_some_and(|row| entry.row > row)
-        {
+        // A needed decision must be among what stays.
+        let is_after = |needed: u64| (entry.sequence, entry.ordinal) > (needed, 0);
+        if entity.untouched || entity.needed.is_some_and(is_after) || entity.state_row.is_some_and(|row| entry.row > row) {
             return false;
         }
         let has_ended = entity.state_row.is_none() && entity.now < self.ended;
@@ -130,7 +129,9 @@ impl Engine {
         let before = self.state.sweep.dropped;
         let letters_left = self.forget_letters(&limits)?;
         let page = self.reader.aged_after(self.state.sweep.after, PAGE)?;
-        let young = |entry: &Aged| limits.get(&entry.workflow).is_some_and(|limits| limits.is_young(entry.now));
+        // On virtual time the journal is not in the order of its entries' times: all of it is looked at.
+        let in_order = !self.course.event_clock;
+        let young = |entry: &Aged| in_order && limits.get(&entry.workflow).is_some_and(|limits| limits.is_young(entry.now));
         let is_last = page.len() < PAGE as usize || page.iter().any(young);
         let page: Vec<Aged> = page.into_iter().take_while(|entry| !young(entry)).collect();
         self.forget_events(&limits, &page);

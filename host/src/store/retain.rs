@@ -17,6 +17,8 @@ pub struct Aged {
     pub workflow: i64,
     /// The last decision's number.
     pub sequence: u64,
+    /// 0 for the decision itself.
+    pub ordinal: u32,
     /// Its time.
     pub now: u64,
     /// Whether its event's bytes are there.
@@ -81,7 +83,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn aged_after(&self, row: Row, limit: u32) -> Result<Vec<Aged>, StoreError> {
-        let query = "SELECT journal.row, entity, workflow, journal.sequence, journal.now, \
+        let query = "SELECT journal.row, entity, workflow, journal.sequence, journal.ordinal, journal.now, \
                      event_hash IS NOT NULL AND EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) \
                      FROM journal JOIN entities ON entities.id = entity WHERE journal.row > ? ORDER BY journal.row LIMIT ?";
         let mut statement = self.connection().prepare_cached(query)?;
@@ -91,8 +93,9 @@ impl Reader {
                 entity: row.get(1)?,
                 workflow: row.get(2)?,
                 sequence: row.get(3)?,
-                now: row.get(4)?,
-                has_event: row.get(5)?,
+                ordinal: row.get(4)?,
+                now: row.get(5)?,
+                has_event: row.get(6)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -115,11 +115,8 @@ fn what_is_given_up_is_concluded_in_the_journal_and_never_performed() {
     place.run_as_far_as_the_stream();
     assert_eq!(notes(&place), ["b", "c", "d", "x"], "what was given up was not performed");
     let of_a = place.rows(STORE, "SELECT kind, json_extract(output, '$.by', '$.err') FROM entries WHERE entity = 'a' AND kind <> 'decided' ORDER BY sequence, ordinal");
-    assert_eq!(
-        of_a.iter().map(|row| row.split(" | ").next().unwrap()).collect::<Vec<_>>(),
-        ["abandoned", "concluded", "abandoned", "concluded"],
-        "{of_a:?}"
-    );
+    let count = |kind: &str| of_a.iter().filter(|row| row.starts_with(kind)).count();
+    assert_eq!((count("abandoned"), count("concluded"), of_a.len()), (2, 2, 4), "{of_a:?}");
     place.verifies();
 }
 
