@@ -88,6 +88,12 @@ fn a_host_tells_how_it_is_doing_and_what_does_not_work() {
     let degraded = ready["degraded"].as_array().expect("a list");
     assert!(degraded.iter().any(|what| what.as_str().is_some_and(|what| what.starts_with("effect payments of orders"))), "{text}");
     assert_eq!(watched.get("/nothing").0, 404);
+
+    // What an operator has paused takes no events.
+    place.ask("pause", &["--reason", "a look around"]).well();
+    watched.until("purefold_workflow_paused{workflow=\"orders\"}", 1.0);
+    let (status, text) = watched.get("/readyz");
+    assert!(status == 503 && text.contains("workflow orders is paused"), "{status} {text}");
 }
 
 #[test]

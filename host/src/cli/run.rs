@@ -57,6 +57,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    // First of all: what comes while the host starts is heard once it has.
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
+        .context("cannot listen for SIGTERM")?;
     let clock = match arguments.clock {
         ClockName::Arrival => Clock::Arrival,
         ClockName::Event => Clock::Event,
@@ -89,8 +92,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
         Err(error) => return Err(error.into()),
     };
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
-        .context("cannot listen for SIGTERM")?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             stopper.stop();

@@ -51,7 +51,7 @@ impl Pauses {
         self.count
     }
 
-    fn has(&self, workflow: usize, scope: &Scope) -> bool {
+    pub(super) fn has(&self, workflow: usize, scope: &Scope) -> bool {
         self.count > 0 && self.workflows[workflow].scopes.contains(scope)
     }
 

@@ -28,7 +28,7 @@ use super::writer::{Committer, MOST_BATCHES};
 use crate::journal::Kind;
 use crate::observe::Observed;
 use crate::source::{Decoder, Listener, SourceError, Standing, Taken, Undecodable};
-use crate::store::{Batch, EntityRow, IntentKey, Reader, Row, Store, StoreError};
+use crate::store::{Batch, EntityRow, IntentKey, Reader, Row, Scope, Store, StoreError};
 use crate::time::HostClock;
 
 /// Entities that one commit decides for.
@@ -346,6 +346,9 @@ impl Engine {
         }
         self.state.last_progress = Some(now);
         self.observed.turned(now);
+        for (workflow, decisions) in self.observed.decisions.iter().enumerate() {
+            decisions.paused(self.state.pauses.has(workflow, &Scope::Workflow));
+        }
         self.observed.backlog((self.state.backlog.len() + self.intake.open()) as u64);
         self.state.summary.duplicates = self.intake.duplicates;
         self.state.summary.dead_letters = self.intake.dead_letters;

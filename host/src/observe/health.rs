@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Observed, millis};
+use super::{Decisions, Observed, millis};
 use crate::engine::BreakerState;
 
 /// A loop that has not turned for so long does not live.
@@ -39,6 +39,13 @@ impl Observed {
             reasons.push("the host is stopping".to_owned());
         }
         let mut degraded = Vec::new();
+        let paused = self.decisions.iter().filter(|of| of.is_paused()).map(|of| format!("workflow {} is paused", of.workflow()));
+        // As long as one workflow takes events, the host does.
+        if self.decisions.iter().all(Decisions::is_paused) {
+            reasons.extend(paused);
+        } else {
+            degraded.extend(paused);
+        }
         for status in &self.effects {
             let (workflow, effect) = (status.workflow(), status.effect());
             if status.is_paused() {

@@ -1,7 +1,7 @@
 //! The figures, and their text for Prometheus.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -24,6 +24,7 @@ pub struct Decisions {
     rejected: AtomicU64,
     faulted: AtomicU64,
     concluded: AtomicU64,
+    paused: AtomicBool,
     /// Kept by the sandbox itself.
     spent: Arc<Spent>,
 }
@@ -33,7 +34,32 @@ impl Decisions {
     #[must_use]
     pub fn new(workflow: Arc<str>, spent: Arc<Spent>) -> Self {
         let zero = || AtomicU64::new(0);
-        Decisions { workflow, accepted: zero(), rejected: zero(), faulted: zero(), concluded: zero(), spent }
+        Decisions {
+            workflow,
+            accepted: zero(),
+            rejected: zero(),
+            faulted: zero(),
+            concluded: zero(),
+            paused: AtomicBool::new(false),
+            spent,
+        }
+    }
+
+    /// The workflow's name.
+    #[must_use]
+    pub fn workflow(&self) -> &Arc<str> {
+        &self.workflow
+    }
+
+    /// Whether an operator, or too many faults, paused the workflow.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the workflow is paused.
+    pub fn paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
     /// Adds decisions by verdict (accepted, rejected, faulted), and intents concluded.
@@ -138,6 +164,8 @@ impl Collector for Collected {
             "Time that decisions took in the sandbox",
             decisions.iter().map(|of| ([("workflow", &*of.workflow)], of.spent.time())),
         )?;
+        let paused = decisions.iter().map(|of| ([("workflow", &*of.workflow)], u64::from(of.is_paused())));
+        gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
         self.encode_effects(&mut encoder, effects)?;
         of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;
         of_host(&mut encoder, "store_down", "1 while the store takes no commit", u64::from(store_down.load(Ordering::Relaxed)))?;

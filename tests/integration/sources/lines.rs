@@ -24,7 +24,7 @@ fn a_stream_from_standard_input_that_is_read_twice_buries_its_letters_once() {
     assert_eq!((&second["dead_letters"], &second["duplicates"]), (&1.into(), &3.into()), "{second}");
     assert_eq!(place.value("registration.db", LETTERS), "3");
 
-    place.ask("dead-letters", &["drop", "1"]).well();
+    place.ask("dead-letters", &["drop", "--reason", "seen", "1"]).well();
     assert_eq!(from_standard_input(&place, &["garbage"])["dead_letters"], 0, "dropped is dropped");
     assert_eq!(place.value("registration.db", LETTERS), "2");
 }
@@ -43,7 +43,7 @@ fn a_letter_that_was_dropped_before_the_position_came_to_it_stays_dropped() {
     let lock = crate::tables::Locked::take(&busy);
     place.append([node.introspection(0.0, CORRELATION), node.heartbeat(1.0), "garbage".into()]);
     running.until("the letter", || number(&journal, LETTERS) == 1);
-    place.ask("dead-letters", &["drop", "1"]).well();
+    place.ask("dead-letters", &["drop", "--reason", "seen", "1"]).well();
     running.kill();
     assert!(number(&journal, "SELECT next_line FROM sources") < 3, "the position is before the letter");
     lock.release();
