@@ -233,6 +233,8 @@ pub(super) struct State {
     pub(super) own: Vec<EntityRow>,
     /// Intents that operators give up and that have not left their lanes yet.
     pub(super) giving_up: HashMap<IntentKey, GivingUp>,
+    /// Held intents that this start tries again, until the dispatcher has said so: they are under way from then on.
+    retried: HashSet<IntentKey>,
     pub(super) erasing: Erasing,
     pub(super) sweep: Sweep,
     pub(super) commands_seen: HashSet<i64>,
@@ -388,7 +390,10 @@ impl Engine {
                     self.pending(name).conclusions.push((key, conclusion));
                 }
             }
-            Message::Noted(name, key, note) => self.pending(name).notes.push((key, note)),
+            Message::Noted(name, key, note) => {
+                self.state.retried.remove(&key);
+                self.pending(name).notes.push((key, note));
+            }
             Message::Wanted(lanes) => self.find(lanes)?,
             Message::Answered(name, key, answer) => self.answered(name, key, answer),
             Message::Committed(number) => self.committed(number),
@@ -722,6 +727,9 @@ impl Engine {
 
     /// Hands what a start found to the dispatcher.
     pub(super) fn perform_again(&mut self, tasks: Vec<Task>) {
+        if self.course.perform {
+            self.state.retried.extend(tasks.iter().filter(|task| task.intent.held).map(|task| task.key));
+        }
         self.state.emitted += tasks.len() as u64;
         self.perform(tasks);
     }
@@ -742,7 +750,12 @@ impl Engine {
             let waited = self.clock.elapsed() > since + DRAIN_TIMEOUT;
             return Ok(self.state.in_flight.is_empty() && !self.has_work() && (self.state.drained || waited));
         }
-        if !self.course.until_idle || self.has_work() || !self.state.erasing.is_empty() || self.state.sweep.is_asked() {
+        if !self.course.until_idle
+            || self.has_work()
+            || !self.state.erasing.is_empty()
+            || self.state.sweep.is_asked()
+            || !self.state.retried.is_empty()
+        {
             return Ok(false);
         }
         // What a pause holds back is not waited for.
