@@ -1,10 +1,11 @@
 //! What a host tells of itself while it runs: figures, health, readiness.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::BufReader;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::payments::closed_port;
 use crate::place::{Place, Running};
 use crate::shop::{arrived, placed};
@@ -20,25 +21,15 @@ struct Watched {
 impl Watched {
     fn start(place: &Place) -> Watched {
         let mut running = Running::start(place.running(&["--admin", "127.0.0.1:0", "--follow"]));
-        let mut told = BufReader::new(running.child().stderr.take().expect("standard error is piped"));
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(told.read_line(&mut line).expect("standard error can be read") > 0, "it ended before it listened");
-            if let Some(address) = line.strip_prefix("metrics, health and readiness on http://") {
-                break address.trim().parse().expect("an address");
-            }
-        };
-        Watched { _running: running, admin: address, _told: told }
+        let (admin, told) = running.listens("metrics, health and readiness on http://");
+        Watched { _running: running, admin, _told: told }
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.admin).expect("the admin port listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").expect("it can be asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a body");
-        (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_owned())
+        let mut client = Client::connect(self.admin).expect("the admin port listens");
+        client.send("GET", path, &[], "").expect("it can be asked");
+        let response = client.receive().expect("it answers");
+        (response.status, response.body)
     }
 
     /// The value of the sample that begins so.
@@ -48,12 +39,14 @@ impl Watched {
     }
 
     #[track_caller]
-    fn until(&mut self, sample: &str, expected: f64) {
-        let admin = self.admin;
-        let figure = |told: &Watched| told.figure(sample);
+    fn until(&self, sample: &str, expected: f64) {
         let begun = std::time::Instant::now();
-        while figure(self) != Some(expected) {
-            assert!(begun.elapsed().as_secs() < 60, "{sample} became {:?}, not {expected}; {:?}", figure(self), admin);
+        loop {
+            let figure = self.figure(sample);
+            if figure == Some(expected) {
+                return;
+            }
+            assert!(begun.elapsed().as_secs() < 60, "{sample} became {figure:?}, not {expected}");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
@@ -65,7 +58,7 @@ fn a_host_tells_how_it_is_doing_and_what_does_not_work() {
     let place = Place::orders(closed_port());
     let orders = (0..12).map(|order| placed(&format!("order-{order}"), &[("tea", 1)], 1.0));
     place.stream(std::iter::once(arrived("tea", 90, 0.0)).chain(orders).chain(["no event at all".to_owned()]));
-    let mut watched = Watched::start(&place);
+    let watched = Watched::start(&place);
     assert_eq!(watched.get("/healthz"), (200, "alive\n".to_owned()));
     watched.until("purefold_events_total{kind=\"taken\"}", 14.0);
     watched.until("purefold_events_not_decided_total{kind=\"dead-letter\"}", 1.0);

@@ -1,9 +1,10 @@
 //! A folder of its own in which a workflow runs: manifest, component, stream of events, and what the host leaves there.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, ChildStderr, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -213,6 +214,21 @@ impl Running {
     /// The process.
     pub(crate) fn child(&mut self) -> &mut Child {
         self.0.as_mut().expect("it runs")
+    }
+
+    /// Waits until it tells on standard error that it listens: the address after `before`. The reader is to be kept, so that
+    /// the process can go on writing.
+    #[track_caller]
+    pub(crate) fn listens(&mut self, before: &str) -> (SocketAddr, BufReader<ChildStderr>) {
+        let mut told = BufReader::new(self.child().stderr.take().expect("standard error is piped"));
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(told.read_line(&mut line).expect("standard error can be read") > 0, "it ended before it listened");
+            if let Some(address) = line.strip_prefix(before) {
+                return (address.trim().parse().expect("an address"), told);
+            }
+        }
     }
 
     /// Waits until `happened`, and fails where the process ends before.

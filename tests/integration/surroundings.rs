@@ -11,8 +11,7 @@ fn without_a_folder_for_compiled_code_everything_works_and_is_told() {
     place.stream_from(&root().join("demo/events.jsonl"));
     let mut command = place.running_to_the_end();
     command.env("PUREFOLD_CACHE", "/proc/nowhere");
-    let done: crate::program::Done = command.output().expect("purefold can be started").into();
-    let done = done.well();
+    let done = Running::start(command).end().well();
     assert!(done.err.contains("compiled components are not kept") && done.err.contains("PUREFOLD_CACHE"), "{}", done.err);
     place.verifies();
 }
@@ -29,8 +28,7 @@ fn a_link_to_a_store_is_no_second_store() {
     let second = Place::registration();
     second.stream([""; 0]);
     std::os::unix::fs::symlink(place.path("registration.db"), second.path("registration.db")).expect("a link can be made");
-    let refused: crate::program::Done = second.running(&["--until-idle"]).output().expect("purefold can be started").into();
-    let refused = refused.exits(3);
+    let refused = Running::start(second.running(&["--until-idle"])).end().exits(3);
     assert!(refused.err.contains("is in use by another host"), "{}", refused.err);
     first.kill();
 }
@@ -42,8 +40,7 @@ fn a_host_does_not_read_what_it_publishes() {
     let before = std::fs::read(place.path("events.jsonl")).expect("it is there");
     let mut command = place.command("run", &["--clock", "event", "--until-idle", "--events"]);
     command.arg(place.path("events.jsonl"));
-    let refused: crate::program::Done = command.output().expect("purefold can be started").into();
-    let refused = refused.exits(2);
+    let refused = Running::start(command).end().exits(2);
     assert!(refused.err.contains("effect events of registration writes"), "{}", refused.err);
     assert_eq!(std::fs::read(place.path("events.jsonl")).expect("it is there"), before);
 }

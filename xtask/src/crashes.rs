@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use crate::host::Profile;
+use crate::process;
 use crate::workspace::Workspace;
-use crate::{process, reducers};
 
 /// How often, and which moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +18,11 @@ impl Default for Kills {
     }
 }
 
-/// Runs the tests that kill, one after the other.
+/// Runs the tests that kill, one after the other. The reducers are built already.
 ///
 /// # Errors
 /// Where something was lost or repeated; the test says what.
 pub(crate) fn run(workspace: &Workspace, kills: Kills) -> Result<()> {
-    reducers::build(workspace, Profile::Dev)?;
     println!("killing the host {} times, seed {}", kills.count, kills.seed);
     let mut cargo = process::cargo(&workspace.root);
     cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "crashes::kills_", "--nocapture", "--test-threads", "1"]);

@@ -67,14 +67,13 @@ fn run(command: &Command) -> Result<()> {
             bench::run(&workspace, parts)
         }
         Command::Simulate(seeds) => {
-            toolchain::ensure_c_compiler()?;
-            toolchain::ensure_wasm_target(&workspace)?;
+            ensure_compilers(&workspace)?;
             reducers::build_fixtures(&workspace, Profile::Release)?;
             simulate::run(&workspace, *seeds)
         }
         Command::Crashes(kills) => {
-            toolchain::ensure_c_compiler()?;
-            toolchain::ensure_wasm_target(&workspace)?;
+            ensure_compilers(&workspace)?;
+            reducers::build(&workspace, Profile::Dev)?;
             crashes::run(&workspace, *kills)
         }
         Command::Hostile(inputs) => {
@@ -85,11 +84,16 @@ fn run(command: &Command) -> Result<()> {
     }
 }
 
+/// What hosts and reducers are compiled with.
+fn ensure_compilers(workspace: &Workspace) -> Result<()> {
+    toolchain::ensure_c_compiler()?;
+    toolchain::ensure_wasm_target(workspace)
+}
+
 /// Everything that a user needs: the host and the reducers, and beside the host the demo's program, for which there is
 /// little more to build.
 fn build(workspace: &Workspace) -> Result<()> {
-    toolchain::ensure_c_compiler()?;
-    toolchain::ensure_wasm_target(workspace)?;
+    ensure_compilers(workspace)?;
     println!("building the host (release)");
     let folder = host::programs(workspace, Profile::Release, &["purefold", "purefold-demo"]).context("the host was not built")?;
     println!("built {}", workspace.shown(&folder.join("purefold")));

@@ -40,6 +40,13 @@ pub(super) struct Answered {
     pub(super) id: i64,
 }
 
+impl Answered {
+    /// The answer to a question with one subject.
+    pub(super) fn only(&self) -> &str {
+        self.answers.first().map_or("", String::as_str)
+    }
+}
+
 enum Started {
     Engine(Box<Engine>, Stopper),
     /// Another host has the store.

@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let warrant = arguments.reasoned.warrant();
     let question = Question { command: "erase", subjects: &subjects, warrant: &warrant };
     let Some(answered) = ask::ask(&arguments.workflow, stored, &question)? else { return Ok(Exit::Wrong) };
-    let answer = answered.answers.first().map_or("", String::as_str);
+    let answer = answered.only();
     let mut out = io::stdout().lock();
     if arguments.json {
         report::json_line(&mut out, &AnswerLine { entity: &arguments.key, answer })?;

@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, command: &str) -> anyhow::Result<Exit> 
     let warrant = arguments.signed.warrant();
     let question = Question { command, subjects: &subjects, warrant: &warrant };
     let Some(answered) = ask::ask(&arguments.workflow, stored, &question)? else { return Ok(Exit::Wrong) };
-    let answer = answered.answers.first().map_or("", String::as_str);
+    let answer = answered.only();
     let mut out = io::stdout().lock();
     if arguments.json {
         report::json_line(&mut out, &AnswerLine { scope: scope.as_str(), name: scope.name(), answer })?;

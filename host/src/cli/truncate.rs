@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let warrant = arguments.signed.warrant();
     let question = Question { command: "truncate", subjects: &[String::new()], warrant: &warrant };
     let Some(answered) = ask::ask(&arguments.workflow, stored, &question)? else { return Ok(Exit::Wrong) };
-    let answer = answered.answers.first().map_or("", String::as_str);
+    let answer = answered.only();
     if arguments.json {
         report::json_line(&mut std::io::stdout().lock(), &AnswerLine { answer })?;
     } else {

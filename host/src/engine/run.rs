@@ -12,7 +12,7 @@ use lru::LruCache;
 
 use super::EngineError;
 use super::assemble::{Consequences, Rows, Task};
-use super::dispatch::{self, EffectStatus};
+use super::dispatch;
 use super::entity::Entity;
 use super::erasing::Erasing;
 use super::fold::Moment;
@@ -331,7 +331,7 @@ impl Engine {
         self.state.summary.paused = self.state.pauses.count() as u64;
         self.state.summary.held = (self.state.outstanding - self.state.under_way) as u64;
         for plan in &self.shared.plans {
-            self.state.summary.parked += self.reader.parked(plan.id)?.len() as u64;
+            self.state.summary.parked += self.reader.count_parked(plan.id)?;
         }
         self.state.last_progress = None;
         self.tell(progress);
@@ -453,10 +453,10 @@ impl Engine {
 
     /// Intents on their way.
     fn flowing(&self) -> u64 {
-        let effects = || self.shared.plans.iter().flat_map(|plan| &plan.effects);
+        let effects = &self.observed.effects;
         // What was heard is read first: an intent on its way into the dispatcher counts twice then, not never.
-        let heard: u64 = effects().map(|effect| effect.heard()).sum();
-        let flowing: u64 = effects().map(|effect| effect.flowing() as u64).sum();
+        let heard: u64 = effects.iter().map(|effect| effect.heard()).sum();
+        let flowing: u64 = effects.iter().map(|effect| effect.flowing() as u64).sum();
         self.state.emitted.saturating_sub(heard) + flowing + self.state.told as u64
     }
 
@@ -464,12 +464,6 @@ impl Engine {
     #[must_use]
     pub fn observed(&self) -> Arc<Observed> {
         self.observed.clone()
-    }
-
-    /// How each effect of the workflows stands, now and while the engine runs.
-    #[must_use]
-    pub fn effects(&self) -> Vec<Arc<EffectStatus>> {
-        self.shared.plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect()
     }
 
     /// The entity as it was decided last, where it is in memory.

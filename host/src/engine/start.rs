@@ -442,7 +442,7 @@ fn may_take_over(plan: &Plan, contract: &Contract, last: &Release, new: &Release
     }
     if new.contract != last.contract {
         let outstanding = reader.count_with_outstanding(plan.id)?;
-        let waiting = (reader.parked(plan.id)?.len() + reader.resuming(plan.id)?.len()) as u64;
+        let waiting = reader.count_parked(plan.id)? + reader.resuming(plan.id)?.len() as u64;
         if outstanding + waiting > 0 {
             return refuse(format!(
                 "its contract differs, and {outstanding} entities have intents without a conclusion and {waiting} have inputs waiting; \

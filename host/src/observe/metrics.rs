@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -158,11 +159,11 @@ impl Collector for Collected {
         let each = |read: fn(&Decisions) -> u64| decisions.iter().map(move |of| ([("workflow", &*of.workflow)], read(of)));
         counter(&mut encoder, "intents_concluded", "Intents that came to their end", each(|of| of.concluded.load(Ordering::Relaxed)))?;
         counter(&mut encoder, "sandbox_fuel", "Units of fuel that decisions burnt", each(|of| of.spent.fuel()))?;
-        seconds(
+        let time = |of: &Decisions| ConstCounter::new(of.spent.time().as_secs_f64());
+        family(
             &mut encoder,
-            "sandbox_time",
-            "Time that decisions took in the sandbox",
-            decisions.iter().map(|of| ([("workflow", &*of.workflow)], of.spent.time())),
+            ("sandbox_time", "Time that decisions took in the sandbox", Some(&Unit::Seconds), MetricType::Counter),
+            decisions.iter().map(|of| ([("workflow", &*of.workflow)], time(of))),
         )?;
         let paused = decisions.iter().map(|of| ([("workflow", &*of.workflow)], u64::from(of.is_paused())));
         gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
@@ -199,60 +200,46 @@ impl Collected {
         gauge(encoder, "effect_paused", "1 while an operator has paused it", each(|status| u64::from(status.is_paused())))?;
         let now = self.observed.clock.wall();
         let age = |status: &Arc<EffectStatus>| Duration::from_micros(status.oldest().map_or(0, |oldest| now.saturating_sub(oldest)));
-        let ages = effects.iter().map(|status| (labels(status), age(status).as_secs_f64()));
-        let mut family = encoder.encode_descriptor(
-            "outbox_age",
-            "How long ago the intent that waits longest was asked for",
-            Some(&Unit::Seconds),
-            prometheus_client::metrics::MetricType::Gauge,
-        )?;
-        for (labels, value) in ages {
-            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let ages = effects.iter().map(|status| (labels(status), ConstGauge::new(age(status).as_secs_f64())));
+        let help = "How long ago the intent that waits longest was asked for";
+        family(encoder, ("outbox_age", help, Some(&Unit::Seconds), MetricType::Gauge), ages)
     }
 }
 
-fn counter<L: prometheus_client::encoding::EncodeLabelSet>(
+fn counter<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     values: impl IntoIterator<Item = (L, u64)>,
 ) -> Encoded {
-    let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Counter)?;
-    for (labels, value) in values {
-        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
+    let values = values.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
+    family(encoder, (name, help, None, MetricType::Counter), values)
 }
 
-fn seconds<L: prometheus_client::encoding::EncodeLabelSet>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (L, Duration)>,
-) -> Encoded {
-    let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), prometheus_client::metrics::MetricType::Counter)?;
-    for (labels, value) in values {
-        ConstCounter::new(value.as_secs_f64()).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
-}
-
-fn gauge<L: prometheus_client::encoding::EncodeLabelSet>(
+fn gauge<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     values: impl IntoIterator<Item = (L, u64)>,
 ) -> Encoded {
-    let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?;
+    let values = values.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
+    family(encoder, (name, help, None, MetricType::Gauge), values)
+}
+
+/// One name, one sample for each set of labels. The head is name, help, unit and type.
+fn family<L: EncodeLabelSet, M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, unit, ty): (&str, &str, Option<&Unit>, MetricType),
+    values: impl IntoIterator<Item = (L, M)>,
+) -> Encoded {
+    let mut family = encoder.encode_descriptor(name, help, unit, ty)?;
     for (labels, value) in values {
-        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        value.encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }
 
 /// A gauge without labels.
 fn of_host(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Encoded {
-    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?)
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }

@@ -6,7 +6,7 @@ mod http_bounds;
 mod http_load;
 mod lines;
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::net::SocketAddr;
 use std::process::ChildStderr;
 
@@ -25,13 +25,7 @@ impl Host {
     /// Starts a host that listens on a port of its choice.
     pub(super) fn start(place: &Place, options: &[&str]) -> Host {
         let mut running = Running::start(place.command("run", &[&["--listen", "127.0.0.1:0"], options].concat()));
-        let mut told = BufReader::new(running.child().stderr.take().expect("standard error is piped"));
-        let mut line = String::new();
-        while !line.starts_with("listening on http://") {
-            line.clear();
-            assert!(told.read_line(&mut line).expect("standard error can be read") > 0, "it ended before it listened");
-        }
-        let address = line.trim_start_matches("listening on http://").trim().parse().expect("an address");
+        let (address, told) = running.listens("listening on http://");
         Host { running, address, _told: told }
     }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rusqlite::ffi;
 use tokio::sync::mpsc;
 
@@ -144,11 +146,8 @@ impl Host {
         let commits = Commits::new(Unsteady { writer: opened.store.writer()?, refusal: refusal.clone() }, to_engine.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         let (orders, received) = mpsc::unbounded_channel();
-        let mut random = jitter;
-        let jitter = move || {
-            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            random.rotate_left(32)
-        };
+        let mut random = StdRng::seed_from_u64(jitter);
+        let jitter = move || random.random();
         let bounds = if scenario.seed.is_multiple_of(2) { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
         runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use purefold_effects::{Call, Effect, EffectError, Operation, Reply, Route};
+use purefold_effects::{Call, Effect, EffectError, IntentId, Operation, Reply, Route};
 use purefold_wit::Finding;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -29,14 +29,13 @@ pub(super) struct World {
     /// On the events' own clock what becomes of an intent must not depend on when it is tried.
     pub(super) steadfast: bool,
     pub(super) knowledge: Knowledge,
-    attempts: HashMap<String, u32>,
+    attempts: HashMap<IntentId, u32>,
     /// What the host that lives now was told of each intent.
     told: HashMap<Name, Last>,
     /// How often each intent took effect.
     pub(super) applied: HashMap<String, u32>,
     /// What went against the promise.
     pub(super) violations: Vec<String>,
-    pub(super) log: Vec<String>,
 }
 
 /// A handle to the world.
@@ -113,8 +112,8 @@ impl Operation for Bound {
     fn perform(&self, call: Call) -> BoxFuture<'static, Result<Reply, EffectError>> {
         let name: Name = (call.entity.to_string(), call.sequence, call.index);
         let id = call.id.to_string();
-        let (fate, latency) = self.world.lock().attempt(&self.case, &name, &id);
-        let (world, case) = (self.world.clone(), self.case.clone());
+        let (fate, latency) = self.world.lock().attempt(&self.case, &name, call.id);
+        let world = self.world.clone();
         Box::pin(async move {
             let mut abandoned = Abandoned { world: world.clone(), name: name.clone(), answered: false };
             tokio::time::sleep(latency).await;
@@ -142,7 +141,6 @@ impl Operation for Bound {
             abandoned.answered = true;
             let mut world = world.lock();
             world.told.insert(name, if result.is_ok() { Last::Succeeded } else { Last::Failed });
-            world.log.push(format!("{case} {id}: {fate:?}"));
             result.map(|times| {
                 world.apply(&id, times);
                 None
@@ -164,7 +162,7 @@ impl World {
     }
 
     /// Holds an attempt that begins to the promises, and says what will become of it.
-    fn attempt(&mut self, case: &str, name: &Name, id: &str) -> (Fate, Duration) {
+    fn attempt(&mut self, case: &str, name: &Name, id: IntentId) -> (Fate, Duration) {
         let mut wrong = Vec::new();
         if !self.knowledge.is_outstanding(name) {
             wrong.push("is performed before its commit or after its conclusion".to_owned());
@@ -200,7 +198,7 @@ impl World {
         }
         self.violations.extend(wrong.into_iter().map(|what| format!("{case} {name:?} ({id}) {what}")));
         self.told.insert(name.clone(), Last::UnderWay);
-        let attempt = self.attempts.entry(id.to_owned()).or_default();
+        let attempt = self.attempts.entry(id).or_default();
         *attempt += 1;
         // What is refused on a route that holds would wait for an operator for ever.
         let refusable = self.steadfast && case == "call";
@@ -209,8 +207,9 @@ impl World {
 }
 
 /// Drawn from the intent and the attempt alone, so that it is the same whatever came between.
-fn fate(seed: u64, id: &str, attempt: u32, failures: u32, steadfast: bool, refusable: bool) -> (Fate, Duration) {
-    let mixed = id.bytes().fold(seed, |mixed, byte| mixed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+fn fate(seed: u64, id: IntentId, attempt: u32, failures: u32, steadfast: bool, refusable: bool) -> (Fate, Duration) {
+    // An id is a hash already.
+    let mixed = seed ^ id.0;
     let refused = refusable && StdRng::seed_from_u64(mixed).random_ratio(1, 10);
     let mut rng = StdRng::seed_from_u64(mixed.wrapping_add(u64::from(attempt)));
     let latency = Duration::from_millis(rng.random_range(0..300));
