@@ -313,7 +313,7 @@ impl Model<'_> {
         self.events(connection);
         if !self.scenario.event_clock {
             self.event_order(connection);
-            self.alarms();
+            self.alarms(&world.starts, connection);
         }
         self.wrong.sort();
     }
@@ -322,6 +322,12 @@ impl Model<'_> {
         let mut statement = connection.prepare("SELECT line, event_id, code FROM dead_letters").expect("a statement");
         let dead = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("dead letters");
         dead.collect::<Result<_, _>>().expect("dead letters")
+    }
+
+    /// Whether an event found an inbox full: a duplicate of it is decided in its own place.
+    fn is_dead(connection: &Connection) -> impl Fn(&str) -> bool {
+        let dead: HashSet<String> = Self::dead(connection).into_iter().filter_map(|(_, id, _)| id).collect();
+        move |id| dead.contains(id)
     }
 
     /// Every event is decided once, or accounted for.
@@ -361,11 +367,9 @@ impl Model<'_> {
 
     /// The events of one account are decided in the order in which the source has them.
     fn event_order(&mut self, connection: &Connection) {
-        let dead = Self::dead(connection);
-        let is_dead = |id: &str| dead.iter().any(|(_, dead, _)| dead.as_deref() == Some(id));
+        let is_dead = Self::is_dead(connection);
         let line = |id: &str| self.scenario.lines.iter().position(|line| line.event.as_ref().is_some_and(|event| event.id == id));
         for (key, order) in &self.order {
-            // A duplicate of an event that found the inbox full is decided in its own place.
             let lines: Vec<_> = order.iter().filter(|(id, ..)| !is_dead(id)).map(|(id, ..)| line(id)).collect();
             if !lines.is_sorted() {
                 self.wrong.push(format!("{key}: the order of events is not the source's: {order:?}"));
@@ -373,17 +377,21 @@ impl Model<'_> {
         }
     }
 
-    /// No alarm rings while an event that came before it was due is still to be read, unless it waited long enough.
-    fn alarms(&mut self) {
+    /// No alarm rings while an event that came before it was due is still to be read, unless it waited long enough for a
+    /// host that could read.
+    fn alarms(&mut self, starts: &[u64], connection: &Connection) {
         if self.scenario.jumps > 0 {
             return;
         }
+        let is_dead = Self::is_dead(connection);
         for (key, sequence, now, due) in &self.rang {
-            for (id, decided) in self.order.get(key).into_iter().flatten() {
+            let last_start = starts.iter().rev().find(|start| *start <= now).unwrap_or(due);
+            let waits_until = due.max(last_start) + TIMER_WAIT;
+            for (id, decided) in self.order.get(key).into_iter().flatten().filter(|(id, _)| !is_dead(id)) {
                 let line = self.scenario.lines.iter().find(|line| line.event.as_ref().is_some_and(|event| event.id == *id));
                 let Some(line) = line else { continue };
                 let available = BEGIN + u64::try_from(line.available.as_micros()).expect("a time");
-                if decided > sequence && available + QUIET < *due && *now < due + TIMER_WAIT {
+                if decided > sequence && available + QUIET < *due && *now < waits_until {
                     self.wrong.push(format!("{key} {sequence}: the alarm of {due} rings before {id}, which was there at {available}"));
                 }
             }

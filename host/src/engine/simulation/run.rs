@@ -17,9 +17,13 @@ use super::world::Shared;
 use crate::journal::Warrant;
 use crate::sandbox::Sandbox;
 use crate::store::{Question, Writer};
+use crate::time::HostClock;
 
 /// Steps after which a run that has not come to rest is stuck.
 const MOST_STEPS: u32 = 60_000;
+
+/// How long a host that died stays away at most, in milliseconds.
+const LONGEST_OUTAGE: u64 = 30_000;
 
 /// Releases of the simulated workflow: the second bears what the first faults on.
 const FIRST: &str = "simulated-v1";
@@ -190,6 +194,7 @@ impl Run<'_> {
         }
         self.world.forget_told();
         let jitter = self.rng.random();
+        self.world.lock().starts.push(self.clock.wall());
         let host = Host::start(&folder, self.release, self.scenario, &self.world, self.sandbox, &self.clock, jitter);
         match host {
             Ok(host) => {
@@ -225,6 +230,10 @@ impl Run<'_> {
             self.tear(&folder.join(log.file_name().expect("a name")), before, after);
         }
         drop(host);
+        if self.rng.random_ratio(1, 3) {
+            // Meanwhile events come and timers fall due.
+            self.clock.advance(Duration::from_millis(self.rng.random_range(0..LONGEST_OUTAGE)));
+        }
         self.start(Some(folder))
     }
 

@@ -75,7 +75,7 @@ impl Scenario {
             seed,
             event_clock,
             crashes: up_to(&mut rng, 12),
-            jumps: if event_clock { 0 } else { up_to(&mut rng, 10) },
+            jumps: if event_clock || rng.random_ratio(1, 2) { 0 } else { up_to(&mut rng, 10) },
             refusals: up_to(&mut rng, 200),
             failures: up_to(&mut rng, 60),
             troubled_steps: rng.random_range(300..1500),

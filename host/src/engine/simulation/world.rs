@@ -34,6 +34,8 @@ pub(super) struct World {
     told: HashMap<Name, Last>,
     /// How often each intent took effect.
     pub(super) applied: HashMap<String, u32>,
+    /// When hosts began to start, by the wall's clock.
+    pub(super) starts: Vec<u64>,
     /// What went against the promise.
     pub(super) violations: Vec<String>,
 }
