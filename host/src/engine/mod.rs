@@ -31,6 +31,7 @@ mod run;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]
 mod simulation;
 mod start;
+mod step;
 mod stored;
 mod summary;
 mod timers;
