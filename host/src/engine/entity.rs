@@ -8,7 +8,7 @@ use super::EngineError;
 use super::input::{EntityName, FailureKind, OrderKind, Pending};
 use super::plan::Plan;
 use crate::store::{EntityRow, InboxRow, OutboxStatus, Reader, TimerRow};
-use crate::workflow::RoutePlan;
+use crate::workflow::{OutcomePlan, RoutePlan};
 
 /// An entity as of its latest decision, committed or on its way to be.
 #[derive(Clone, Debug)]
@@ -156,14 +156,18 @@ impl Entity {
     }
 
     /// Reads back the records of what `pending` ends, and of what is concluded with it: intents of the same decisions,
-    /// and those that are settled.
+    /// and those that are settled. Only where the reducer is told of them.
     pub(super) fn restore_payloads(&mut self, reader: &Reader, plan: &Plan, pending: &Pending) -> Result<(), EngineError> {
         let ends = |sequence: u64| {
             pending.conclusions.iter().any(|(key, _)| key.sequence == sequence)
                 || pending.orders.iter().any(|order| matches!(order.what, OrderKind::GiveUpIntent(of, _) if of == sequence))
         };
         let is_ended = |intent: &Outstanding| intent.settled.is_some() || ends(intent.sequence);
-        let lacking = |intent: &Outstanding| intent.payload.is_none() && is_ended(intent);
+        let echoes = |intent: &Outstanding| match &plan.workflow.routes[intent.case as usize] {
+            RoutePlan::Effect(route) => route.outcome.as_ref().is_some_and(OutcomePlan::has_echo),
+            _ => false,
+        };
+        let lacking = |intent: &Outstanding| intent.payload.is_none() && is_ended(intent) && echoes(intent);
         while let Some(sequence) = self.outstanding.iter().find(|intent| lacking(intent)).map(|intent| intent.sequence) {
             let mut stored = reader.outstanding_of(self.row.id, sequence)?.into_iter().map(|stored| outstanding(plan, stored));
             for intent in self.outstanding.iter_mut().filter(|intent| intent.sequence == sequence) {

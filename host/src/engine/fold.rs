@@ -246,6 +246,7 @@ impl Fold<'_> {
             );
         }
         let Encoded { state, output } = encoded;
+        let waits = (verdict == Verdict::Faulted).then(|| input.clone());
         let entry = Entry {
             sequence,
             ordinal: 0,
@@ -254,7 +255,7 @@ impl Fold<'_> {
             now: context.now,
             event_id: context.event_id,
             correlation_id: context.correlation_id,
-            input: input.clone(),
+            input,
             verdict: Some(verdict),
             state,
             output: output.into(),
@@ -274,7 +275,7 @@ impl Fold<'_> {
                     self.out.entity.row.sequence -= 1;
                 }
             }
-            Decision::Faulted(fault) => self.park(ready, input, &fault),
+            Decision::Faulted(fault) => self.park(ready, waits.unwrap_or_default(), &fault),
         }
         Ok(())
     }

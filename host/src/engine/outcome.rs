@@ -30,15 +30,15 @@ pub(super) fn outcome_input(plan: &OutcomePlan, intent: &Outstanding, id: Intent
 
 /// What a `concluded` entry says of its intent.
 pub(super) fn concluded_input(case: &str, sequence: u64, index: u32) -> Box<[u8]> {
-    serde_json::json!({ "case": case, "sequence": sequence, "index": index }).to_string().into_bytes().into()
+    // The name of a case needs no escapes.
+    format!(r#"{{"case":"{case}","index":{index},"sequence":{sequence}}}"#).into_bytes().into()
 }
 
 /// What a `concluded` entry says of the result: the JSON form of a `result<_, failure>`. A reply that no outcome route
 /// asks for is not kept.
 pub(super) fn concluded_output(conclusion: &Conclusion) -> Box<[u8]> {
-    let json = match conclusion {
-        Ok(_) => serde_json::json!({ "ok": null }),
-        Err((kind, text)) => serde_json::json!({ "err": { kind.name(): text } }),
-    };
-    json.to_string().into_bytes().into()
+    match conclusion {
+        Ok(_) => (*br#"{"ok":null}"#).into(),
+        Err((kind, text)) => serde_json::json!({ "err": { kind.name(): text } }).to_string().into_bytes().into(),
+    }
 }

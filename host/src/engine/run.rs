@@ -44,7 +44,10 @@ const LEAST_EVENTS: usize = 64;
 /// Intents that may be on their way before no events are taken: to the dispatcher, taking their turn there, or concluded
 /// and not decided on yet. Those that wait for a backend that is down, for an operator or behind others of their entity do
 /// not count.
-pub(super) const MOST_FLOWING: usize = 6144;
+const MOST_FLOWING: usize = 6144;
+
+/// Intents without a conclusion above which entities keep no records of theirs: what flows stays below.
+pub(super) const MOST_KEPT: usize = 2 * MOST_FLOWING;
 
 /// Deliveries that wait above which no events are taken.
 const MOST_DELIVERIES: usize = 8192;
@@ -513,7 +516,7 @@ impl Engine {
         if entity.outstanding.iter().any(|intent| intent.settled.is_some()) {
             self.pending(name.clone());
         }
-        if self.state.outstanding > MOST_FLOWING {
+        if self.state.outstanding > MOST_KEPT {
             entity.drop_payloads();
         }
         self.cache().put(name, Cached { entity: Box::new(entity), batch: 0 });

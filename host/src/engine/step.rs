@@ -7,7 +7,7 @@ use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{EntityName, EventOrigin};
 use super::planted::{Mistake, planted};
-use super::run::{MOST_FLOWING, MOST_ITEMS, Work};
+use super::run::{MOST_ITEMS, MOST_KEPT, Work};
 use super::workers::Item;
 use super::{Engine, EngineError};
 use crate::journal::Kind;
@@ -106,7 +106,7 @@ impl Engine {
                     EventOrigin::DeadLetter { .. } => {}
                 }
             }
-            if self.state.outstanding > MOST_FLOWING {
+            if self.state.outstanding > MOST_KEPT {
                 assembled.entity.drop_payloads();
             }
             let cached = Cached { entity: assembled.entity, batch: batch.number };

@@ -17,6 +17,7 @@ mod write;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use batch::{
@@ -156,7 +157,13 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    prepare_once(connection)
+}
+
+/// Statements stay prepared. Otherwise SQLite makes a new plan wherever a parameter of a join has another value.
+fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
@@ -184,6 +191,6 @@ fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, &error))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| StoreError::open(path, &error))?;
     connection.pragma_update(None, "cache_size", -READ_CACHE_KIB).map_err(|error| StoreError::open(path, &error))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    prepare_once(&connection).map_err(|error| StoreError::open(path, &error))?;
     Ok(connection)
 }

@@ -121,6 +121,14 @@ pub struct OutcomePlan {
     pub fields: Vec<OutcomeField>,
 }
 
+impl OutcomePlan {
+    /// Whether the input repeats anything of the intent.
+    #[must_use]
+    pub fn has_echo(&self) -> bool {
+        self.fields.iter().any(|field| matches!(field, OutcomeField::Echo(_)))
+    }
+}
+
 /// Where a field of an outcome's record comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutcomeField {

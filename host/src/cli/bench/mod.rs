@@ -4,6 +4,7 @@
 //! anything, in the same run and on the same disk, so that the two rates can be compared.
 
 mod decisions;
+mod effects;
 mod raw;
 
 use std::path::{Path, PathBuf};
@@ -47,8 +48,12 @@ struct Measured {
     events: u64,
     seconds: f64,
     events_per_second: f64,
+    /// The same rows without deciding: the store's, and where intents are performed those of the effects' SQLite files.
     raw_events_per_second: f64,
     ratio_to_raw: f64,
+    /// The store's rows alone.
+    raw_store_events_per_second: f64,
+    ratio_to_raw_store: f64,
     commits: u64,
     bytes_per_event: u64,
     peak_resident_mib: Option<u64>,
@@ -70,6 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let store = folder.0.join(STORE);
     let before = size(&store);
     let last_row = raw::last_row(&store)?;
+    let copied = effects::copy(&load(&manifest)?, &manifest, COMPONENT)?;
     eprintln!("running the events");
     let (summary, took) = pipeline(&manifest, &arguments.events, &sandbox, arguments.perform)?;
     if summary.events == 0 {
@@ -78,7 +84,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let peak_resident_mib = peak_resident_mib();
     eprintln!("writing the same rows without deciding");
     let workflow = load(&manifest)?;
-    let raw = raw::write(&workflow, &store, last_row, &folder.0.join("raw.db"), summary.commits)?;
+    let raw_store = raw::write(&workflow, &store, last_row, &folder.0.join("raw.db"), summary.commits)?;
+    let raw_effects = match arguments.perform {
+        true => effects::write(&load(&copied)?, &store, last_row, summary.commits)?,
+        false => Duration::ZERO,
+    };
+    let raw = raw_store + raw_effects;
     eprintln!("measuring single decisions");
     let decisions = decisions::measure(&workflow, &store, last_row, &sandbox)?;
     #[allow(clippy::cast_precision_loss)]
@@ -89,6 +100,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         events_per_second: per_second(took),
         raw_events_per_second: per_second(raw),
         ratio_to_raw: raw.as_secs_f64() / took.as_secs_f64(),
+        raw_store_events_per_second: per_second(raw_store),
+        ratio_to_raw_store: raw_store.as_secs_f64() / took.as_secs_f64(),
         commits: summary.commits,
         bytes_per_event: size(&store).saturating_sub(before) / summary.events,
         peak_resident_mib,
@@ -104,6 +117,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 /// The store's file in the folder.
 const STORE: &str = "bench.db";
+
+/// The component's.
+const COMPONENT: &str = "reducer.wasm";
 
 /// A folder that goes with the measurement.
 struct Folder(PathBuf);
@@ -130,10 +146,10 @@ fn copy(workflow: &Workflow, folder: &Path) -> anyhow::Result<PathBuf> {
     store.insert("sqlite".into(), STORE.into());
     table.insert("store".into(), store.into());
     if let Some(reducer) = table.get_mut("reducer").and_then(toml::Value::as_table_mut) {
-        reducer.insert("component".into(), "reducer.wasm".into());
+        reducer.insert("component".into(), COMPONENT.into());
     }
     let manifest = folder.join("workflow.toml");
-    std::fs::write(folder.join("reducer.wasm"), &workflow.component)?;
+    std::fs::write(folder.join(COMPONENT), &workflow.component)?;
     std::fs::write(&manifest, toml::to_string(&table)?)?;
     Ok(manifest)
 }
@@ -172,6 +188,8 @@ fn show(measured: &Measured) -> anyhow::Result<()> {
     report::line(&format!(
         "raw:      {raw_events_per_second:.0} events/s for writing the same rows; the pipeline makes {ratio_to_raw:.2} of that"
     ))?;
+    let (raw_store, ratio_to_store) = (measured.raw_store_events_per_second, measured.ratio_to_raw_store);
+    report::line(&format!("          {raw_store:.0} events/s for the store's rows alone, without the effects' own ({ratio_to_store:.2})"))?;
     if let Some(peak) = measured.peak_resident_mib {
         report::line(&format!("memory:   {peak} MiB at most"))?;
     }
