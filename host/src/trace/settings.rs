@@ -22,7 +22,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const SERVICE_BYTES_MOST: usize = 256;
 const QUEUE_LEAST: i64 = 64;
-const QUEUE_MOST: i64 = 1_000_000;
+/// The queue takes its room at once: some 20 MB.
+const QUEUE_MOST: i64 = 100_000;
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
 /// `[traces]`
