@@ -93,6 +93,10 @@ fn everything_that_an_event_led_to_is_one_trace_up_to_the_requests_of_effects() 
     let (payments, collector) = (Payments::willing(), Collector::willing());
     let mut place = orders(payments.port, collector.port, "headers = { Authorization = \"Bearer ${TRACE_TOKEN}\" }\nservice = \"shop\"");
     place.variable("TRACE_TOKEN", "a-token-for-the-collector");
+    // The manifest says where traces go, not the environment.
+    for (name, value) in [("ENDPOINT", "http://127.0.0.1:9"), ("HEADERS", "x-other=1"), ("COMPRESSION", "gzip"), ("PROTOCOL", "http/json")] {
+        place.variable(&format!("OTEL_EXPORTER_OTLP_{name}"), value);
+    }
     let mut host = Host::start(&place);
     host.send(&arrived("tea", 5, 0.0));
     host.send(&following(&placed("order-1", &[("tea", 1)], 1.0), &format!("00-{TRACE}-{SENDER}-01")));
@@ -152,6 +156,7 @@ fn everything_that_an_event_led_to_is_one_trace_up_to_the_requests_of_effects() 
     for request in collector.requests() {
         assert_eq!((request.what.as_str(), request.header("content-type").as_str()), ("POST /v1/traces", "application/x-protobuf"));
         assert_eq!(request.header("authorization"), "Bearer a-token-for-the-collector");
+        assert_eq!((request.header("x-other"), request.header("content-encoding")), (String::new(), String::new()));
     }
     let told = collector.spans().len();
     #[allow(clippy::cast_precision_loss, reason = "few spans")]
