@@ -12,7 +12,11 @@ pub(crate) struct Template(Vec<Part>);
 pub(crate) enum Part {
     /// It may hold a secret.
     Text(Secret),
-    Field { index: usize, name: String, ty: Type },
+    Field {
+        index: usize,
+        name: String,
+        ty: Type,
+    },
 }
 
 impl Template {

@@ -94,7 +94,8 @@ fn everything_that_an_event_led_to_is_one_trace_up_to_the_requests_of_effects() 
     let mut place = orders(payments.port, collector.port, "headers = { Authorization = \"Bearer ${TRACE_TOKEN}\" }\nservice = \"shop\"");
     place.variable("TRACE_TOKEN", "a-token-for-the-collector");
     // The manifest says where traces go, not the environment.
-    for (name, value) in [("ENDPOINT", "http://127.0.0.1:9"), ("HEADERS", "x-other=1"), ("COMPRESSION", "gzip"), ("PROTOCOL", "http/json")] {
+    for (name, value) in [("ENDPOINT", "http://127.0.0.1:9"), ("HEADERS", "x-other=1"), ("COMPRESSION", "gzip"), ("PROTOCOL", "http/json")]
+    {
         place.variable(&format!("OTEL_EXPORTER_OTLP_{name}"), value);
     }
     let mut host = Host::start(&place);
@@ -122,7 +123,8 @@ fn everything_that_an_event_led_to_is_one_trace_up_to_the_requests_of_effects() 
     assert!(accepted.began <= first.began && first.ended <= committed.ended && committed.ended <= accepted.ended, "{spans:#?}");
 
     // To the stock and back, over deliveries.
-    let reserved = the(&spans, "the reservation", |span| span.name == "decide" && span.get("purefold.entity") == "tea" && span.parent == first.id);
+    let reserved =
+        the(&spans, "the reservation", |span| span.name == "decide" && span.get("purefold.entity") == "tea" && span.parent == first.id);
     assert_eq!(reserved.get("purefold.origin"), "delivery");
     let charging = decided(&spans, "order-1", "2");
     assert_eq!((charging.parent.as_str(), charging.get("purefold.origin")), (reserved.id.as_str(), "delivery"));
@@ -164,7 +166,10 @@ fn everything_that_an_event_led_to_is_one_trace_up_to_the_requests_of_effects() 
     assert!(host.figure("purefold_trace_spans_total{fate=\"exported\"}").is_some_and(|count| count >= told));
     assert_eq!(host.figure("purefold_trace_spans_total{fate=\"dropped\"}"), Some(0.0));
     host.end();
-    assert!(!place.rows("orders.db", "SELECT input || output || coalesce(state, '') FROM entries").concat().contains(TRACE), "no decision knows of it");
+    assert!(
+        !place.rows("orders.db", "SELECT input || output || coalesce(state, '') FROM entries").concat().contains(TRACE),
+        "no decision knows of it"
+    );
     place.verifies();
 }
 
@@ -201,31 +206,62 @@ fn a_request_says_what_its_events_follow_from_and_whether_that_is_recorded() {
 }
 
 #[test]
-fn a_trace_that_began_here_goes_on_after_a_crash() {
-    let payments = Payments::answering(|request, before| {
-        if before == 0 { Answer::status("503 Service Unavailable") } else { Answer::receipt(&request.body["amount"]) }
+fn a_trace_goes_on_after_a_crash_by_its_correlation_id() {
+    let payments = Payments::answering(|request, before| match before {
+        0 => Answer::status("503 Service Unavailable"),
+        _ => Answer::receipt(&request.body["amount"]),
     });
     let collector = Collector::willing();
     let place = orders(payments.port, collector.port, "");
     place.mend("first = \"200ms\", most = \"10s\", deadline = \"2m\"", "first = \"1h\", most = \"1h\", deadline = \"2h\"");
+    let attempts = |spans: &[Span]| spans.iter().filter(|span| span.name == "perform payments").count();
+    let attempt_at = |spans: &[Span], order: &str, number: usize| {
+        spans.iter().filter(|span| span.name == "perform payments" && span.get("purefold.entity") == order).nth(number).unwrap().clone()
+    };
     let mut host = Host::start(&place);
     host.send(&arrived("tea", 5, 0.0));
     host.send(&placed("order-1", &[("tea", 1)], 1.0));
-    let spans = collector.until("the failed attempt", |spans| spans.iter().any(|span| span.name == "perform payments"));
-    let failed = the(&spans, "the failed attempt", |span| span.name == "perform payments").clone();
-    assert!(failed.failure.contains("503"), "{failed:#?}");
+    host.send(&following(&placed("order-2", &[("tea", 1)], 1.0), &format!("00-{TRACE}-{SENDER}-01")));
+    collector.until("the failed attempts", |spans| attempts(spans) == 2);
     host.running.kill();
 
     let host = Host::start(&place);
-    let spans = collector.until("the second attempt", |spans| spans.iter().filter(|span| span.name == "perform payments").count() == 2);
+    collector.until("the second attempts", |spans| attempts(spans) == 4);
     host.end();
+    let spans = collector.spans();
     let charging = decided(&spans, "order-1", "2");
-    let again = the(&spans, "the second attempt", |span| span.name == "perform payments" && span.id != failed.id);
-    for attempt in [&failed, again] {
+    let (failed, again) = (attempt_at(&spans, "order-1", 0), attempt_at(&spans, "order-1", 1));
+    assert!(failed.failure.contains("503") && again.failure.is_empty() && failed.id != again.id, "{failed:#?} {again:#?}");
+    for attempt in [&failed, &again] {
         assert_eq!((&attempt.trace, &attempt.parent), (&charging.trace, &charging.id));
     }
-    let spans = collector.spans();
     assert_eq!(decided(&spans, "order-1", "3").trace, charging.trace, "its outcome too");
+
+    // A trace that came from outside is forgotten. What follows names its parent, and is found by the correlation id.
+    let charging = decided(&spans, "order-2", "2");
+    let (failed, again) = (attempt_at(&spans, "order-2", 0), attempt_at(&spans, "order-2", 1));
+    assert_eq!((charging.trace.as_str(), failed.trace.as_str()), (TRACE, TRACE));
+    assert_ne!(again.trace, TRACE);
+    assert_eq!(again.parent, charging.id);
+    assert_eq!(decided(&spans, "order-2", "3").trace, again.trace);
+    for span in [charging, &again] {
+        assert_eq!(span.get("purefold.correlation_id"), "correlation-order-2");
+    }
+}
+
+#[test]
+fn an_event_that_waited_in_an_inbox_still_follows_from_its_sender() {
+    let collector = Collector::willing();
+    let place = orders(Payments::willing().port, collector.port, "");
+    let mut host = Host::start(&place);
+    host.send(&arrived("tea", 5, 0.0));
+    place.ask("pause", &["--entity", "tea"]).well();
+    host.send(&following(&arrived("tea", 3, 1.0), &format!("00-{TRACE}-{SENDER}-01")));
+    place.ask("resume", &["--entity", "tea"]).well();
+    let spans = collector.until("the decision", |spans| spans.iter().any(|span| span.name == "commit" && span.trace == TRACE));
+    let accepted = the(&spans, "the event", |span| span.name == "accept" && span.trace == TRACE);
+    assert_eq!((accepted.parent.as_str(), &decided(&spans, "tea", "2").parent), (SENDER, &accepted.id));
+    host.end();
 }
 
 /// Everything that the journal commits to.
@@ -271,7 +307,8 @@ fn a_share_of_the_traces_is_recorded_and_each_of_them_whole() {
     for span in &spans {
         traces.entry(&span.trace).or_default().push(span);
     }
-    let all: usize = place.value("registration.db", "SELECT count(DISTINCT correlation_id) FROM entries WHERE kind = 'decided'").parse().unwrap();
+    let all: usize =
+        place.value("registration.db", "SELECT count(DISTINCT correlation_id) FROM entries WHERE kind = 'decided'").parse().unwrap();
     assert!((all / 8..all / 2).contains(&traces.len()), "{} of {all} traces", traces.len());
     for spans in traces.values() {
         let correlation: BTreeSet<&str> = spans.iter().map(|span| span.get("purefold.correlation_id")).collect();

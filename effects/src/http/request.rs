@@ -146,7 +146,9 @@ fn headers(settings: &mut Settings<'_>, record: &Record) -> Vec<(HeaderName, Tem
             continue;
         }
         match Template::parse(text, record, &table.place_of(name)) {
-            Ok(template) if template.parts().iter().all(|part| !matches!(part, Part::Text(text) if !text.expose().bytes().all(is_header_byte))) => {
+            Ok(template)
+                if template.parts().iter().all(|part| !matches!(part, Part::Text(text) if !text.expose().bytes().all(is_header_byte))) =>
+            {
                 headers.push((header, template));
             }
             Ok(_) => table.report("header-invalid", name, "has a character that a header does not carry", "use visible ASCII and spaces"),

@@ -52,8 +52,7 @@ impl Exporter {
     /// # Errors
     /// Where the machine lacks what sending needs. A collector that is away is no error.
     pub fn start(settings: &TraceSettings, seed: u64, clock: Arc<dyn HostClock>) -> Result<(Arc<Traces>, Self), TraceError> {
-        let collector =
-            Collector::new(settings).map_err(|reason| TraceError::Client { origin: settings.origin.clone(), reason })?;
+        let collector = Collector::new(settings).map_err(|reason| TraceError::Client { origin: settings.origin.clone(), reason })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TraceError::Thread)?;
         let (traces, spans) = Traces::new(settings.sample, settings.queue, seed, clock);
         let (ending, end) = bounded(0);

@@ -55,14 +55,7 @@ impl Traces {
     #[must_use]
     pub fn new(sample: f64, most: usize, seed: u64, clock: Arc<dyn HostClock>) -> (Self, Receiver<Span>) {
         let (queue, spans) = bounded(most);
-        let traces = Traces {
-            queue,
-            counts: Arc::default(),
-            clock,
-            recorded_below: share(sample),
-            seed,
-            attempts: AtomicU64::new(0),
-        };
+        let traces = Traces { queue, counts: Arc::default(), clock, recorded_below: share(sample), seed, attempts: AtomicU64::new(0) };
         (traces, spans)
     }
 

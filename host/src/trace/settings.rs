@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let text = "endpoint = 'http://c:1'\nsample = 0.25\nservice = 's'\nqueue = 100\ntimeout = '1s'\nheaders = { X-Token = 'swordfish' }";
+        let text =
+            "endpoint = 'http://c:1'\nsample = 0.25\nservice = 's'\nqueue = 100\ntimeout = '1s'\nheaders = { X-Token = 'swordfish' }";
         let (settings, findings) = read(text);
         let settings = settings.unwrap();
         assert_eq!(findings, []);

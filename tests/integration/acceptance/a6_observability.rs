@@ -202,7 +202,11 @@ fn no_secret_is_told_by_a_host_that_runs() {
         admin.receive().expect("it answers").body
     };
     running.until("a breaker opens", || get("/readyz").contains("effect payments of orders does not work"));
-    assert!(get("/readyz").contains("http://127.0.0.1:${PAYMENT_PORT}"), "what came from the environment is told by its name: {}", get("/readyz"));
+    assert!(
+        get("/readyz").contains("http://127.0.0.1:${PAYMENT_PORT}"),
+        "what came from the environment is told by its name: {}",
+        get("/readyz")
+    );
     collector.until("a failed attempt", |spans| spans.iter().any(|span| !span.failure.is_empty()));
     for path in ["/metrics", "/readyz", "/healthz"] {
         holds_no_secret(path, get(path).as_bytes());

@@ -107,7 +107,11 @@ pub(super) fn run(arguments: &Arguments, original: &Workflow, folder: &Path, rou
             report::line(&serde_json::to_string(&watched)?)?;
         } else {
             let Watched { watching, events_per_second, ratio, spans_exported, spans_dropped, .. } = watched;
-            let spans = if spans_exported + spans_dropped > 0 { format!(", {spans_exported} spans told, {spans_dropped} dropped") } else { String::new() };
+            let spans = if spans_exported + spans_dropped > 0 {
+                format!(", {spans_exported} spans told, {spans_dropped} dropped")
+            } else {
+                String::new()
+            };
             report::line(&format!("{watching:<8} {events_per_second:>8.0} events/s, {ratio:.3} of nobody's{spans}"))?;
         }
     }
