@@ -2,6 +2,7 @@
 //! in one trace, up to the request that an effect sends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::BufRead;
 use std::time::{Duration, Instant};
 
@@ -190,16 +191,20 @@ fn a_request_says_what_its_events_follow_from_and_whether_that_is_recorded() {
     let own = following(&plain("own"), &format!("00-{TRACE}-{SENDER}-01"));
     assert!(sent("own", &own, &format!("00-{other}-{SENDER}-01")).starts_with(&format!("00-{TRACE}-")));
     assert!(sent("of-request", &plain("of-request"), &format!("00-{other}-{SENDER}-01")).starts_with(&format!("00-{other}-")));
-    // What is not well formed says nothing.
-    assert!(!sent("broken", &plain("broken"), "00-0-0-01").contains(SENDER));
+    // What is not well formed says nothing, and is no reason to refuse the event.
+    assert!(!sent("broken", &following(&plain("broken"), "a"), "00-0-0-01").is_empty());
+    let number = plain("number").replacen('{', "{\"traceparent\":5,", 1);
+    assert!(sent("number", &number, &format!("00-{other}-{SENDER}-01")).starts_with(&format!("00-{other}-")));
     // What is not recorded is handed on all the same, and not told.
     let silent = "2".repeat(32);
     let unrecorded = sent("silent", &plain("silent"), &format!("00-{silent}-{SENDER}-00"));
     assert!(unrecorded.starts_with(&format!("00-{silent}-")) && unrecorded.ends_with("-00"), "{unrecorded}");
     host.end();
     let spans = collector.spans();
-    let accepted = the(&spans, "the request's event", |span| span.name == "accept" && span.trace == other);
-    assert_eq!((accepted.parent.as_str(), accepted.get("cloudevents.event_id")), (SENDER, "placed-of-request"));
+    let of_request = |span: &Span| span.name == "accept" && span.get("cloudevents.event_id") == "placed-of-request";
+    let accepted = the(&spans, "the request's event", of_request);
+    assert_eq!(accepted.trace, other);
+    assert_eq!(accepted.parent, SENDER);
     assert!(spans.iter().all(|span| span.trace != silent));
     let broken = the(&spans, "the root", |span| span.name == "accept" && span.get("cloudevents.event_id") == "placed-broken");
     assert_eq!(broken.parent, "");
@@ -333,4 +338,19 @@ fn hosts_of_several_workflows_tell_their_traces_in_one_place() {
     let done: Done = place.running(&["--until-idle", &other]).output().expect("purefold can be started").into();
     let done = done.exits(2);
     assert!(done.err.contains("[traces]") && done.err.contains("another"), "{}", done.err);
+}
+
+#[test]
+fn what_watching_costs_can_be_measured() {
+    let events = root().join("demo/events.jsonl");
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::registration();
+    let rest = ["--watching", "--rounds", "1", "--json", "--perform", "--events", &events.display().to_string(), "--folder", &folder.path().display().to_string()];
+    let told = place.ask("bench", &rest).well().json();
+    let names: Vec<&str> = told.iter().filter_map(|line| line["watching"].as_str()).collect();
+    assert_eq!(names, ["nobody", "figures", "traces"]);
+    assert!(told.iter().all(|line| line["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0)), "{told:?}");
+    assert_eq!(told[0]["ratio"], 1.0);
+    assert!(told[2]["spans_exported"].as_u64().is_some_and(|spans| spans > 1000), "{told:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }

@@ -16,7 +16,7 @@ const MOST_TOGETHER: usize = 512;
 /// How long spans wait for others to be sent with.
 const GATHER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The first and the longest pause after a collector was not reached.
+/// The first and the longest pause after a collector was not reached, or refused what it was sent.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MOST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -93,7 +93,7 @@ struct Sending {
     counts: Arc<SpanCounts>,
     origin: String,
     batch: Vec<Span>,
-    /// How long to leave the collector alone where it is not reached.
+    /// How long to leave the collector alone that does not take what it is sent.
     pause: Duration,
     /// Whether the outage was told.
     told: bool,
@@ -124,6 +124,10 @@ impl Sending {
                     self.counts.refused.fetch_add(together, Ordering::Relaxed);
                     self.batch.clear();
                     self.tell(&reason);
+                    // It most likely refuses the next ones too. At the end there is no time to wait for.
+                    if !ending {
+                        self.wait();
+                    }
                 }
                 Sent::NotReached(reason) => {
                     self.tell(&reason);

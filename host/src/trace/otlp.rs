@@ -228,3 +228,46 @@ fn whole(number: u64) -> i64 {
 fn time(microseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(microseconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use purefold_effects::TraceParent;
+
+    use super::*;
+    use crate::journal::Verdict;
+    use crate::trace::Subject;
+
+    fn span(what: What) -> SpanData {
+        let subject = Subject { workflow: "w".into(), entity: "e".into(), sequence: 3, correlation_id: "c".into() };
+        let place = TraceParent { trace: 0x0af7, span: 0xb7ad, sampled: true };
+        let span = Span { place, parent: None, began: 2_000_000, ended: 1_000_000, subject, what };
+        data(&span, &InstrumentationScope::builder("purefold").build())
+    }
+
+    #[test]
+    fn a_fault_is_an_error_with_its_code_and_a_clock_that_jumped_back_makes_no_span_end_before_it_began() {
+        let took = Duration::from_micros(5);
+        let what = What::Decided { origin: "event", event_id: "1".into(), verdict: Verdict::Faulted, fault: Some("fuel"), fuel: 7, took };
+        let data = span(what);
+        assert_eq!((data.name.as_ref(), data.status), ("decide", Status::error("fuel")));
+        assert_eq!(data.span_context.trace_id().to_string(), format!("{:032x}", 0x0af7));
+        assert_eq!(data.span_context.span_id().to_string(), format!("{:016x}", 0xb7ad));
+        assert_eq!((data.parent_span_id, data.start_time, data.end_time), (SpanId::INVALID, time(2_000_000), time(2_000_000)));
+        let values: Vec<String> = data.attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+        for expected in ["purefold.sequence=3", "purefold.verdict=faulted", "purefold.fuel=7", "error.type=fuel"] {
+            assert!(values.iter().any(|value| value == expected), "{expected}: {values:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_manifest_says_of_secrets_is_in_nothing_that_can_be_printed() {
+        let settings = TraceSettings::new("http://127.0.0.1:1/?key=swordfish").map(|settings| TraceSettings {
+            headers: vec![(CONTENT_TYPE, purefold_effects::Secret::new("swordfish"))],
+            ..settings
+        });
+        let collector = settings.as_ref().map(Collector::new);
+        assert!(matches!(&collector, Some(Ok(_))), "it can be made");
+        let printed = format!("{settings:?} {:?}", collector.and_then(Result::ok).map(|collector| collector.exporter));
+        assert!(printed.contains("SpanExporter") && !printed.contains("swordfish"), "{printed}");
+    }
+}
