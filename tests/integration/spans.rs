@@ -345,7 +345,17 @@ fn what_watching_costs_can_be_measured() {
     let events = root().join("demo/events.jsonl");
     let folder = tempfile::tempdir().unwrap();
     let place = Place::registration();
-    let rest = ["--watching", "--rounds", "1", "--json", "--perform", "--events", &events.display().to_string(), "--folder", &folder.path().display().to_string()];
+    let rest = [
+        "--watching",
+        "--rounds",
+        "1",
+        "--json",
+        "--perform",
+        "--events",
+        &events.display().to_string(),
+        "--folder",
+        &folder.path().display().to_string(),
+    ];
     let told = place.ask("bench", &rest).well().json();
     let names: Vec<&str> = told.iter().filter_map(|line| line["watching"].as_str()).collect();
     assert_eq!(names, ["nobody", "figures", "traces"]);

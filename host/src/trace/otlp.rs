@@ -261,10 +261,8 @@ mod tests {
 
     #[test]
     fn what_the_manifest_says_of_secrets_is_in_nothing_that_can_be_printed() {
-        let settings = TraceSettings::new("http://127.0.0.1:1/?key=swordfish").map(|settings| TraceSettings {
-            headers: vec![(CONTENT_TYPE, purefold_effects::Secret::new("swordfish"))],
-            ..settings
-        });
+        let settings = TraceSettings::new("http://127.0.0.1:1/?key=swordfish")
+            .map(|settings| TraceSettings { headers: vec![(CONTENT_TYPE, purefold_effects::Secret::new("swordfish"))], ..settings });
         let collector = settings.as_ref().map(Collector::new);
         assert!(matches!(&collector, Some(Ok(_))), "it can be made");
         let printed = format!("{settings:?} {:?}", collector.and_then(Result::ok).map(|collector| collector.exporter));
