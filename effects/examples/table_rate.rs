@@ -28,6 +28,7 @@ fn call(entity: u64, sequence: u64, payload: Vec<Value>) -> Call {
         index: 0,
         now: 1_770_984_000_000_000 + sequence,
         correlation_id: "c".into(),
+        trace: None,
         payload: Arc::new(Value::Record(payload.into())),
     }
 }

@@ -8,15 +8,18 @@ mod answers;
 mod backend;
 mod body;
 mod by_path;
+mod client;
 mod http;
 mod key_value;
 mod publish;
 mod route;
+mod secret;
 mod service_registry;
 pub mod settings;
 mod sqlite;
 mod table;
 mod template;
+mod trace_parent;
 #[cfg(test)]
 mod trial;
 
@@ -26,6 +29,9 @@ use futures_util::future::BoxFuture;
 use purefold_wit::{Finding, Record, Type, Value};
 
 pub use backend::open;
+pub use client::{causes, client};
+pub use secret::Secret;
+pub use trace_parent::TraceParent;
 
 /// One intent case that is routed to an effect.
 pub struct Route<'a> {
@@ -86,6 +92,8 @@ pub struct Call {
     pub correlation_id: Arc<str>,
     /// The intent's record: a [`Value::Record`] of the bound route's type.
     pub payload: Arc<Value>,
+    /// The attempt's span, where traces are told: what it leads to elsewhere follows from it.
+    pub trace: Option<TraceParent>,
 }
 
 /// An intent's id: high and low half of a UUID.
@@ -121,4 +129,17 @@ pub enum EffectError {
     /// It happened, but the reply does not fit the outcome's type.
     #[error("unreadable reply: {0}")]
     UnreadableReply(String),
+}
+
+impl EffectError {
+    /// The same failure, told in other words.
+    #[must_use]
+    pub fn map_text(self, told: impl FnOnce(String) -> String) -> Self {
+        match self {
+            EffectError::Refused(text) => EffectError::Refused(told(text)),
+            EffectError::NotDone { reason, retry_after } => EffectError::NotDone { reason: told(reason), retry_after },
+            EffectError::Unknown(text) => EffectError::Unknown(told(text)),
+            EffectError::UnreadableReply(text) => EffectError::UnreadableReply(told(text)),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use purefold_wit::{Finding, Record, Type, Value, finding, uuid};
 
-use crate::route;
+use crate::{Secret, route};
 
 /// A text whose `{field}`s were found in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,8 +10,13 @@ pub(crate) struct Template(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    Text(String),
-    Field { index: usize, name: String, ty: Type },
+    /// It may hold a secret.
+    Text(Secret),
+    Field {
+        index: usize,
+        name: String,
+        ty: Type,
+    },
 }
 
 impl Template {
@@ -39,7 +44,7 @@ impl Template {
             match field(name, record) {
                 Ok((index, ty)) => {
                     if !literal.is_empty() {
-                        parts.push(Part::Text(std::mem::take(&mut literal)));
+                        parts.push(Part::Text(Secret::new(std::mem::take(&mut literal))));
                     }
                     parts.push(Part::Field { index, name: name.to_owned(), ty: ty.clone() });
                 }
@@ -49,7 +54,7 @@ impl Template {
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            parts.push(Part::Text(literal));
+            parts.push(Part::Text(Secret::new(literal)));
         }
         if findings.is_empty() { Ok(Template(parts)) } else { Err(findings) }
     }
@@ -71,7 +76,7 @@ impl Template {
     ) -> Result<(), String> {
         for part in &self.0 {
             match part {
-                Part::Text(text) => out.push_str(text),
+                Part::Text(text) => out.push_str(text.expose()),
                 Part::Field { index, name, ty } => {
                     let text = values
                         .get(*index)

@@ -103,6 +103,7 @@ pub(crate) fn call(entity: &str, sequence: u64, index: u32, payload: &[Value]) -
         now: NOW,
         correlation_id: "c-1".into(),
         payload: Arc::new(Value::Record(payload.into())),
+        trace: None,
     }
 }
 

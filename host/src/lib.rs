@@ -9,4 +9,5 @@ pub mod sandbox;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod trace;
 pub mod workflow;

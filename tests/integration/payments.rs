@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::request;
+
 /// What the service was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -21,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) correlation_id: String,
     /// Who asks, by the header of that name.
     pub(crate) authorization: String,
+    /// What it follows from, by the header of that name.
+    pub(crate) trace_parent: String,
     /// The body.
     pub(crate) body: Value,
 }
@@ -120,29 +124,14 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Request>>, answer: &Behaviour) -> s
 }
 
 fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        if line.trim_end().is_empty() {
-            break;
-        }
-        lines.push(line.trim_end().to_owned());
-    }
-    let header = |name: &str| {
-        let found = lines.iter().skip(1).filter_map(|line| line.split_once(": ")).find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
-    };
-    let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
-    reader.read_exact(&mut body)?;
+    let Some(request) = request::Request::read(reader)? else { return Ok(None) };
     Ok(Some(Request {
         at: Instant::now(),
-        what: lines[0].trim_end_matches(" HTTP/1.1").to_owned(),
-        idempotency_key: header("idempotency-key"),
-        correlation_id: header("x-correlation-id"),
-        authorization: header("authorization"),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        idempotency_key: request.header("idempotency-key"),
+        correlation_id: request.header("x-correlation-id"),
+        authorization: request.header("authorization"),
+        trace_parent: request.header("traceparent"),
+        body: serde_json::from_slice(&request.body).unwrap_or(Value::Null),
+        what: request.what,
     }))
 }

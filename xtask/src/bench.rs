@@ -35,16 +35,18 @@ pub(crate) enum Part {
     Pipeline,
     Decision,
     Million,
+    Watching,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 3] = [Part::Pipeline, Part::Decision, Part::Million];
+    pub(crate) const ALL: [Part; 4] = [Part::Pipeline, Part::Decision, Part::Million, Part::Watching];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Part::Pipeline => "pipeline",
             Part::Decision => "decision",
             Part::Million => "million",
+            Part::Watching => "watching",
         }
     }
 
@@ -74,6 +76,7 @@ pub(crate) fn run(workspace: &Workspace, parts: &[Part]) -> Result<()> {
             Part::Pipeline => bench.pipeline()?,
             Part::Decision => bench.decision()?,
             Part::Million => bench.million()?,
+            Part::Watching => bench.watching()?,
         }
     }
     Ok(())
@@ -87,12 +90,23 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn pipeline(&self) -> Result<()> {
+        println!("\nthe durable pipeline: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed");
+        self.heartbeats(&[])
+    }
+
+    /// Figures that are asked for, and traces that are told, against nobody looking, in turn.
+    fn watching(&self) -> Result<()> {
+        println!("\nwhat watching costs: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed, in turn");
+        self.heartbeats(&["--watching"])
+    }
+
+    /// The heartbeats of active nodes, measured by the program itself.
+    fn heartbeats(&self, options: &[&str]) -> Result<()> {
         let (nodes, heartbeats) = (self.folder.join("nodes.jsonl"), self.folder.join("heartbeats.jsonl"));
         self.load(&[&["nodes", NODES]], &nodes)?;
         self.load(&[&["heartbeats", NODES, HEARTBEATS]], &heartbeats)?;
-        println!("\nthe durable pipeline: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed");
         let mut bench = Command::new(self.programs.join("purefold"));
-        bench.current_dir(&self.workspace.root).args(["bench", WORKFLOW, "--perform"]);
+        bench.current_dir(&self.workspace.root).args(["bench", WORKFLOW, "--perform"]).args(options);
         process::run(bench.arg("--setup").arg(&nodes).arg("--events").arg(&heartbeats).arg("--folder").arg(&self.folder))
     }
 

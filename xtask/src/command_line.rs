@@ -25,7 +25,7 @@ usage: cargo xtask <command>
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million";
+                         pipeline decision million watching";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! What an answer, or none, means for the intent.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -8,7 +7,7 @@ use purefold_wit::{Codec, UnknownFields};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
-use crate::{EffectError, Reply};
+use crate::{EffectError, Reply, causes};
 
 /// Largest reply that is read.
 const REPLY_BYTES_MAX: usize = 1024 * 1024;
@@ -19,7 +18,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// No answer came.
 pub(super) fn not_answered(attempted: &str, error: reqwest::Error) -> EffectError {
     let (builder, connect) = (error.is_builder(), error.is_connect());
-    let reason = chain(attempted, error);
+    let reason = format!("{attempted}: {}", causes(error));
     if builder {
         EffectError::Refused(reason)
     } else if connect {
@@ -71,7 +70,7 @@ async fn body(attempted: &str, mut response: Response) -> Result<Vec<u8>, Effect
             Ok(None) => return Ok(body),
             Ok(Some(chunk)) if body.len() + chunk.len() > REPLY_BYTES_MAX => return Err(too_long()),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Err(error) => return Err(EffectError::Unknown(chain(attempted, error))),
+            Err(error) => return Err(EffectError::Unknown(format!("{attempted}: {}", causes(error)))),
         }
     }
 }
@@ -92,19 +91,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
-}
-
-/// The error with its causes. URLs are left out: they hold fields.
-fn chain(attempted: &str, error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = format!("{attempted}: {error}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

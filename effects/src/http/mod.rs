@@ -19,6 +19,7 @@ use reqwest::Client;
 
 use self::hosts::Hosts;
 use self::request::Plan;
+use crate::client::client;
 use crate::settings::Settings;
 use crate::{Call, Effect, EffectError, Operation, Reply, Route, backend, route};
 
@@ -26,12 +27,6 @@ use crate::{Call, Effect, EffectError, Operation, Reply, Route, backend, route};
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-
-/// How long an attempt waits for a connection; of a short timeout, half, so that it is known that nothing was sent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Idle connections kept for each host.
-const IDLE_PER_HOST_MAX: usize = 32;
 
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, _base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
     let hosts = settings.required("hosts", Hosts::read);
@@ -42,27 +37,6 @@ pub(crate) fn open(name: &str, mut settings: Settings<'_>, _base: &Path) -> Resu
         settings.report("http-unavailable", "capability", format!("no HTTP client can be made: {error}"), help);
     }
     backend::opened(settings, hosts.zip(client.ok()), |(hosts, client)| Arc::new(Http { name: name.into(), hosts, client }))
-}
-
-/// A machine without trusted certificates serves plain HTTP all the same; over TLS it then trusts nobody.
-fn client(timeout: Duration) -> Result<Client, String> {
-    // The process has one provider; who installed it first does not matter.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        Client::builder()
-            .timeout(timeout)
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            // A redirect would leave the allow-list's hands, and an intent is one request.
-            .redirect(reqwest::redirect::Policy::none())
-            // The manifest says where requests go, not the environment.
-            .no_proxy()
-            .referer(false)
-    };
-    builder().build().or_else(|error| {
-        tracing::warn!(%error, "the system's trusted certificates cannot be read: no HTTPS server will be trusted");
-        builder().tls_certs_only([]).build().map_err(|error| error.to_string())
-    })
 }
 
 struct Http {

@@ -14,6 +14,7 @@ use crate::{Call, Route};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers that a route may not set: they are this module's, or they frame the message.
 const RESERVED: [&str; 11] = [
@@ -114,6 +115,10 @@ impl Plan {
             }
         }
         headers.insert(CORRELATION_ID, HeaderValue::from_str(&correlation_id).map_err(|error| error.to_string())?);
+        // A route that hands on a trace of its own making knows better.
+        if let Some(trace) = call.trace.filter(|_| !headers.contains_key(TRACE_PARENT)) {
+            headers.insert(TRACE_PARENT, HeaderValue::from_str(&trace.to_string()).map_err(|error| error.to_string())?);
+        }
         Ok(())
     }
 }
@@ -141,7 +146,9 @@ fn headers(settings: &mut Settings<'_>, record: &Record) -> Vec<(HeaderName, Tem
             continue;
         }
         match Template::parse(text, record, &table.place_of(name)) {
-            Ok(template) if template.parts().iter().all(|part| !matches!(part, Part::Text(text) if !text.bytes().all(is_header_byte))) => {
+            Ok(template)
+                if template.parts().iter().all(|part| !matches!(part, Part::Text(text) if !text.expose().bytes().all(is_header_byte))) =>
+            {
                 headers.push((header, template));
             }
             Ok(_) => table.report("header-invalid", name, "has a character that a header does not carry", "use visible ASCII and spaces"),

@@ -28,6 +28,9 @@ impl Plan {
         if !call.correlation_id.is_empty() {
             attribute(&mut line, "correlationid", &call.correlation_id)?;
         }
+        if let Some(trace) = call.trace {
+            attribute(&mut line, "traceparent", &trace.to_string())?;
+        }
         attribute(&mut line, "datacontenttype", "application/json")?;
         line.extend_from_slice(b",\"data\":");
         line.extend_from_slice(&self.data.encode(&call.payload)?);

@@ -25,6 +25,8 @@ use std::time::Duration;
 use purefold_wit::{Finding, finding};
 use toml::{Table, Value};
 
+use crate::Secret;
+
 pub use duration::{DurationError, format_duration, parse_duration};
 
 /// A reader of one table of settings.
@@ -96,6 +98,11 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// A text that is not empty and must not be shown.
+    pub fn secret(&mut self, name: &str) -> Option<Secret> {
+        self.string(name).map(Secret::new)
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         match self.raw(name)? {
@@ -115,6 +122,22 @@ impl<'a> Settings<'a> {
             }
             other => self.wrong_type(name, "a whole number", other),
         }
+    }
+
+    /// A number within `range`, with or without a fraction.
+    #[allow(clippy::cast_precision_loss, reason = "only numbers within a range that a fraction makes sense in are taken")]
+    pub fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let value = match self.raw(name)? {
+            Value::Float(value) => *value,
+            Value::Integer(value) => *value as f64,
+            other => return self.wrong_type(name, "a number", other),
+        };
+        if !range.contains(&value) {
+            let help = format!("give a number from {} to {}", range.start(), range.end());
+            self.report("setting-range", name, format!("{value} is out of range"), help);
+            return None;
+        }
+        Some(value)
     }
 
     /// A duration within `range`, written as text: `200ms`, `30s`, `5m`, `1h`, `1d`.

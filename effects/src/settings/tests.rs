@@ -18,12 +18,15 @@ fn codes(findings: &[Finding]) -> Vec<(&'static str, &str)> {
 #[test]
 fn every_kind_is_read_and_nothing_is_found() {
     let table = read(
-        "text = 'a'\nflag = true\ncount = 3\nwait = '200ms'\nlist = ['x', 'y']\nfile = 'dir/f.db'\nword = 'two'\n[free]\nany = 1\n[more]\ninner = 'b'",
+        "text = 'a'\nkey = 's3cret'\nflag = true\ncount = 3\nshare = 0.5\nwait = '200ms'\nlist = ['x', 'y']\nfile = 'dir/f.db'\nword = 'two'\n[free]\nany = 1\n[more]\ninner = 'b'",
     );
     let mut settings = Settings::new(&table, "effects.e");
     assert_eq!(settings.string("text"), Some("a"));
+    assert_eq!(settings.secret("key"), Some(Secret::new("s3cret")));
     assert_eq!(settings.boolean("flag"), Some(true));
     assert_eq!(settings.integer("count", 1..=3), Some(3));
+    assert_eq!(settings.number("share", 0.0..=1.0), Some(0.5));
+    assert_eq!(settings.number("count", 0.0..=3.0), Some(3.0));
     assert_eq!(settings.duration("wait", Duration::ZERO..=Duration::from_secs(1)), Some(Duration::from_millis(200)));
     assert_eq!(settings.strings("list"), Some(vec!["x", "y"]));
     assert_eq!(settings.path("file", Path::new("base")), Some(PathBuf::from("base/dir/f.db")));

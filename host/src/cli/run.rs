@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,8 @@ use purefold::engine::{self, Clock, Options, Progress, Summary};
 use purefold::observe::Admin;
 use purefold::sandbox::Sandbox;
 use purefold::source::{Feed, HttpSettings};
+use purefold::time::SystemClock;
+use purefold::trace::{Exporter, TraceSettings};
 use purefold::workflow::Workflow;
 
 use super::exit::Exit;
@@ -81,7 +84,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             "note: no source of events; give --events FILE, --events -, --listen, source.file or source.http. Timers and outstanding intents go on"
         );
     }
-    let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, ..Options::default() };
+    let told = match traces(&workflows) {
+        Ok(told) => told,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(Exit::Wrong);
+        }
+    };
+    // It ends after the engine: the last spans are told then.
+    let (traces, _exporter) =
+        told.map(|settings| Exporter::start(&settings, rand::random(), Arc::new(SystemClock::new()))).transpose()?.unzip();
+    let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
     let (store, names) = (workflows[0].manifest.store.sqlite.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
     let sandbox = Sandbox::new()?;
     let (engine, stopper) = match engine::start(workflows, &sandbox, &options) {
@@ -172,6 +185,19 @@ fn manifests_feed(workflows: &[Workflow]) -> Result<Option<Feed>, String> {
              name the same in both, or give --events or --listen"
         )),
         None => Ok(Some(feed)),
+    }
+}
+
+/// Where traces are told, where a manifest says so.
+fn traces(workflows: &[Workflow]) -> Result<Option<TraceSettings>, String> {
+    let mut told = workflows.iter().filter_map(|workflow| Some((&workflow.name, workflow.manifest.traces.as_ref()?)));
+    let Some((name, settings)) = told.next() else { return Ok(None) };
+    match told.find(|(_, other)| *other != settings) {
+        Some((other, _)) => Err(format!(
+            "a host tells its traces in one place, and the manifests of {name} and {other} say different things in [traces]; \
+             say the same in both, or leave one out"
+        )),
+        None => Ok(Some(settings.clone())),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use purefold_effects::TraceParent;
 use purefold_wit::Value;
 
 use super::dispatch::Order;
@@ -12,6 +13,7 @@ use super::input::{EntityName, EventInput, EventOrigin};
 use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::requests::{Answer, Answered};
+use super::spans::DecidedSpan;
 use crate::journal::Kind;
 use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, ErasingRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
 use crate::workflow::RoutePlan;
@@ -31,13 +33,15 @@ pub(super) struct Task {
     pub(super) waits: Vec<u32>,
     /// Whether an attempt of an earlier run may have done it.
     pub(super) maybe_done: bool,
+    /// The span of the decision that asked, where traces are told.
+    pub(super) trace: Option<TraceParent>,
 }
 
 impl Task {
     /// The task that an intent is, as long as its record is in memory.
     pub(super) fn of(key: IntentKey, name: &EntityName, intent: Outstanding, waits: Vec<u32>) -> Option<Self> {
         let payload = intent.payload.clone()?;
-        Some(Task { key, name: name.clone(), intent, payload, waits, maybe_done: false })
+        Some(Task { key, name: name.clone(), intent, payload, waits, maybe_done: false, trace: None })
     }
 }
 
@@ -51,6 +55,8 @@ pub(super) struct Consequences {
     pub(super) entries: usize,
     pub(super) handed_over: Duration,
     pub(super) answers: Vec<Answer>,
+    /// Decisions whose spans are told when they are durable.
+    pub(super) decided: Vec<DecidedSpan>,
     /// What the lanes are to hear of operators' acts.
     pub(super) orders: Vec<Order>,
 }

@@ -16,6 +16,7 @@ use super::outcome::{concluded_input, concluded_output};
 use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::requests::Answered;
+use super::spans::Trail;
 use crate::journal::{Entry, EntryHash, Kind, Verdict, intent_id, seed};
 use crate::sandbox::{Context, Decision, Encoded, Fault};
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
@@ -92,6 +93,8 @@ pub struct Folded {
     pub answers: Vec<(i64, String)>,
     /// Decisions by verdict: accepted, rejected, faulted.
     pub verdicts: [u64; 3],
+    /// What led to each decision and what it cost, where traces are told.
+    pub trails: Vec<Trail>,
     /// Whether the bound on inputs ended it: there is more to decide.
     pub more: bool,
 }
@@ -143,6 +146,7 @@ pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, momen
         erasing: None,
         answers: Vec::new(),
         verdicts: [0; 3],
+        trails: Vec::new(),
         more: true,
     };
     let mut fold = Fold { plan, ids, moment, request: None, out };
@@ -224,7 +228,7 @@ impl Fold<'_> {
             seed: seed(self.plan.journal, &self.plan.workflow.name, &row.key, sequence),
         };
         let before = self.out.entity.state.clone();
-        let decision = self.plan.reducer.reduce(&context, before.as_deref(), &ready.input)?;
+        let (decision, cost) = self.plan.reducer.measure(&context, before.as_deref(), &ready.input)?;
         let timers: Vec<&str> = self.out.entity.timers.iter().map(|timer| &*timer.name).collect();
         let decision = check(self.plan, &timers, before.as_deref(), decision);
         let (decision, encoded) = self.plan.codec.encode(decision);
@@ -235,6 +239,10 @@ impl Fold<'_> {
             Decision::Faulted(_) => Verdict::Faulted,
         };
         self.out.verdicts[verdict as usize] += 1;
+        if self.plan.traces.is_some() {
+            let fault = if let Decision::Faulted(fault) = &decision { Some(fault.code) } else { None };
+            self.out.trails.push(Trail::new(self.out.entries.len(), ready, cost, fault));
+        }
         tracing::debug!(
             workflow = %self.plan.workflow.name, entity = %context.entity, sequence, event_id = %context.event_id,
             correlation_id = %context.correlation_id, origin = ready.origin.name(), verdict = verdict.as_str(), "decided"

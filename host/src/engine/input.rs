@@ -8,6 +8,7 @@ use purefold_wit::Value;
 
 use crate::journal::{EntryHash, Warrant};
 use crate::store::{DeliveryRow, InboxRow, IntentKey};
+use crate::trace::Incoming;
 
 /// An entity's name: which workflow of the host, and the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +60,8 @@ pub struct EventInput {
     pub bytes: Arc<[u8]>,
     /// Their SHA-256.
     pub hash: EntryHash,
+    /// How it came, where traces are told.
+    pub incoming: Option<Box<Incoming>>,
 }
 
 /// Why an intent has no success: the cases of the standard `failure`, in its order.
@@ -205,6 +208,20 @@ pub(super) struct Ready {
     pub(super) event: Option<(Arc<[u8]>, EntryHash)>,
     /// Its row in the inbox, where it waited there.
     pub(super) inbox: Option<i64>,
+    pub(super) follows: Follows,
+}
+
+/// What an input follows from, for traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// An event; with how it came, where traces are told.
+    Event(Option<Box<Incoming>>),
+    /// The asking decision of the same entity.
+    Asking,
+    /// The asking decision of this sender, a workflow and an entity.
+    Sender(String),
+    /// Nobody knows any more: a delivery that waited in an inbox.
+    Unknown,
 }
 
 impl Ready {

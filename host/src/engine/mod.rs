@@ -30,6 +30,7 @@ mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]
 mod simulation;
+mod spans;
 mod start;
 mod step;
 mod stored;
@@ -44,9 +45,10 @@ pub use dispatch::{BreakerState, EffectStatus};
 pub use entity::Entity;
 pub use error::EngineError;
 pub use fold::{Folded, Ids, Moment, fold};
-pub use input::{Conclusion, EntityName, EventInput, EventOrigin, FailureKind, Line, Pending};
+pub use input::{Conclusion, EntityName, EventInput, EventOrigin, FailureKind, Follows, Line, Pending};
 pub use plan::{EarlierRelease, Plan};
 pub use requests::Answered;
 pub use run::Engine;
+pub use spans::Trail;
 pub use start::{Clock, Options, Stopper, start};
 pub use summary::{Progress, Summary};

@@ -8,11 +8,13 @@ use purefold_wit::Value;
 use super::EngineError;
 use super::entity::Outstanding;
 use super::fold::{Fold, Moment};
-use super::input::{Conclusion, EventOrigin, FailureKind, Hold, Origin, Ready};
+use super::input::{Conclusion, EventOrigin, FailureKind, Follows, Hold, Origin, Ready};
 use super::outcome::outcome_input;
 use super::planted::{Mistake, planted};
 use crate::journal::{intent_id, sha256};
+use crate::source::CloudEvent;
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
+use crate::trace::Incoming;
 use crate::workflow::RoutePlan;
 
 pub(super) enum Next {
@@ -135,6 +137,7 @@ impl Fold<'_> {
             input: outcome_input(outcome, &intent, id, conclusion),
             event: None,
             inbox: None,
+            follows: Follows::Asking,
         })
     }
 
@@ -181,7 +184,20 @@ impl Fold<'_> {
             asked: (row.sequence, row.index),
             event: row.bytes.as_ref().map(|bytes| (bytes.clone(), sha256(bytes))),
             inbox: Some(row.id),
+            follows: self.waiting_follows(row),
         }))
+    }
+
+    /// What an input of the inbox follows from. Of an event its bytes still tell.
+    fn waiting_follows(&self, row: &InboxRow) -> Follows {
+        match Origin::of(row) {
+            Origin::Outcome | Origin::Timer => Follows::Asking,
+            Origin::Delivery => Follows::Unknown,
+            Origin::Event => Follows::Event(self.plan.traces.as_ref().map(|_| {
+                let event = row.bytes.as_ref().and_then(|bytes| CloudEvent::read(bytes).ok());
+                Box::new(Incoming { at: None, parent: event.and_then(|event| event.trace_parent()) })
+            })),
+        }
     }
 
     /// Takes the timer whose input waits in `row` out of force. Gives whether it was in force still.
@@ -216,6 +232,7 @@ impl Fold<'_> {
             asked: (delivery.sequence, delivery.index),
             event: None,
             inbox: None,
+            follows: Follows::Sender(delivery.sender),
         }))
     }
 
@@ -234,6 +251,7 @@ impl Fold<'_> {
             asked: (timer.sequence, timer.index),
             event: None,
             inbox: None,
+            follows: Follows::Asking,
         })
     }
 
@@ -263,6 +281,7 @@ impl Fold<'_> {
             asked: (0, 0),
             event: Some((event.bytes, event.hash)),
             inbox: None,
+            follows: Follows::Event(event.incoming),
         }))
     }
 }

@@ -6,6 +6,7 @@ use purefold_wit::{Codec, Type};
 
 use super::dispatch::EffectStatus;
 use crate::sandbox::{DecisionCodec, ENGINE_BUILD, Reducer, Sandbox, SandboxError};
+use crate::trace::Traces;
 use crate::workflow::{RoutePlan, Workflow};
 
 /// Everything that deciding needs and that does not change while a release is in force.
@@ -34,6 +35,8 @@ pub struct Plan {
     pub deliveries: Vec<Option<Delivery>>,
     /// How the effects stand that intents are routed to, each once.
     pub effects: Vec<Arc<EffectStatus>>,
+    /// Where spans are told, where they are.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// How an intent's record goes to another entity.
@@ -77,6 +80,7 @@ impl Plan {
             release: 0,
             profile_id: 0,
             earlier: Vec::new(),
+            traces: None,
         })
     }
 

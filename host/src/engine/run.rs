@@ -20,6 +20,7 @@ use super::intake::Intake;
 use super::operators::{COMMAND_INTERVAL, GivingUp};
 use super::pauses::Pauses;
 use super::retention::Sweep;
+use super::spans::Spans;
 use super::step::Cached;
 use super::summary::{Progress, Summary};
 use super::workers::{Shared, Workers};
@@ -182,6 +183,8 @@ pub struct Engine {
     pub(super) runtime: Option<tokio::runtime::Runtime>,
     pub(super) clock: Arc<dyn HostClock>,
     pub(super) observed: Arc<Observed>,
+    /// Where traces are told.
+    pub(super) spans: Option<Spans>,
     pub(super) intake: Intake,
     pub(super) rows: Rows,
     pub(super) state: State,
@@ -502,8 +505,11 @@ impl Engine {
         ]
     }
 
-    pub(super) fn perform(&mut self, tasks: Vec<Task>) {
+    pub(super) fn perform(&mut self, mut tasks: Vec<Task>) {
         if self.course.perform && !tasks.is_empty() {
+            if let Some(spans) = &mut self.spans {
+                spans.mark(&self.shared.plans, &mut tasks);
+            }
             // The lanes end only with the engine.
             let _ = self.orders.send(dispatch::Order::Perform(tasks));
         }

@@ -18,6 +18,7 @@ use super::pauses::Pauses;
 use super::plan::{EarlierRelease, Plan};
 use super::planted::{Mistake, planted};
 use super::run::{Course, Message, SourceHandle, State};
+use super::spans::Spans;
 use super::workers::{Shared, Workers};
 use super::writer::{Committer, WriterThread};
 use super::{Engine, EngineError, dispatch};
@@ -27,6 +28,7 @@ use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::source::{Decoder, Feed, LineSource, Listener};
 use crate::store::{Batch, EntityRow, EntryRow, NO_SOURCE, NewRelease, Reader, Release, SourceRow, Store, Writer};
 use crate::time::{HostClock, SystemClock};
+use crate::trace::Traces;
 use crate::workflow::Workflow;
 
 /// Batches of lines between the source's thread and the engine.
@@ -80,12 +82,14 @@ pub struct Options {
     pub feed: Option<Feed>,
     /// Reducing workers.
     pub workers: usize,
+    /// Where spans are told, where they are.
+    pub traces: Option<Arc<Traces>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(MOST_WORKERS);
-        Options { clock: Clock::Arrival, advance: Duration::ZERO, until_idle: false, perform: true, feed: None, workers }
+        Options { clock: Clock::Arrival, advance: Duration::ZERO, until_idle: false, perform: true, feed: None, workers, traces: None }
     }
 }
 
@@ -182,7 +186,9 @@ impl Opened {
         let wall = (options.clock == Clock::Arrival).then(|| clock.wall());
         let mut plans = Vec::with_capacity(workflows.len());
         for workflow in workflows {
-            plans.push(Arc::new(plan(workflow, sandbox, &store, &mut writer, &reader, &mut rows, wall)?));
+            let mut plan = plan(workflow, sandbox, &store, &mut writer, &reader, &mut rows, wall)?;
+            plan.traces.clone_from(&options.traces);
+            plans.push(Arc::new(plan));
         }
         let ids = Ids { delivery: AtomicI64::new(reader.last("deliveries", "id")?), inbox: AtomicI64::new(reader.last("inbox", "id")?) };
         let decoder = Decoder::new(plans.clone(), options.clock == Clock::Event);
@@ -198,13 +204,15 @@ impl Opened {
         };
         let decisions = plans.iter().map(|plan| Decisions::new(plan.workflow.name.clone(), plan.reducer.spent().clone())).collect();
         let effects = plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect();
-        let observed = Arc::new(Observed::new(clock.clone(), decisions, effects));
+        let observed = Observed::new(clock.clone(), decisions, effects, options.traces.as_ref().map(|traces| traces.counts()));
+        let observed = Arc::new(observed);
         let shared = Arc::new(Shared { plans, ids });
         Ok(Opened { shared, store, reader, course, decoder, clock, observed, intake, rows, positions })
     }
 
     /// The engine, with what an earlier run left taken up again.
     pub(super) fn engine(self, on: Surroundings) -> Result<Engine, EngineError> {
+        let spans = self.shared.plans.first().and_then(|plan| Spans::of(plan));
         let mut engine = Engine {
             workers: Workers::start(self.shared.clone(), &self.store, on.workers)?,
             writer: on.writer,
@@ -219,6 +227,7 @@ impl Opened {
             runtime: on.runtime,
             clock: self.clock,
             observed: self.observed,
+            spans,
             intake: self.intake,
             state: State::new(&self.rows),
             rows: self.rows,
@@ -242,7 +251,7 @@ fn start_effects(runtime: &tokio::runtime::Runtime, plans: &[Arc<Plan>]) -> Resu
         for (name, effect) in &plan.workflow.effects {
             runtime
                 .block_on(effect.start())
-                .map_err(|error| EngineError::Effect { effect: name.to_string(), reason: error.to_string() })?;
+                .map_err(|error| EngineError::Effect { effect: name.to_string(), reason: plan.workflow.hide(&error.to_string()) })?;
         }
     }
     Ok(())

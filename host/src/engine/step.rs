@@ -40,7 +40,9 @@ impl Engine {
         if planted(Mistake::PositionFirst) {
             self.commit_position()?;
         }
+        let began = self.spans.as_ref().map_or(0, |_| self.clock.wall());
         let folded = self.workers.run(moment, items)?;
+        let ended = self.spans.as_ref().map_or(0, |_| self.clock.wall());
 
         self.state.new_events = 0;
         let (mut decided_events, mut new_intents) = (0, 0);
@@ -70,6 +72,9 @@ impl Engine {
             let emitted = folded.emitted.len();
             let plan = self.shared.plans[name.workflow].clone();
             let first = batch.entries.len();
+            if let Some(spans) = &mut self.spans {
+                spans.decided(&plan, &name, &mut folded, (began, ended), &mut consequences.decided);
+            }
             let mut assembled = self.rows.assemble(&plan, &name, folded, &mut batch, &mut consequences);
             for answered in assembled.answered {
                 consequences.answers.push(self.intake.requests.answer(&plan, &name, answered, &batch.entries[first..]));
@@ -163,7 +168,11 @@ impl Engine {
         while self.state.in_flight.front().is_some_and(|(front, ..)| *front <= number) {
             let Some((_, row, consequences)) = self.state.in_flight.pop_front() else { break };
             self.state.committed_row = row;
-            self.observed.commits.durable(consequences.entries, self.clock.elapsed().saturating_sub(consequences.handed_over));
+            let took = self.clock.elapsed().saturating_sub(consequences.handed_over);
+            self.observed.commits.durable(consequences.entries, took);
+            if let Some(spans) = &self.spans {
+                spans.durable(consequences.decided, consequences.entries, took);
+            }
             self.perform(consequences.tasks);
             for order in consequences.orders {
                 // The lanes end only with the engine.

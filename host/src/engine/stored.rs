@@ -18,7 +18,10 @@ const MOST_ROWS: u32 = 128;
 impl Engine {
     /// Reads the lanes that the dispatcher wants.
     pub(super) fn find(&mut self, wanted: Vec<Wanted>) -> Result<(), EngineError> {
-        let found = wanted.into_iter().map(|wanted| self.find_lane(&wanted)).collect::<Result<_, _>>()?;
+        let mut found = wanted.into_iter().map(|wanted| self.find_lane(&wanted)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(spans) = &mut self.spans {
+            found.iter_mut().for_each(|lane| spans.mark(&self.shared.plans, &mut lane.tasks));
+        }
         // The dispatcher ends only with the engine.
         let _ = self.orders.send(Order::Found(found));
         Ok(())

@@ -56,6 +56,19 @@ pub fn letter_fingerprint(workflow: i64, bytes: &[u8]) -> u128 {
     (u128::from(high) << 64) | u128::from(low)
 }
 
+/// The trace of everything that has this correlation id, where no other was handed in. Never 0.
+#[must_use]
+pub fn trace_id(journal: (u64, u64), correlation_id: &str) -> u128 {
+    let (high, low) = halves(&hash("purefold trace", journal, &[correlation_id], &[]));
+    (u128::from(high) << 64) | u128::from(low.max(1))
+}
+
+/// The span of the decision `sequence`. Never 0.
+#[must_use]
+pub fn decision_span(journal: (u64, u64), workflow: &str, entity: &str, sequence: u64) -> u64 {
+    halves(&hash("purefold span", journal, &[workflow, entity], &[sequence])).0.max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

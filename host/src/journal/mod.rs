@@ -5,5 +5,5 @@ mod ids;
 mod warrant;
 
 pub use entry::{Entry, EntryHash, Kind, Payloads, UnknownName, Verdict, hex, sha256};
-pub use ids::{event_fingerprint, intent_id, letter_fingerprint, seed};
+pub use ids::{decision_span, event_fingerprint, intent_id, letter_fingerprint, seed, trace_id};
 pub use warrant::Warrant;

@@ -170,6 +170,12 @@ impl Collector for Collected {
         self.encode_effects(&mut encoder, effects)?;
         of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;
         of_host(&mut encoder, "store_down", "1 while the store takes no commit", u64::from(store_down.load(Ordering::Relaxed)))?;
+        if let Some(spans) = &self.observed.spans {
+            let [exported, dropped, refused] = spans.read();
+            let fates = [("exported", exported), ("dropped", dropped), ("refused", refused)];
+            let help = "Spans that the collector took, that found no room or no collector, and that it refused";
+            counter(&mut encoder, "trace_spans", help, fates.map(|(fate, count)| ([("fate", fate)], count)))?;
+        }
         let Some(store) = &self.store else { return Ok(()) };
         let figures = store.workflows.iter();
         gauge(

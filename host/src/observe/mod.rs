@@ -18,6 +18,7 @@ pub use metrics::{Commits, Decisions};
 
 use crate::engine::EffectStatus;
 use crate::time::HostClock;
+use crate::trace::SpanCounts;
 
 /// What the engine tells while it runs.
 pub struct Observed {
@@ -33,12 +34,19 @@ pub struct Observed {
     pub commits: Commits,
     /// One for each effect of each workflow.
     pub effects: Vec<Arc<EffectStatus>>,
+    /// What became of spans, where they are told.
+    pub spans: Option<Arc<SpanCounts>>,
 }
 
 impl Observed {
     /// Nothing has happened yet.
     #[must_use]
-    pub fn new(clock: Arc<dyn HostClock>, decisions: Vec<Decisions>, effects: Vec<Arc<EffectStatus>>) -> Self {
+    pub fn new(
+        clock: Arc<dyn HostClock>,
+        decisions: Vec<Decisions>,
+        effects: Vec<Arc<EffectStatus>>,
+        spans: Option<Arc<SpanCounts>>,
+    ) -> Self {
         Observed {
             clock,
             turned: AtomicU64::new(0),
@@ -48,6 +56,7 @@ impl Observed {
             decisions,
             commits: Commits::default(),
             effects,
+            spans,
         }
     }
 

@@ -20,7 +20,7 @@ pub use decision::{Context, Decision, Fault};
 pub use encode::{DecisionCodec, Encoded};
 pub use profile::{CACHE_VARIABLE, ENGINE_BUILD, Limits, MOST_INSTANCES, MOST_MEMORY_BYTES, STACK_BYTES};
 pub use reducer::{Arguments, Reducer};
-pub use spent::Spent;
+pub use spent::{Cost, Spent};
 
 /// The host's own failure to make a sandbox or to run one: never the fault of the entity being decided.
 #[derive(Debug, thiserror::Error)]

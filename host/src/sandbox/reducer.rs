@@ -8,7 +8,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{Engine, ResourceLimiter, Result as EngineResult, Store, Trap};
 
 use super::convert::{from_val, put, put_record, put_text, put_uuid};
-use super::{Context, Decision, Fault, Limits, SandboxError, Spent};
+use super::{Context, Cost, Decision, Fault, Limits, SandboxError, Spent};
 
 /// Host memory that lifting one result may take, as a multiple of the output limit: a value in memory is larger than
 /// its JSON. The exact limit is checked on the encoded output; this one keeps a hostile guest from filling the host.
@@ -98,15 +98,24 @@ impl Reducer {
     /// # Errors
     /// Only for the host's own failures; whatever the reducer does wrong is a [`Decision::Faulted`].
     pub fn reduce(&self, context: &Context, state: Option<&Value>, input: &Value) -> Result<Decision, SandboxError> {
+        Ok(self.measure(context, state, input)?.0)
+    }
+
+    /// As [`Reducer::reduce`], and what it cost.
+    ///
+    /// # Errors
+    /// As [`Reducer::reduce`].
+    pub fn measure(&self, context: &Context, state: Option<&Value>, input: &Value) -> Result<(Decision, Cost), SandboxError> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut arguments = spare.unwrap_or_else(|| self.arguments());
         self.fill(&mut arguments, context, state, input)?;
-        let result = self.call(&self.reduce, &arguments)?;
+        let (result, cost) = self.call(&self.reduce, &arguments)?;
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(arguments);
-        match result {
-            Err(fault) => Ok(Decision::Faulted(fault)),
-            Ok(result) => self.decision(result),
-        }
+        let decision = match result {
+            Err(fault) => Decision::Faulted(fault),
+            Ok(result) => self.decision(result)?,
+        };
+        Ok((decision, cost))
     }
 
     /// Arguments that hold nothing yet.
@@ -144,7 +153,7 @@ impl Reducer {
         let (Some(export), Some(ty)) = (&self.migrate, &self.contract.migrate) else { return Ok(None) };
         let mut argument = Val::Bool(false);
         put(&mut argument, ty, previous).map_err(|reason| SandboxError::Shape { what: "state", reason })?;
-        let result = match self.call(export, &[argument])? {
+        let result = match self.call(export, &[argument])?.0 {
             Err(fault) => Err(fault),
             Ok(Val::Result(Ok(Some(state)))) => Ok(lift(&Type::Record(self.contract.state.clone()), *state)?),
             Ok(Val::Result(Err(Some(reason)))) => match *reason {
@@ -156,8 +165,8 @@ impl Reducer {
         Ok(Some(result))
     }
 
-    fn call(&self, export: &ComponentExportIndex, arguments: &[Val]) -> Result<Result<Val, Fault>, SandboxError> {
-        // No decision depends on it: this is what the figures tell of the sandbox.
+    fn call(&self, export: &ComponentExportIndex, arguments: &[Val]) -> Result<(Result<Val, Fault>, Cost), SandboxError> {
+        // No decision depends on it: this is what figures and traces tell of the sandbox.
         let began = Instant::now();
         let mut store = Store::new(&self.engine, Guard { memory_bytes: self.limits.memory_bytes, exceeded: false });
         store.limiter(|guard| guard);
@@ -171,11 +180,13 @@ impl Reducer {
         })();
         let [result] = results;
         let burnt = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        self.spent.add(began.elapsed(), burnt);
-        match run {
-            Ok(()) => Ok(Ok(result)),
-            Err(error) => classify(&error, store.data(), &self.limits).map(Err),
-        }
+        let cost = Cost { time: began.elapsed(), fuel: burnt };
+        self.spent.add(cost);
+        let result = match run {
+            Ok(()) => Ok(result),
+            Err(error) => Err(classify(&error, store.data(), &self.limits)?),
+        };
+        Ok((result, cost))
     }
 
     fn decision(&self, result: Val) -> Result<Decision, SandboxError> {

@@ -3,6 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// What one call took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Time in the sandbox.
+    pub time: Duration,
+    /// Units of fuel burnt.
+    pub fuel: u64,
+}
+
 /// Time and fuel that one reducer's calls took, since it was loaded.
 #[derive(Debug, Default)]
 pub struct Spent {
@@ -11,7 +20,7 @@ pub struct Spent {
 }
 
 impl Spent {
-    pub(super) fn add(&self, time: Duration, fuel: u64) {
+    pub(super) fn add(&self, Cost { time, fuel }: Cost) {
         self.nanoseconds.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.fuel.fetch_add(fuel, Ordering::Relaxed);
     }

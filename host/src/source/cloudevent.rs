@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use purefold_effects::TraceParent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -23,6 +24,8 @@ pub struct CloudEvent<'a> {
     time: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     correlationid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(default)]
@@ -101,6 +104,13 @@ impl<'a> CloudEvent<'a> {
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
         self.correlationid.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The extension attribute `traceparent`: what the event says it follows from. One that is not well formed says nothing.
+    #[must_use]
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        // It needs no escapes.
+        TraceParent::parse(self.traceparent?.get().strip_prefix('"')?.strip_suffix('"')?)
     }
 
     /// The event's time in microseconds, where it has one.

@@ -8,6 +8,7 @@ use super::cloudevent::{CloudEvent, EnvelopeError};
 use crate::engine::key::{MOST_KEY_BYTES, key_names, key_text};
 use crate::engine::{EventInput, EventOrigin, Plan};
 use crate::journal::{event_fingerprint, sha256};
+use crate::trace::Incoming;
 
 /// An event that a workflow takes: the entity's key and the input.
 pub type Decoded = (Arc<str>, EventInput);
@@ -113,6 +114,7 @@ impl Decoder {
             input: Value::Variant(target.case, Some(Box::new(record))),
             bytes: bytes.clone(),
             hash: sha256(bytes),
+            incoming: plan.traces.as_ref().map(|traces| Box::new(Incoming { at: Some(traces.wall()), parent: event.trace_parent() })),
         };
         Ok((key.into(), input))
     }

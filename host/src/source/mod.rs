@@ -15,6 +15,6 @@ pub use cloudevent::{CloudEvent, EnvelopeError};
 pub use decode::{Decoded, Decoder, Undecodable};
 pub use error::SourceError;
 pub use feed::Feed;
-pub use http::{HttpSettings, Listener, Standing, Token};
+pub use http::{HttpSettings, Listener, Standing};
 pub use lines::{LineSource, TakenLine};
 pub use request::{Decided, DecidedEntry, Fate, Reply, Taken, TakenRequest, Ticket};

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use super::{BreakerSettings, OnExhausted, Retry, StoreSettings};
 use crate::journal::hex;
 use crate::source::{Feed, HttpSettings};
+use crate::trace::TraceSettings;
 
 pub(super) use effects::COMMON as COMMON_EFFECT_SETTINGS;
 pub use expand::Variables;
@@ -85,6 +86,8 @@ pub struct Manifest {
     pub faults: FaultSettings,
     /// `[retention]`
     pub retention: RetentionSettings,
+    /// `[traces]`
+    pub traces: Option<TraceSettings>,
     /// What the environment put into it.
     variables: Variables,
 }
@@ -226,6 +229,7 @@ impl Manifest {
             limits: LimitSettings::default(),
             faults: FaultSettings::default(),
             retention: RetentionSettings::default(),
+            traces: None,
             variables,
         };
         sections::fill(&mut manifest, &table, &mut findings);

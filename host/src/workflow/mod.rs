@@ -58,6 +58,12 @@ pub struct Workflow {
 }
 
 impl Workflow {
+    /// `text` with every value that the environment put into the manifest replaced by the `${NAME}` that it came from.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        self.manifest.variables().hide(text)
+    }
+
     /// What the host itself reads of the settings of the effect of that name.
     #[must_use]
     pub fn effect_limits(&self, effect: &str) -> EffectLimits {

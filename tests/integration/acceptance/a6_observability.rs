@@ -1,19 +1,24 @@
 //! A6: the correlation id stands in every log line of a decision and an effect, as a field; no secret stands in logs, payloads,
-//! errors, state, journal or dead letters.
+//! errors, state, journal, dead letters, figures or traces.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 
 use serde_json::Value;
 
+use crate::client::Client;
+use crate::collector::Collector;
 use crate::payments::{Answer, Payments};
-use crate::place::Place;
-use crate::program::Done;
+use crate::place::{Place, Running};
+use crate::program::{Done, signal};
 use crate::repository::root;
 use crate::shop::{arrived, placed};
 use crate::traces::Traces;
 
 const SECRET: &str = "swordfish-7f3a9c";
+const COLLECTOR_SECRET: &str = "octopus-19b2e4";
+const SECRETS: [&str; 2] = [SECRET, COLLECTOR_SECRET];
 
 fn logged(place: &mut Place, filter: &str, format: &str) -> Done {
     place.variable("PUREFOLD_LOG", filter);
@@ -79,61 +84,175 @@ fn logging_changes_nothing_and_is_quiet_unless_asked_for() {
     Traces::of_registration(&quiet).assert_same(&Traces::of_registration(&loud), "quiet and loud");
 }
 
+/// The orders, with secrets wherever one may stand: in headers, in a URL's query, in what reaches the payment service and the
+/// collector of traces. Both repeat what they were sent, in whatever they answer.
+struct Leaky {
+    place: Place,
+    payments: Payments,
+    collector: Collector,
+}
+
+impl Leaky {
+    fn new() -> Leaky {
+        let payments = Payments::answering(|request, before| {
+            let echo = format!("X-Echo: {}\r\n", request.authorization);
+            let body = format!("{{\"you_said\": {:?}}}", request.authorization);
+            match request.what.rsplit('/').next().and_then(|last| last.split('?').next()).unwrap_or_default() {
+                "refused" => Answer::Reply("403 Forbidden", echo, body),
+                "broken" => Answer::Reply("500 Internal Server Error", echo, body),
+                "unreadable" => Answer::Reply("200 OK", echo, body),
+                "busy" if before == 0 => Answer::Reply("503 Service Unavailable", echo, body),
+                _ => Answer::receipt(&request.body["amount"]),
+            }
+        });
+        let collector = Collector::answering(|request, before| {
+            let said = format!("{} {}", request.header("x-collector-key"), request.what);
+            let status = ["400 Bad Request", "503 Service Unavailable", "200 OK"][before.min(2)];
+            Answer::Reply(status, format!("X-Echo: {said}\r\n"), said)
+        });
+        let mut place = Place::orders(payments.port);
+        place.variable("PAYMENT_TOKEN", SECRET);
+        place.variable("COLLECTOR", &format!("http://127.0.0.1:{}/otlp?api-key={COLLECTOR_SECRET}", collector.port));
+        place.variable("COLLECTOR_KEY", COLLECTOR_SECRET);
+        place.mend("outcome = \"charged\"", "outcome = \"charged\"\nheaders = { authorization = \"Bearer ${PAYMENT_TOKEN}\" }");
+        place.mend("/charges/{order-id}", "/charges/{order-id}?key=${PAYMENT_TOKEN}");
+        place.mend("retry = { attempts = 5, first = \"200ms\"", "retry = { attempts = 2, first = \"10ms\"");
+        place.mend("[store]\n", "[traces]\nendpoint = \"${COLLECTOR}\"\nheaders = { X-Collector-Key = \"${COLLECTOR_KEY}\" }\n\n[store]\n");
+        let mut stream = vec![arrived("tea", 50, 0.0)];
+        stream.extend(
+            (1..)
+                .zip(["refused", "broken", "unreadable", "busy", "fine"])
+                .map(|(second, order)| placed(order, &[("tea", 1)], f64::from(second))),
+        );
+        stream.push("not an event".to_owned());
+        place.stream(&stream);
+        Leaky { place, payments, collector }
+    }
+}
+
+/// Asserts that no secret stands in what `source` tells.
+#[track_caller]
+fn holds_no_secret(source: &str, told: &[u8]) {
+    for secret in SECRETS {
+        let at = told.windows(secret.len()).position(|window| window == secret.as_bytes());
+        let around = at.map(|at| String::from_utf8_lossy(&told[at.saturating_sub(200)..(at + 60).min(told.len())]).into_owned());
+        assert_eq!(around, None, "{source} tells it");
+    }
+}
+
 #[test]
 fn no_secret_is_written_anywhere() {
-    // It repeats what it was sent, in whatever it answers.
-    let payments = Payments::answering(|request, before| {
-        let echo = format!("X-Echo: {}\r\n", request.authorization);
-        let body = format!("{{\"you_said\": {:?}}}", request.authorization);
-        match request.what.rsplit('/').next().and_then(|last| last.split('?').next()).unwrap_or_default() {
-            "refused" => Answer::Reply("403 Forbidden", echo, body),
-            "broken" => Answer::Reply("500 Internal Server Error", echo, body),
-            "unreadable" => Answer::Reply("200 OK", echo, body),
-            "busy" if before == 0 => Answer::Reply("503 Service Unavailable", echo, body),
-            _ => Answer::receipt(&request.body["amount"]),
-        }
-    });
-    let mut place = Place::orders(payments.port);
-    place.variable("PAYMENT_TOKEN", SECRET);
-    place.mend("outcome = \"charged\"", "outcome = \"charged\"\nheaders = { authorization = \"Bearer ${PAYMENT_TOKEN}\" }");
-    place.mend("/charges/{order-id}", "/charges/{order-id}?key=${PAYMENT_TOKEN}");
-    place.mend("retry = { attempts = 5, first = \"200ms\"", "retry = { attempts = 2, first = \"10ms\"");
-    let mut stream = vec![arrived("tea", 50, 0.0)];
-    stream.extend(
-        (1..)
-            .zip(["refused", "broken", "unreadable", "busy", "fine"])
-            .map(|(second, order)| placed(order, &[("tea", 1)], f64::from(second))),
-    );
-    stream.push("not an event".to_owned());
-    place.stream(&stream);
-    let done = logged(&mut place, "trace", "json");
-    assert!(
-        payments.requests_for(&format!("POST /charges/fine?key={SECRET}"))[0].authorization == format!("Bearer {SECRET}"),
-        "the secret was sent where it belongs"
-    );
-    let phases = place.rows("shop.db", "SELECT order_id, phase FROM orders ORDER BY order_id");
-    assert_eq!(phases, ["broken | cancelled", "busy | shipped", "fine | shipped", "refused | cancelled", "unreadable | cancelled"]);
+    for format in ["json", "text"] {
+        let Leaky { mut place, payments, collector } = Leaky::new();
+        let done = logged(&mut place, "trace", format);
+        assert!(
+            payments.requests_for(&format!("POST /charges/fine?key={SECRET}"))[0].authorization == format!("Bearer {SECRET}"),
+            "the secret was sent where it belongs"
+        );
+        let phases = place.rows("shop.db", "SELECT order_id, phase FROM orders ORDER BY order_id");
+        assert_eq!(phases, ["broken | cancelled", "busy | shipped", "fine | shipped", "refused | cancelled", "unreadable | cancelled"]);
 
-    assert!(!done.err.contains(SECRET), "the log has it: {:?}", done.err.lines().find(|line| line.contains(SECRET)));
-    assert!(!done.out.contains(SECRET));
-    for command in
-        [&["journal", "--json"][..], &["intents", "--json"], &["dead-letters", "list", "--json"], &["check", "--json"], &["machine"]]
-    {
-        let told = place.ask(command[0], &command[1..]);
-        assert!(!told.out.contains(SECRET) && !told.err.contains(SECRET), "{command:?} tells it");
+        holds_no_secret("the log", done.err.as_bytes());
+        holds_no_secret("the output", done.out.as_bytes());
+        for command in [
+            &["journal", "--json"][..],
+            &["state", "--json"],
+            &["intents", "--json"],
+            &["parked", "list", "--json"],
+            &["dead-letters", "list", "--json"],
+            &["status"],
+            &["check"],
+            &["check", "--format", "json"],
+            &["verify", "--json"],
+            &["machine"],
+        ] {
+            let told = place.ask(command[0], &command[1..]);
+            holds_no_secret(&format!("{command:?}"), told.out.as_bytes());
+            holds_no_secret(&format!("{command:?}"), told.err.as_bytes());
+        }
+        for file in place.files() {
+            holds_no_secret(&file, &fs::read(place.path(&file)).unwrap());
+        }
+
+        let told = collector.requests();
+        assert!(!told.is_empty(), "traces were told");
+        for request in &told {
+            assert_eq!(request.what, format!("POST /otlp/v1/traces?api-key={COLLECTOR_SECRET}"), "the secret was sent where it belongs");
+            assert_eq!(request.header("x-collector-key"), COLLECTOR_SECRET);
+            holds_no_secret("a trace", &request.body);
+        }
+        assert!(done.err.contains("traces cannot be told"), "{}", done.err);
     }
-    for file in place.files() {
-        let bytes = fs::read(place.path(&file)).unwrap();
-        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{file} has it");
+}
+
+#[test]
+fn no_secret_is_told_by_a_host_that_runs() {
+    let Leaky { mut place, payments: _payments, collector } = Leaky::new();
+    place.mend("capability = \"http\"", "capability = \"http\"\nbreaker = { failures = 1, cooldown = \"1h\" }");
+    place.variable("PUREFOLD_LOG", "trace");
+    let mut running = Running::start(place.running(&["--admin", "127.0.0.1:0", "--follow"]));
+    let (admin, mut told) = running.listens("metrics, health and readiness on http://");
+    let log = std::thread::spawn(move || {
+        let mut log = Vec::new();
+        told.read_to_end(&mut log).map(|_| log)
+    });
+    let mut admin = Client::connect(admin).expect("the admin port listens");
+    let mut get = |path: &str| {
+        admin.send("GET", path, &[], "").expect("it can be asked");
+        admin.receive().expect("it answers").body
+    };
+    running.until("a breaker opens", || get("/readyz").contains("effect payments of orders does not work"));
+    assert!(
+        get("/readyz").contains("http://127.0.0.1:${PAYMENT_PORT}"),
+        "what came from the environment is told by its name: {}",
+        get("/readyz")
+    );
+    collector.until("a failed attempt", |spans| spans.iter().any(|span| !span.failure.is_empty()));
+    for path in ["/metrics", "/readyz", "/healthz"] {
+        holds_no_secret(path, get(path).as_bytes());
+    }
+    let status = place.ask("status", &[]).well();
+    holds_no_secret("status", status.out.as_bytes());
+    signal(running.child(), "TERM");
+    let done = running.end();
+    holds_no_secret("the output", done.out.as_bytes());
+    holds_no_secret("the log", &log.join().unwrap().unwrap());
+    for request in collector.requests() {
+        holds_no_secret("a trace", &request.body);
     }
 }
 
 #[test]
 fn a_wrong_setting_does_not_tell_the_secret_in_it() {
-    let mut place = Place::orders(1);
-    place.variable("PAYMENT_TOKEN", SECRET);
-    place.mend("hosts = [\"127.0.0.1:${PAYMENT_PORT}\"]", "hosts = [\"127.0.0.1:${PAYMENT_PORT}\"]\ntimeout = \"${PAYMENT_TOKEN}\"");
-    let refused = place.ask("check", &["--format", "json"]).exits(2);
-    assert!(refused.out.contains("effects.payments.timeout"), "{}", refused.out);
-    assert!(!refused.out.contains(SECRET) && !refused.err.contains(SECRET), "{}{}", refused.out, refused.err);
+    const HOSTS: &str = "hosts = [\"127.0.0.1:${PAYMENT_PORT}\"]";
+    const TABLES: &str = "sqlite = \"shop.db\"";
+    const CHARGES: &str = "http://127.0.0.1:${PAYMENT_PORT}/charges";
+    let traces = |settings: &str| format!("[traces]\n{settings}\n[store]\n");
+    for (place_told, from, to) in [
+        ("effects.payments.timeout", HOSTS, format!("{HOSTS}\ntimeout = \"${{TOKEN}}\"")),
+        ("effects.tables.postgres", TABLES, "postgres = \"${DATABASE}\"".to_owned()),
+        ("effects.tables.${", TABLES, format!("{TABLES}\n\"${{DATABASE}}\" = 1")),
+        ("effects.payments.hosts", HOSTS, "hosts = [\"${DATABASE}\"]".to_owned()),
+        ("intents.charge.url", CHARGES, "http://shop:${TOKEN}@127.0.0.1:${PAYMENT_PORT}/charges".to_owned()),
+        ("intents.charge.url", CHARGES, "http://${TOKEN}.example/charges".to_owned()),
+        ("intents.charge.url", CHARGES, "${DATABASE}".to_owned()),
+        ("traces.endpoint", "[store]\n", traces("endpoint = \"http://shop:${TOKEN}@127.0.0.1:4318\"")),
+        ("traces.endpoint", "[store]\n", traces("endpoint = \"${DATABASE}\"")),
+        ("traces.headers.key", "[store]\n", traces("endpoint = \"http://127.0.0.1:4318\"\nheaders = { key = \"${TOKEN}\\n\" }")),
+        ("traces.sample", "[store]\n", traces("endpoint = \"http://127.0.0.1:4318\"\nsample = \"${TOKEN}\"")),
+        ("source.http.token", "[store]\n", "[source]\nhttp = { listen = \"127.0.0.1:0\", token = \"${TOKEN} \" }\n\n[store]\n".to_owned()),
+        ("source.http.listen", "[store]\n", "[source]\nhttp = { listen = \"${DATABASE}\" }\n\n[store]\n".to_owned()),
+    ] {
+        let mut place = Place::orders(1);
+        place.variable("TOKEN", SECRET);
+        place.variable("DATABASE", &format!("postgres://shop:{SECRET}@db.example/orders?token={COLLECTOR_SECRET}"));
+        place.mend(from, &to);
+        for format in ["json", "text"] {
+            let refused = place.ask("check", &["--format", format]).exits(2);
+            assert!(refused.out.contains(place_told), "{to}: {}", refused.out);
+            holds_no_secret(&to, refused.out.as_bytes());
+            holds_no_secret(&to, refused.err.as_bytes());
+        }
+        holds_no_secret(&to, place.run().exits(2).err.as_bytes());
+    }
 }

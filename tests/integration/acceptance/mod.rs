@@ -22,7 +22,8 @@ pub(crate) fn run_by_library(place: &Place, perform: bool, workers: usize) -> Su
     let workflow = workflow::load(place.manifest()).unwrap_or_else(|findings| panic!("{findings:?}"));
     let sandbox = Sandbox::new().expect("there is a sandbox");
     let feed = Some(Feed::File(place.path("stream.jsonl")));
-    let options = Options { clock: Clock::Event, until_idle: true, perform, feed, workers, advance: Duration::from_secs(300) };
+    let options =
+        Options { clock: Clock::Event, until_idle: true, perform, feed, workers, advance: Duration::from_secs(300), traces: None };
     let (engine, _stopper) = engine::start(vec![workflow], &sandbox, &options).expect("the engine starts");
     engine.run(|_| {}).expect("the engine runs")
 }

@@ -31,7 +31,7 @@ fn intents_wait_for_their_backend_and_others_go_on() {
     running.until("the other goods", || number(&place.path("orders.db"), "SELECT count(*) FROM states WHERE entity = 'pot'") == 1);
     assert_eq!(place.value("orders.db", "SELECT status FROM outbox WHERE attempts > 0"), "pending");
     let reason = place.value("orders.db", "SELECT reason FROM outbox WHERE attempts > 0");
-    assert!(reason.contains("refused") && reason.contains(&port.to_string()), "{reason}");
+    assert!(reason.contains("refused") && reason.contains("http://127.0.0.1:${PAYMENT_PORT}"), "as the manifest names it: {reason}");
 
     let payments = Payments::answering_at(port, |request, _| Answer::receipt(&request.body["amount"]));
     running.end().well();

@@ -6,6 +6,7 @@
 mod decisions;
 mod effects;
 mod raw;
+mod watching;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,7 +38,13 @@ pub(super) struct Arguments {
     /// Where to make the folder: choose the disk to be measured
     #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir())]
     folder: PathBuf,
-    /// One JSON object
+    /// Measure instead what watching costs: figures that are asked for, traces that are told, against nobody looking, in turn
+    #[arg(long)]
+    watching: bool,
+    /// With `--watching`: how often each is run
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000), requires = "watching")]
+    rounds: u16,
+    /// JSON: one object, with `--watching` one for each way of watching
     #[arg(long)]
     json: bool,
 }
@@ -65,9 +72,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Wrong);
     };
     let folder = Folder::make(&arguments.folder)?;
+    let sandbox = Sandbox::new()?;
+    if arguments.watching {
+        watching::run(arguments, &original, &folder.0, arguments.rounds.into(), &sandbox)?;
+        return Ok(Exit::Well);
+    }
     let manifest = copy(&original, &folder.0)?;
     drop(original);
-    let sandbox = Sandbox::new()?;
     if let Some(setup) = &arguments.setup {
         eprintln!("running the set-up events");
         pipeline(&manifest, setup, &sandbox, arguments.perform)?;

@@ -10,7 +10,7 @@ use purefold_effects::{Call, EffectError, Operation, Reply};
 use super::breaker::{Change, Sign};
 use super::lane::{LaneKey, Standing};
 use super::retry::{self, Verdict, shortened};
-use super::{Dispatcher, Ended, route};
+use super::{Dispatcher, Ended, route, spans};
 use crate::engine::input::{FailureKind, Note};
 use crate::engine::run::Message;
 use crate::journal::intent_id;
@@ -43,7 +43,7 @@ impl Dispatcher {
         waiting.attempts += 1;
         let intent = &waiting.task.intent;
         let entity = waiting.task.name.key.clone();
-        let call = Call {
+        let mut call = Call {
             id: intent_id(plan.journal, &plan.workflow.name, &entity, intent.sequence, intent.index),
             journal: self.journal.clone(),
             workflow: plan.workflow.name.clone(),
@@ -53,18 +53,27 @@ impl Dispatcher {
             now: intent.asked,
             correlation_id: intent.correlation_id.clone(),
             payload: waiting.task.payload.clone(),
+            trace: None,
         };
+        let span = spans::begin(&plan, waiting.task.trace, &route.effect, waiting.attempts, &mut call);
         queue.status.began(waiting.attempts > 1);
         queue.under_way += 1;
         let probe = queue.breaker.starts();
         let attempt = attempt(route.operation.clone(), call, route.retry.timeout.min(left));
-        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, probe) }));
+        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, probe, span) }));
     }
 
     pub(super) fn ended(&mut self, ended: Ended) {
         match ended {
-            Ended::Attempt(key, result, probe) => {
-                self.queues[key.0].under_way -= 1;
+            Ended::Attempt(key, result, probe, span) => {
+                let queue = &mut self.queues[key.0];
+                queue.under_way -= 1;
+                let plan = &self.plans[queue.workflow];
+                // Whatever an effect tells, what the environment put into the manifest is not told on.
+                let result = result.map_err(|error| error.map_text(|text| plan.workflow.hide(&text)));
+                if let Some(span) = span {
+                    spans::end(plan, span, &result);
+                }
                 self.heed(key.0, probe, result.as_ref().err());
                 if !self.leave(key, &result) {
                     self.attempted(key, result);

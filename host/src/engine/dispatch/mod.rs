@@ -14,6 +14,7 @@ mod operate;
 mod order;
 mod queue;
 mod retry;
+mod spans;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use super::input::{Conclusion, EntityName, Note};
 use super::plan::Plan;
 use super::run::Message;
 use crate::store::{EntityId, IntentKey};
+use crate::trace::Span;
 use crate::workflow::{EffectRoute, RoutePlan};
 
 /// Conclusions that are handed to the engine together.
@@ -56,7 +58,8 @@ pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
 
 /// What the dispatcher waits for besides orders.
 enum Ended {
-    Attempt(LaneKey, Result<Reply, EffectError>, bool),
+    /// With whether it was a probe, and its span, where that is told.
+    Attempt(LaneKey, Result<Reply, EffectError>, bool, Option<Box<Span>>),
     Delay(LaneKey, u64),
     /// A breaker's cooldown, by its queue and number.
     Cooldown(usize, u64),

@@ -139,6 +139,7 @@ impl Host {
             perform: true,
             feed: Some(Feed::File("simulated.jsonl".into())),
             workers: 0,
+            traces: None,
         };
         let opened = Opened::open(vec![workflow], sandbox, &options, clock.clone(), (0, 0))?;
         let refusal = Arc::new(Mutex::new(None));

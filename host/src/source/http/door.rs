@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use crossbeam_channel::{Sender, TrySendError};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
+use purefold_effects::TraceParent;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::answer::{Told, answer};
@@ -31,6 +32,9 @@ const EVENT_KIB: usize = 1;
 
 /// Events of a request whose decisions are told: states and intents of more would make a very large answer.
 const MOST_DECISIONS: usize = 64;
+
+/// The header of W3C Trace Context.
+const TRACE_PARENT: &str = "traceparent";
 
 /// What all connections share.
 pub(super) struct Door {
@@ -99,7 +103,8 @@ impl Door {
         let mut taken = Vec::with_capacity(events.len());
         for event in events {
             match event.and_then(|bytes| self.decode(&bytes)) {
-                Ok((id, decoded)) => {
+                Ok((id, mut decoded)) => {
+                    follow(&mut decoded, &parts.headers);
                     let (ticket, reply) = Ticket::new(decisions);
                     taken.push(Taken::Request(TakenRequest { taken: decoded, ticket }));
                     sent.push(Sent::Waits(id, reply));
@@ -167,6 +172,15 @@ pub(super) async fn post(State(door): State<Arc<Door>>, request: Request) -> Res
                 door.turned_away();
             }
             refusal.into_response()
+        }
+    }
+}
+
+/// An event that does not say itself what it follows from follows from the request, where traces are told.
+fn follow(decoded: &mut [(usize, crate::source::Decoded)], headers: &HeaderMap) {
+    for (_, (_, event)) in decoded {
+        if let Some(incoming) = event.incoming.as_mut().filter(|incoming| incoming.parent.is_none()) {
+            incoming.parent = headers.get(TRACE_PARENT).and_then(|value| TraceParent::parse(value.to_str().ok()?));
         }
     }
 }

@@ -12,4 +12,3 @@ mod token;
 
 pub use listener::{Listener, Standing};
 pub use settings::HttpSettings;
-pub use token::Token;

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use purefold_effects::Secret;
 use purefold_effects::settings::Settings;
 use purefold_wit::Finding;
 use toml::Value;
-
-use super::Token;
 
 /// Bytes of one request's body, where the manifest does not say.
 const DEFAULT_BODY_BYTES: usize = 4 << 20;
@@ -37,7 +36,7 @@ pub struct HttpSettings {
     /// The address.
     pub listen: SocketAddr,
     /// The tokens of which senders must show one; none where everybody on this machine may send.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<Secret>,
     /// Bytes of one request's body.
     pub body_bytes: usize,
     /// Connections at a time.
@@ -117,7 +116,7 @@ impl HttpSettings {
 }
 
 /// One token, or several while they are exchanged.
-fn tokens(settings: &mut Settings<'_>) -> Vec<Token> {
+fn tokens(settings: &mut Settings<'_>) -> Vec<Secret> {
     let texts = match settings.raw("token") {
         None => return Vec::new(),
         Some(Value::Array(_)) => settings.strings("token").unwrap_or_default(),
@@ -134,5 +133,5 @@ fn tokens(settings: &mut Settings<'_>) -> Vec<Token> {
         );
         return Vec::new();
     }
-    texts.into_iter().map(Token::new).collect()
+    texts.into_iter().map(Secret::new).collect()
 }

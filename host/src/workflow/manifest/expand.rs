@@ -1,37 +1,50 @@
 //! `${NAME}` in a manifest's strings: read from the environment, and kept out of everything that is shown.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use purefold_effects::Secret;
 use purefold_wit::Finding;
 use toml::Value;
 
 /// A value shorter than this is not kept out of findings: it is no secret, and taking it out would garble the text.
 const SECRET_BYTES_LEAST: usize = 3;
 
+/// The same for what stands in a URL's query: much of it is no secret.
+const QUERY_BYTES_LEAST: usize = 8;
+
+/// What a URL does not escape (RFC 3986, "unreserved").
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// What the environment put into a manifest.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Variables {
     /// Value and name, longest value first, so that no value is torn by a shorter one within it.
-    values: Vec<(String, String)>,
+    values: Vec<(Secret, String)>,
 }
 
 impl Variables {
     fn add(&mut self, name: &str, value: &str) {
-        if value.len() < SECRET_BYTES_LEAST {
-            return;
-        }
-        // As it stands, and as messages quote it.
-        let quoted = format!("{value:?}");
-        for form in [value, &quoted[1..quoted.len() - 1]] {
-            if !self.values.iter().any(|(known, _)| known == form) {
-                self.values.push((form.to_owned(), name.to_owned()));
+        for value in std::iter::once(value.to_owned()).chain(secrets_of_url(value)) {
+            if value.len() < SECRET_BYTES_LEAST {
+                continue;
+            }
+            // As it stands, as messages and JSON quote it, and as a URL has it.
+            let (quoted, json) = (format!("{value:?}"), serde_json::Value::from(value.as_str()).to_string());
+            let inner = |quoted: &str| quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned();
+            let escaped = utf8_percent_encode(&value, ESCAPED).to_string();
+            for form in [inner(&quoted), inner(&json), escaped, value] {
+                let form = Secret::new(form);
+                if !self.values.iter().any(|(known, _)| *known == form) {
+                    self.values.push((form, name.to_owned()));
+                }
             }
         }
-        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.expose().len()));
     }
 
     /// `text` with every value from the environment replaced by the `${NAME}` that it came from.
     #[must_use]
     pub fn hide(&self, text: &str) -> String {
-        self.values.iter().fold(text.to_owned(), |text, (value, name)| text.replace(value.as_str(), &format!("${{{name}}}")))
+        self.values.iter().fold(text.to_owned(), |text, (value, name)| text.replace(value.expose(), &format!("${{{name}}}")))
     }
 
     /// Hides the values in all texts of a finding.
@@ -40,6 +53,18 @@ impl Variables {
             *text = self.hide(text);
         }
     }
+}
+
+/// The parts of a URL, or of a connection string of that form, that may be told apart from the rest: the password, and the
+/// longer values of the query. Whoever connects may have decoded them.
+fn secrets_of_url(value: &str) -> Vec<String> {
+    let Some((_, rest)) = value.split_once("://") else { return Vec::new() };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let password = authority.rsplit_once('@').and_then(|(user, _)| Some(user.split_once(':')?.1));
+    let in_query = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1)).filter(|value| value.len() >= QUERY_BYTES_LEAST);
+    let parts = password.into_iter().chain(in_query);
+    parts.flat_map(|part| [part.to_owned(), percent_decode_str(part).decode_utf8_lossy().into_owned()]).collect()
 }
 
 /// Replaces every `${NAME}` in the table's strings. Keys are left alone.
@@ -192,5 +217,18 @@ mod tests {
         variables.add("FLAG", "1");
         assert_eq!(variables.hide("cannot use \"p\\\"4ss\" nor p\"4ss 1"), "cannot use \"${PASSWORD}\" nor ${PASSWORD} 1");
         assert_eq!(variables.hide("db://p\"4ss@host"), "${URL}");
+        assert_eq!(variables.hide("https://x.example/?key=p%224ss"), "https://x.example/?key=${PASSWORD}");
+        assert!(!format!("{variables:?}").contains("4ss"));
+    }
+
+    #[test]
+    fn the_secrets_in_a_connection_string_are_hidden_apart_from_it() {
+        let mut variables = Variables::default();
+        variables.add("DATABASE", "postgres://reader:p%40ssw0rd@db.example:5432/orders?sslmode=off&token=swordfish-7f");
+        for told in ["password p%40ssw0rd is wrong", "password p@ssw0rd is wrong", "token swordfish-7f is wrong"] {
+            let hidden = variables.hide(told);
+            assert!(hidden.contains("${DATABASE} is wrong"), "{hidden}");
+        }
+        assert_eq!(variables.hide("db.example is off"), "db.example is off");
     }
 }

@@ -10,6 +10,7 @@ use super::{
     FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
 };
 use crate::source::HttpSettings;
+use crate::trace::TraceSettings;
 
 /// Names end up in ids, logs and tables.
 const NAME_BYTES_MOST: usize = 128;
@@ -58,6 +59,11 @@ pub(super) fn fill(manifest: &mut Manifest, table: &Table, findings: &mut Vec<Fi
     if let Some(retention) = top.nested("retention") {
         let (retention, found) = RetentionSettings::read(retention);
         manifest.retention = retention;
+        top.absorb(found);
+    }
+    if let Some(traces) = top.nested("traces") {
+        let (traces, found) = TraceSettings::read(traces);
+        manifest.traces = traces;
         top.absorb(found);
     }
     findings.extend(top.finish());

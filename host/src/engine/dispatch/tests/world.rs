@@ -329,5 +329,6 @@ fn task(plan: &Plan, entity: i64, outbox: &[Outstanding], intent: &Outstanding, 
         intent: intent.clone(),
         payload: payload.clone(),
         maybe_done: false,
+        trace: None,
     }
 }
