@@ -100,6 +100,7 @@ fn calls(workflow: &Workflow, store: &Path, from: i64) -> anyhow::Result<Vec<(Ar
                     now: entry.now,
                     correlation_id: entry.correlation_id.clone(),
                     payload: Arc::new(*payload),
+                    trace: None,
                 };
                 calls.push((route.operation.clone(), call));
             }
