@@ -12,13 +12,14 @@ mod read;
 mod release;
 mod retain;
 mod status;
+mod tally;
 mod write;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 pub use batch::{
     AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey,
@@ -26,17 +27,18 @@ pub use batch::{
 };
 pub use erase::Erased;
 pub use error::StoreError;
-pub use inspect::{Chain, Ended, Link, OutboxLine, Snapshot, Standing, WaitingInput};
+pub use inspect::{Chain, Ended, Link, Orphan, OutboxLine, Snapshot, Standing, WaitingInput};
 pub use operate::{CommandRow, Question};
 pub use read::{DeadLetter, DueTimer, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
 pub use retain::{Aged, Checkpoint, Protection};
 pub(crate) use status::NO_SOURCE;
 pub use status::Standings;
+pub use tally::Tally;
 pub use write::Writer;
 
 /// Version of the tables. A store of another version is refused.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// How long a reader or the writer waits for another process's transaction.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -180,9 +182,11 @@ fn journal_id(connection: &Connection, path: &Path) -> Result<(u64, u64), StoreE
     if version != SCHEMA_VERSION {
         return Err(StoreError::OtherVersion { path: path.into(), found: version, known: SCHEMA_VERSION });
     }
-    let text: String = connection
+    let text: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE name = 'journal'", [], |row| row.get(0))
+        .optional()
         .map_err(|error| StoreError::open(path, &error))?;
+    let text = text.ok_or_else(|| StoreError::Corrupt("the journal's id is gone from the table meta".into()))?;
     purefold_wit::uuid::parse(&text).ok_or_else(|| StoreError::Corrupt(format!("the journal's id is {text:?}")))
 }
 

@@ -111,7 +111,7 @@ fn outstanding(row: &SqlRow<'_>) -> rusqlite::Result<OutstandingRow> {
 }
 
 fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
-    let head_row = row.get(7)?;
+    let (head, head_row) = (row.get(6)?, row.get(7)?);
     Ok(EntityRow {
         id: row.get(0)?,
         workflow: row.get(1)?,
@@ -119,11 +119,12 @@ fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
         sequence: row.get(3)?,
         ordinal: row.get(4)?,
         now: row.get(5)?,
-        head: row.get(6)?,
+        head,
         head_row,
         state_row: row.get(8)?,
         parked: row.get(9)?,
         expected_head_row: head_row,
+        expected_head: head,
     })
 }
 
