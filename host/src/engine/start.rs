@@ -119,7 +119,7 @@ pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> 
         .thread_name("effects")
         .enable_all()
         .build()
-        .map_err(|source| EngineError::Thread { source })?;
+        .map_err(|cause| EngineError::Thread { cause })?;
     if options.perform {
         start_effects(&runtime, plans)?;
     }
@@ -285,7 +285,7 @@ fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) 
             // The engine is gone only when the process ends.
             let _ = to_engine.send(Message::SourceEnded(result));
         })
-        .map_err(|source| EngineError::Thread { source })?;
+        .map_err(|cause| EngineError::Thread { cause })?;
     Ok(Some(handle))
 }
 

@@ -63,8 +63,8 @@ impl Follower {
         self.pause.take()
     }
 
-    fn failed(&self, source: io::Error) -> SourceError {
-        SourceError::Read { name: self.path.display().to_string(), source }
+    fn failed(&self, cause: io::Error) -> SourceError {
+        SourceError::Read { name: self.path.display().to_string(), cause }
     }
 
     /// Looks after a file that has nothing new. Gives its successor where it is over. `began` is when the look began.

@@ -212,8 +212,8 @@ impl LineSource {
         }
     }
 
-    fn failed(&self, source: io::Error) -> SourceError {
-        SourceError::Read { name: self.name.clone(), source }
+    fn failed(&self, cause: io::Error) -> SourceError {
+        SourceError::Read { name: self.name.clone(), cause }
     }
 
     fn take(&self, line: RawLine) -> TakenLine {

@@ -15,11 +15,13 @@ mod status;
 mod tally;
 mod write;
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 pub use batch::{
     AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey,
@@ -143,11 +145,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .write(true)
         .open(&name)
-        .map_err(|source| StoreError::Lock { path: PathBuf::from(&name), source })?;
+        .map_err(|cause| StoreError::Lock { path: PathBuf::from(&name), cause })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Taken { path: path.into() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(StoreError::Lock { path: PathBuf::from(name), source }),
+        Err(std::fs::TryLockError::Error(cause)) => Err(StoreError::Lock { path: PathBuf::from(name), cause }),
     }
 }
 
@@ -191,10 +193,93 @@ fn journal_id(connection: &Connection, path: &Path) -> Result<(u64, u64), StoreE
 }
 
 fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect_to_read(path, false)?;
+    // SQLite opens the log with the first read, and makes an empty one where there is none.
+    let looked: rusqlite::Result<i64> = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    match looked {
+        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
+            if has_log(path) {
+                return Err(StoreError::Unfolded { path: path.into(), reason: error.to_string() });
+            }
+            // Everything is in the file, and whoever cannot write beside it shares it with no host.
+            connect_to_read(path, true)
+        }
+        _ => Ok(connection),
+    }
+}
+
+/// Whether changes lie beside the file that are not in it yet.
+fn has_log(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    std::fs::metadata(name).is_ok_and(|log| log.len() > 0)
+}
+
+/// `immutable` is for a file that nobody changes meanwhile: it is read without log and locks.
+fn connect_to_read(path: &Path, immutable: bool) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, &error))?;
+    let connection = if immutable {
+        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
+    } else {
+        Connection::open_with_flags(path, flags)
+    };
+    let connection = connection.map_err(|error| StoreError::open(path, &error))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| StoreError::open(path, &error))?;
     connection.pragma_update(None, "cache_size", -READ_CACHE_KIB).map_err(|error| StoreError::open(path, &error))?;
     prepare_once(&connection).map_err(|error| StoreError::open(path, &error))?;
     Ok(connection)
+}
+
+/// As SQLite writes names with settings (sqlite.org/uri.html).
+fn immutable_uri(path: &Path) -> OsString {
+    let mut uri = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' => uri.extend_from_slice(b"%25"),
+            b'?' => uri.extend_from_slice(b"%3f"),
+            b'#' => uri.extend_from_slice(b"%23"),
+            byte => uri.push(*byte),
+        }
+    }
+    uri.extend_from_slice(b"?immutable=1");
+    OsString::from_vec(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A store that a host left in order, where nothing can be made beside it: what SQLite would make is a folder already.
+    fn left_alone(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        let store = Store::open(&path, None, (1, 2)).unwrap();
+        store.writer().unwrap().workflow("w").unwrap();
+        drop(store);
+        std::fs::create_dir(folder.join(format!("{name}-shm"))).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_store_is_read_where_nothing_can_be_written_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["plain.db", "which?100%#1.db"] {
+            let path = left_alone(folder.path(), name);
+            let reader = Reader::open(&path).unwrap();
+            assert_eq!(reader.journal().unwrap(), (1, 2));
+            assert!(reader.workflow("w").unwrap().is_some());
+            assert!(!has_log(&path));
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_told_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = left_alone(folder.path(), "test.db");
+        std::fs::write(folder.path().join("test.db-wal"), [7; 64]).unwrap();
+        let error = Reader::open(&path).err().unwrap();
+        assert!(matches!(error, StoreError::Unfolded { .. }), "{error}");
+        assert!(error.to_string().contains("test.db-wal") && error.to_string().contains("copy both files"), "{error}");
+    }
 }

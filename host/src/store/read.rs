@@ -171,7 +171,7 @@ impl Reader {
     /// Where there is no store of this version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
-            return Err(StoreError::Open { path: path.into(), reason: "there is no such file; has the workflow run yet?".into() });
+            return Err(StoreError::Missing { path: path.into() });
         }
         let connection = super::open_to_read(path)?;
         super::journal_id(&connection, path)?;
