@@ -275,6 +275,9 @@ fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) 
         return Ok(Some(SourceHandle::of_requests(listener, lines)));
     }
     let source = LineSource::open(feed, positions, most_bytes, decoder.clone(), clock.clone())?;
+    if let Some(lag) = source.lag() {
+        opened.observed.reads(lag);
+    }
     let (send, lines) = bounded(MOST_LINE_BATCHES);
     let handle = SourceHandle::of_lines(lines, source.waiting_since(), source.looked(), source.stop());
     let to_engine = to_engine.clone();

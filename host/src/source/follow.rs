@@ -58,6 +58,11 @@ impl Follower {
         self.looked.clone()
     }
 
+    /// The file that is read now.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Why the last read gave no bytes.
     pub(super) fn pause(&mut self) -> Option<Pause> {
         self.pause.take()
