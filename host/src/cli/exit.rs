@@ -77,7 +77,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
 
     use super::*;
 
@@ -89,13 +88,13 @@ mod tests {
             read(io::ErrorKind::IsADirectory).into(),
             EngineError::Store(StoreError::Missing { path: "a.db".into() }).into(),
             anyhow::Error::from(StoreError::Missing { path: "a.db".into() }),
-            Err::<(), _>(io::Error::from(io::ErrorKind::NotFound)).context("cannot read a.wasm").unwrap_err(),
+            anyhow::Error::from(io::Error::from(io::ErrorKind::NotFound)).context("cannot read a.wasm"),
         ];
         assert!(wrong.iter().all(is_wrong_input), "{wrong:?}");
         let failed = [
             read(io::ErrorKind::PermissionDenied).into(),
             EngineError::Store(StoreError::Taken { path: "a.db".into() }).into(),
-            Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull)).context("cannot write b.wasm").unwrap_err(),
+            anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("cannot write b.wasm"),
         ];
         assert!(!failed.iter().any(is_wrong_input), "{failed:?}");
     }

@@ -45,15 +45,17 @@ impl Style {
 }
 
 /// Characters that have a terminal show text in another order than it is in (Unicode, annex 9).
-const TURNS_TEXT: [char; 9] = [
-    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-];
+const TURNS_TEXT: [char; 9] = ['\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'];
 
 /// Text without control characters: whoever wrote an event must not write to the operator's terminal.
 pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
-            let shown = if character.is_control() || TURNS_TEXT.contains(&character) { character.escape_default().collect() } else { vec![character] };
+            let shown = if character.is_control() || TURNS_TEXT.contains(&character) {
+                character.escape_default().collect()
+            } else {
+                vec![character]
+            };
             shown.into_iter()
         })
         .collect()

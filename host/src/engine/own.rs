@@ -53,8 +53,7 @@ impl Engine {
         match batch.entities.iter_mut().find(|known| known.id == row.id) {
             // The store has what the commit began with.
             Some(known) => {
-                *known =
-                    EntityRow { expected_head_row: known.expected_head_row, expected_head: known.expected_head, ..row.clone() };
+                *known = EntityRow { expected_head_row: known.expected_head_row, expected_head: known.expected_head, ..row.clone() };
             }
             None => batch.entities.push(EntityRow { expected_head_row: expected, expected_head, ..row.clone() }),
         }

@@ -120,8 +120,7 @@ pub fn verify(
     let mut releases = Releases::check(&reader, &releases, own.as_ref())?;
     let wrong = std::mem::take(&mut releases.mismatches);
     let report = Mutex::new(Report::default());
-    let verifier =
-        Verifier { plan, sandbox, releases, whole: Whole::new(&reader)?, same_manifest, report, progress: AtomicU64::new(0) };
+    let verifier = Verifier { plan, sandbox, releases, whole: Whole::new(&reader)?, same_manifest, report, progress: AtomicU64::new(0) };
     wrong.into_iter().for_each(|mismatch| verifier.tell(mismatch));
     if let Some(own) = own {
         verifier.entity(&reader, &own)?;

@@ -401,6 +401,8 @@ pub struct TimerRow {
     pub correlation_id: Arc<str>,
     /// Whether it has fallen due and stands in its entity's inbox.
     pub waits: bool,
+    /// The entity's workflow.
+    pub workflow: i64,
 }
 
 /// An input for another entity.

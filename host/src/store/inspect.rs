@@ -174,9 +174,10 @@ impl Reader {
     pub fn orphan(&self, row: Row) -> Result<Option<Orphan>, StoreError> {
         let query = "SELECT workflow, key, journal.sequence, journal.ordinal FROM journal \
                      LEFT JOIN entities ON entities.id = journal.entity WHERE row = ?";
-        let found = self.connection().prepare_cached(query)?.query_row([row], |row| {
-            Ok(Orphan { workflow: row.get(0)?, key: row.get(1)?, sequence: row.get(2)?, ordinal: row.get(3)? })
-        });
+        let found = self
+            .connection()
+            .prepare_cached(query)?
+            .query_row([row], |row| Ok(Orphan { workflow: row.get(0)?, key: row.get(1)?, sequence: row.get(2)?, ordinal: row.get(3)? }));
         Ok(found.optional()?)
     }
 

@@ -13,6 +13,7 @@ mod release;
 mod retain;
 mod status;
 mod tally;
+mod timers;
 mod write;
 
 use std::ffi::OsString;
@@ -31,12 +32,13 @@ pub use erase::Erased;
 pub use error::StoreError;
 pub use inspect::{Chain, Ended, Link, Orphan, OutboxLine, Snapshot, Standing, WaitingInput};
 pub use operate::{CommandRow, Question};
-pub use read::{DeadLetter, DueTimer, OutstandingRow, Reader, StoredEntry};
+pub use read::{DeadLetter, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
 pub use retain::{Aged, Checkpoint, Protection};
 pub(crate) use status::NO_SOURCE;
 pub use status::Standings;
 pub use tally::Tally;
+pub use timers::DueTimer;
 pub use write::Writer;
 
 /// Version of the tables. A store of another version is refused.
@@ -193,10 +195,7 @@ fn journal_id(connection: &Connection, path: &Path) -> Result<(u64, u64), StoreE
 }
 
 fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
-    let connection = connect_to_read(path, false)?;
-    // SQLite opens the log with the first read, and makes an empty one where there is none.
-    let looked: rusqlite::Result<i64> = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
-    match looked {
+    let opened = match connect_to_read(path, false) {
         Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
             if has_log(path) {
                 return Err(StoreError::Unfolded { path: path.into(), reason: error.to_string() });
@@ -204,8 +203,9 @@ fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
             // Everything is in the file, and whoever cannot write beside it shares it with no host.
             connect_to_read(path, true)
         }
-        _ => Ok(connection),
-    }
+        opened => opened,
+    };
+    opened.map_err(|error| StoreError::open(path, &error))
 }
 
 /// Whether changes lie beside the file that are not in it yet.
@@ -215,18 +215,19 @@ fn has_log(path: &Path) -> bool {
     std::fs::metadata(name).is_ok_and(|log| log.len() > 0)
 }
 
-/// `immutable` is for a file that nobody changes meanwhile: it is read without log and locks.
-fn connect_to_read(path: &Path, immutable: bool) -> Result<Connection, StoreError> {
+/// Opens the file and looks into it: with the first look SQLite opens the log, or makes an empty one where there is none.
+/// `immutable` is for a file that nobody changes meanwhile, which is read without log and locks.
+fn connect_to_read(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = if immutable {
         Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
     } else {
         Connection::open_with_flags(path, flags)
-    };
-    let connection = connection.map_err(|error| StoreError::open(path, &error))?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| StoreError::open(path, &error))?;
-    connection.pragma_update(None, "cache_size", -READ_CACHE_KIB).map_err(|error| StoreError::open(path, &error))?;
-    prepare_once(&connection).map_err(|error| StoreError::open(path, &error))?;
+    }?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -READ_CACHE_KIB)?;
+    prepare_once(&connection)?;
+    connection.query_row("PRAGMA user_version", [], |_| Ok(()))?;
     Ok(connection)
 }
 
@@ -251,13 +252,13 @@ mod tests {
 
     use super::*;
 
-    /// A store that a host left in order, where nothing can be made beside it: what SQLite would make is a folder already.
+    /// A store that a host left in order, where what SQLite would make beside it leads nowhere.
     fn left_alone(folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         let store = Store::open(&path, None, (1, 2)).unwrap();
         store.writer().unwrap().workflow("w").unwrap();
         drop(store);
-        std::fs::create_dir(folder.join(format!("{name}-shm"))).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", folder.join(format!("{name}-shm"))).unwrap();
         path
     }
 

@@ -64,10 +64,10 @@ CREATE TABLE outbox (
 -- A timer with `waits` has fallen due and stands in its entity's inbox: it is still in force, and can be set anew or taken back.
 CREATE TABLE timers (
   entity INTEGER NOT NULL, name TEXT NOT NULL, due INTEGER NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
-  correlation_id TEXT NOT NULL, waits INTEGER NOT NULL,
+  correlation_id TEXT NOT NULL, waits INTEGER NOT NULL, workflow INTEGER NOT NULL,
   PRIMARY KEY (entity, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX timers_due ON timers (due) WHERE waits = 0;
+CREATE INDEX timers_due ON timers (workflow, due) WHERE waits = 0;
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, key TEXT NOT NULL, input TEXT NOT NULL, payload TEXT NOT NULL, now INTEGER NOT NULL,
   sender TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL

@@ -139,6 +139,7 @@ impl Rows<'_> {
                                 index,
                                 correlation_id,
                                 waits: false,
+                                workflow: self.workflow_id,
                             });
                         }
                     }
