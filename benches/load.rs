@@ -5,16 +5,24 @@
 //!
 //! `load http ADDRESS CONNECTIONS SECONDS` sends such heartbeats to a host that listens, over so many connections, each event
 //! when the one before is answered, and tells the rate and how long answers took as an object of JSON. The token is that of
-//! the variable `TOKEN`, where it is set.
+//! the variable `TOKEN`, where it is set. `load http ADDRESS CONNECTIONS SECONDS FILE` writes to FILE the id of each event that
+//! was answered, one a line, and a host that goes away ends it well: what was answered can be looked for.
+//!
+//! `load alarms FIRST COUNT MILLISECONDS` is of the workflow of `benches/timers.toml`: accounts from FIRST on, each with an
+//! alarm that is due so long after its event; `load moves COUNT EVENTS` has the first COUNT accounts set their alarms a year
+//! ahead, again and again.
 
 #[path = "load/http.rs"]
 mod http;
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Instants of a stream begin here: 2026-01-01T00:00:00Z, in seconds.
 const BEGIN: u64 = 1_767_225_600;
+
+const YEAR_MILLISECONDS: u64 = 365 * 24 * 60 * 60 * 1000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,9 +31,18 @@ fn main() -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = match words.as_slice() {
         ["nodes", count] => number(count).map(|count| nodes(&mut out, count)),
-        ["http", address, connections, seconds] => {
-            number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds))
+        ["http", address, connections, seconds, rest @ ..] if rest.len() < 2 => {
+            let file = rest.first().map(Path::new);
+            number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds, file))
         }
+        ["alarms", first, count, milliseconds] => {
+            first.parse().ok().zip(number(count)).zip(number(milliseconds)).map(|((first, count), milliseconds): ((u64, u64), u64)| {
+                (first..first + count).try_for_each(|account| alarm(&mut out, account, 0, milliseconds))
+            })
+        }
+        ["moves", count, events] => number(count)
+            .zip(number(events))
+            .map(|(count, events)| (0..events).try_for_each(|event| alarm(&mut out, event % count, 1 + event / count, YEAR_MILLISECONDS))),
         ["heartbeats", count, events] => number(count).zip(number(events)).map(|(count, events)| heartbeats(&mut out, count, events)),
         _ => None,
     };
@@ -36,7 +53,10 @@ fn main() -> ExitCode {
             ExitCode::from(3)
         }
         None => {
-            eprintln!("usage: load nodes COUNT | load heartbeats COUNT EVENTS | load http ADDRESS CONNECTIONS SECONDS");
+            eprintln!(
+                "usage: load nodes COUNT | load heartbeats COUNT EVENTS | load http ADDRESS CONNECTIONS SECONDS [FILE] | \
+                 load alarms FIRST COUNT MILLISECONDS | load moves COUNT EVENTS"
+            );
             ExitCode::from(2)
         }
     }
@@ -108,4 +128,13 @@ fn heartbeat(out: &mut impl Write, node: u64, round: u64, id: &str, correlation_
         "memory_usage_mb": 120.5, "cpu_usage_percent": 2.5, "correlation_id": correlation_id, "timestamp": at,
     });
     event(out, "onex.evt.platform.node-heartbeat.v1", id, &at, &data)
+}
+
+/// An account's move that sets its alarm.
+fn alarm(out: &mut impl Write, account: u64, round: u64, milliseconds: u64) -> io::Result<()> {
+    let data = serde_json::json!({
+        "account": format!("account-{account}"), "number": round, "calls": 0, "follows": 0, "alarm": milliseconds, "cancel": false,
+        "pass_to": null, "behaviour": "plain",
+    });
+    event(out, "move", &format!("{account}-{round}"), &time(0), &data)
 }

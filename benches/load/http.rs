@@ -1,6 +1,8 @@
 //! Many senders over kept connections, and how long they wait for their answers.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full};
@@ -22,10 +24,24 @@ struct Seen {
     waits: Vec<Duration>,
     /// How often it was told to come back.
     turned_away: u64,
+    /// Ids of what was answered, where they are wanted.
+    ids: Vec<String>,
 }
 
-/// Sends to `address` over `connections` for `seconds` and writes what was measured.
-pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds: u64) -> io::Result<()> {
+/// What a sender sends, and until when.
+#[derive(Clone)]
+struct Task {
+    address: String,
+    node: u64,
+    run: u128,
+    authorization: Option<HeaderValue>,
+    until: Instant,
+    /// Whether ids are wanted, and a host that goes away is no failure.
+    keeps_ids: bool,
+}
+
+/// Sends to `address` over `connections` for `seconds` and writes what was measured; ids of what was answered go to `ids`.
+pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds: u64, ids: Option<&Path>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let token = std::env::var("TOKEN").ok();
     let authorization = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose().map_err(io::Error::other)?;
@@ -36,17 +52,24 @@ pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds
     let seen = runtime.block_on(async {
         let mut senders = JoinSet::new();
         for node in 0..connections {
-            senders.spawn(send(address.to_owned(), node, run, authorization.clone(), until));
+            let (address, authorization) = (address.to_owned(), authorization.clone());
+            senders.spawn(send(Task { address, node, run, authorization, until, keeps_ids: ids.is_some() }));
         }
         let mut all = Seen::default();
         while let Some(seen) = senders.join_next().await {
             let seen = seen.map_err(io::Error::other)??;
             all.waits.extend(seen.waits);
             all.turned_away += seen.turned_away;
+            all.ids.extend(seen.ids);
         }
         io::Result::Ok(all)
     })?;
-    let Seen { mut waits, turned_away } = seen;
+    let Seen { mut waits, turned_away, ids: answered } = seen;
+    if let Some(path) = ids {
+        let mut file = BufWriter::new(File::create(path)?);
+        answered.iter().try_for_each(|id| writeln!(file, "{id}"))?;
+        file.flush()?;
+    }
     waits.sort_unstable();
     let elapsed = begun.elapsed().as_secs_f64();
     let quantile = |part: usize| waits.get((waits.len() * part).div_ceil(100).saturating_sub(1)).map(|wait| wait.as_secs_f64() * 1000.0);
@@ -58,40 +81,63 @@ pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds
 }
 
 /// Registers a node and sends its heartbeats, one after the other, until the time is over.
-async fn send(address: String, node: u64, run: u128, authorization: Option<HeaderValue>, until: Instant) -> io::Result<Seen> {
-    let stream = TcpStream::connect(&address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::spawn(connection);
+async fn send(task: Task) -> io::Result<Seen> {
     let mut seen = Seen::default();
+    match send_all(&task, &mut seen).await {
+        Err(Ended::Gone(_)) if task.keeps_ids => Ok(seen),
+        Err(Ended::Gone(error) | Ended::Wrong(error)) => Err(error),
+        Ok(()) => Ok(seen),
+    }
+}
+
+/// Why a sender ended before its time.
+enum Ended {
+    /// The connection broke.
+    Gone(io::Error),
+    /// The host would not have the event.
+    Wrong(io::Error),
+}
+
+async fn send_all(task: &Task, seen: &mut Seen) -> Result<(), Ended> {
+    let gone = |error: hyper::Error| Ended::Gone(io::Error::other(error));
+    let Task { address, node, run, authorization, until, keeps_ids } = task;
+    let stream = TcpStream::connect(address).await.map_err(Ended::Gone)?;
+    stream.set_nodelay(true).map_err(Ended::Gone)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
+    tokio::spawn(connection);
     let mut round = 0;
-    while Instant::now() < until {
+    while Instant::now() < *until {
         let mut event = Vec::with_capacity(768);
-        match round {
-            0 => super::introspection(&mut event, node, &super::time(0))?,
-            _ => super::heartbeat(&mut event, node, round, &format!("{run}-{node}-{round}"), &super::uuid(5, node))?,
-        }
-        let mut request = Request::post("/").header(HOST, &address).header(CONTENT_TYPE, "application/cloudevents+json");
-        if let Some(authorization) = &authorization {
+        let id = if round == 0 { super::uuid(2, *node) } else { format!("{run}-{node}-{round}") };
+        let made = match round {
+            0 => super::introspection(&mut event, *node, &super::time(0)),
+            _ => super::heartbeat(&mut event, *node, round, &id, &super::uuid(5, *node)),
+        };
+        made.map_err(Ended::Wrong)?;
+        let mut request = Request::post("/").header(HOST, address).header(CONTENT_TYPE, "application/cloudevents+json");
+        if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Full::new(Bytes::from(event))).map_err(io::Error::other)?;
+        let request = request.body(Full::new(Bytes::from(event))).map_err(|error| Ended::Wrong(io::Error::other(error)))?;
         let asked = Instant::now();
-        sender.ready().await.map_err(io::Error::other)?;
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        sender.ready().await.map_err(gone)?;
+        let response = sender.send_request(request).await.map_err(gone)?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+        let body = response.into_body().collect().await.map_err(gone)?.to_bytes();
         match status {
             StatusCode::OK => {
                 seen.waits.push(asked.elapsed());
+                if *keeps_ids {
+                    seen.ids.push(id);
+                }
                 round += 1;
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 seen.turned_away += 1;
                 tokio::time::sleep(COME_BACK).await;
             }
-            _ => return Err(io::Error::other(format!("the host answers {status}: {}", String::from_utf8_lossy(&body)))),
+            _ => return Err(Ended::Wrong(io::Error::other(format!("the host answers {status}: {}", String::from_utf8_lossy(&body))))),
         }
     }
-    Ok(seen)
+    Ok(())
 }

@@ -62,6 +62,10 @@ pub trait Effect: Send + Sync {
     /// # Errors
     /// What keeps the backend from being used.
     fn start(&self) -> BoxFuture<'_, Result<(), EffectError>>;
+
+    /// Lets go of the backend (closes files, so that everything is in them), and waits until that is done. Called once, after
+    /// the last attempt. What holds nothing has nothing to do.
+    fn stop(&self) {}
 }
 
 /// A bound route: what performs the intents of one case.

@@ -1,13 +1,14 @@
 //! The commands that look at a workflow and mend it, as an operator types them: beside a running host and without one.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::place::{Place, Running};
-use crate::program::{Done, signal};
+use crate::program::{Done, purefold, signal};
 use crate::tables;
 use crate::wire::{Node, at, event};
 
@@ -107,10 +108,33 @@ fn a_rejected_decision_leaves_the_state_that_was() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_wrong_input_whichever_command_reads_it() {
+    let place = Place::registration();
+    let (folder, missing) = (place.path(""), place.path("missing"));
+    let (folder, missing) = (folder.to_str().unwrap(), missing.to_str().unwrap());
+    for file in [folder, missing] {
+        for options in [&["--events", file, "--until-idle"][..], &["--events", file, "--follow"]] {
+            let done = place.ask("run", options).exits(2);
+            assert!(done.err.contains("cannot read the events of"), "{done:?}");
+            assert_eq!(done.err.matches("os error").count(), 1, "the cause is told once: {}", done.err);
+        }
+        assert!(place.ask("bench", &["--events", file]).exits(2).err.contains("cannot read the events of"));
+        for command in ["reduce", "component", "check", "verify"] {
+            let output = if command == "component" { &["out.wasm"][..] } else { &[] };
+            let done: Done = purefold([command, file].iter().chain(output)).output().expect("purefold can be started").into();
+            assert_eq!(done.code, Some(2), "{command} {file}: {done:?}");
+        }
+    }
+    fs::write(place.path("empty.jsonl"), "").unwrap();
+    let empty = place.path("empty.jsonl");
+    assert!(place.ask("bench", &["--events", empty.to_str().unwrap()]).exits(2).err.contains("holds no events"));
+}
+
+#[test]
 fn what_cannot_be_shown_is_told_by_the_exit_code_and_never_on_standard_output() {
     let place = Place::registration();
     place.stream::<&str>([]);
-    assert!(place.ask("state", &[]).exits(3).err.contains("has the workflow run yet?"));
+    assert!(place.ask("state", &[]).exits(2).err.contains("has the workflow run yet?"));
     let node = registered(&place);
     let table: [(&str, &[&str], i32, &str); 12] = [
         ("state", &["nobody"], 1, "knows no entity \"nobody\""),
@@ -339,7 +363,7 @@ fn parked_entities_are_listed_with_why_and_what_waits() {
 #[test]
 fn a_parked_entity_is_redriven_and_its_head_dropped_without_a_host() {
     let place = parked();
-    let again = place.ask("parked", &["redrive", "a", "--json"]).well().json();
+    let again = place.ask("parked", &["redrive", "a", "--json"]).exits(1).json();
     assert_eq!(again, [json!({"entity": "a", "answer": "resumed", "parked": true, "waiting": 3})]);
     let list = place.ask("parked", &["list", "--json"]).well().json();
     assert_eq!((&list[0]["sequence"], &list[0]["code"]), (&json!(3), &json!("trap")), "decided again under the next sequence");
@@ -355,7 +379,7 @@ fn a_parked_entity_is_redriven_and_its_head_dropped_without_a_host() {
     place.run().well();
     let list = place.ask("parked", &["list", "--json"]).well().json();
     assert_eq!((&list[0]["sequence"], &list[0]["code"], &list[0]["waiting"]), (&json!(5), &json!("fuel"), &json!(1)));
-    let shown = place.ask("parked", &["redrive", "a"]).well().out;
+    let shown = place.ask("parked", &["redrive", "a"]).exits(1).out;
     assert!(shown.contains("a: resumed\n  parked again: fuel:"), "{shown}");
 
     let journal = place.ask("journal", &["a", "--json"]).well().json();

@@ -72,6 +72,7 @@ fn a_host_tells_how_it_is_doing_and_what_does_not_work() {
     assert!(figure("purefold_sandbox_fuel_total{workflow=\"orders\"}") > 1000.0);
     assert!(figure("purefold_commit_latency_seconds_count") >= 1.0);
     assert_eq!(figure("purefold_store_down"), 0.0);
+    assert_eq!(figure("purefold_source_lag_bytes"), 0.0, "all of the file was read");
     assert_eq!(figure("purefold_parked_entities{workflow=\"orders\"}"), 0.0);
 
     // An effect that does not work does not keep the host from taking events, and is named.
@@ -87,6 +88,13 @@ fn a_host_tells_how_it_is_doing_and_what_does_not_work() {
     watched.until("purefold_workflow_paused{workflow=\"orders\"}", 1.0);
     let (status, text) = watched.get("/readyz");
     assert!(status == 503 && text.contains("workflow orders is paused"), "{status} {text}");
+    // More than is read ahead: the rest stays in the file.
+    place.append((0..20_000).map(|_| "no event at all".repeat(20)));
+    let begun = std::time::Instant::now();
+    while watched.figure("purefold_source_lag_bytes").is_none_or(|lag| lag < 1.0) {
+        assert!(begun.elapsed().as_secs() < 60, "the lag does not grow");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -211,6 +211,118 @@ fn an_altered_component_is_named() {
     assert!(found.iter().any(|line| line["what"] == "component"), "{found:?}");
 }
 
+/// Runs statements as somebody would who wants to leave no trace.
+fn tamper(place: &Place, sql: &str) {
+    let connection = Connection::open(place.path(STORE)).unwrap();
+    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}")).unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The lines that say `what`.
+fn of_kind<'f>(found: &'f [Value], what: &str) -> Vec<&'f Value> {
+    found.iter().filter(|line| line["what"] == what).collect()
+}
+
+#[test]
+fn an_entity_that_was_deleted_whole_is_missed() {
+    let victim = victim();
+    let place = copy_of(demo());
+    let head = place.value(STORE, &format!("SELECT lower(hex(head)) FROM entities WHERE key = '{}'", victim.entity));
+    let entity = place.value(STORE, &format!("SELECT id FROM entities WHERE key = '{}'", victim.entity));
+    let tables = ["journal", "timers", "outbox", "inbox"].map(|table| format!("DELETE FROM {table} WHERE entity = {entity};"));
+    tamper(&place, &format!("{} DELETE FROM entities WHERE id = {entity};", tables.concat()));
+    let found = found(&place);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["what"], "tally");
+    assert!(found[0]["differences"].to_string().contains(&head), "the head of the one that is missing is told: {found:?}");
+}
+
+#[test]
+fn entries_that_no_chain_leads_to_are_named() {
+    let victim = victim();
+    let place = copy_of(demo());
+    let columns = "entity, sequence, ordinal, kind, release, profile, now, event_id, correlation_id, input, verdict, state, output, \
+                   event_hash, previous_row, hash";
+    let copy = format!(
+        "INSERT INTO journal (row, {columns}) SELECT (SELECT max(row) + 1 FROM journal), {columns} FROM journal WHERE row = {};",
+        victim.row
+    );
+    tamper(&place, &copy);
+    let one_too_many = found(&place);
+    assert_eq!(one_too_many.len(), 1, "{one_too_many:?}");
+    let (what, entity) = (&one_too_many[0]["what"], &one_too_many[0]["entity"]);
+    assert_eq!((what, entity), (&Value::from("orphan"), &Value::from(victim.entity.as_str())));
+    assert_eq!(one_too_many[0]["sequence"], victim.sequence);
+
+    let place = copy_of(demo());
+    tamper(&place, &format!("DELETE FROM entities WHERE key = '{}';", victim.entity));
+    let left_behind = found(&place);
+    let entries = demo().value(STORE, &format!("SELECT count(*) FROM entries WHERE entity = '{}'", victim.entity));
+    assert_eq!(of_kind(&left_behind, "orphan").len().to_string(), entries, "{left_behind:?}");
+    assert_eq!(of_kind(&left_behind, "tally").len(), 1);
+}
+
+#[test]
+fn what_is_kept_of_releases_and_clocks_is_checked() {
+    let alterations = [
+        ("UPDATE releases SET contract = 'x'", "release", "releases.contract"),
+        ("UPDATE releases SET state_type = 'x'", "release", "releases.state_type"),
+        ("UPDATE releases SET generation = 2", "release", "releases"),
+        ("UPDATE manifests SET text = text || ' '", "manifest", "manifests.text"),
+        ("DELETE FROM manifests", "manifest", "manifests.text"),
+        ("UPDATE meta SET value = 'arrival' WHERE name = 'clock'", "tally", "meta.clock"),
+        ("DELETE FROM meta WHERE name = 'clock'", "tally", "meta.clock"),
+        ("UPDATE meta SET value = '7e570000-0000-4000-8000-000000000002' WHERE name = 'journal'", "tally", "meta.journal"),
+        ("UPDATE workflows SET clock = clock + 1", "tally", "workflows.clock"),
+        ("UPDATE tallies SET entries = entries + 1", "tally", "entries"),
+        ("DELETE FROM tallies", "tally", "tallies"),
+    ];
+    for (sql, what, path) in alterations {
+        let place = copy_of(demo());
+        tamper(&place, sql);
+        let found = found(&place);
+        let told = of_kind(&found, what);
+        let differences = told.iter().flat_map(|line| line["differences"].as_array().unwrap());
+        assert!(differences.clone().any(|difference| difference["path"] == path), "{sql}: {found:?}");
+    }
+}
+
+#[test]
+fn a_component_that_is_missing_is_told_once_and_the_rest_is_verified() {
+    let victim = victim();
+    let place = copy_of(demo());
+    tamper(&place, "DELETE FROM components");
+    let done = place.ask("verify", &["--json"]).exits(1);
+    let lines = done.json();
+    let (counts, found) = lines.split_last().unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["what"], &found[0]["entity"], &found[0]["ordinal"]), (&"component".into(), &"".into(), &1.into()));
+    assert_eq!(counts["entries"].to_string(), place.value(STORE, "SELECT count(*) FROM journal"));
+    assert_eq!(counts["decisions"], 0);
+    assert_eq!(counts["not_executed"].to_string(), place.value(STORE, "SELECT count(*) FROM journal WHERE kind = 'decided'"));
+
+    // The chains are still checked.
+    alter_text(&place, victim.row, "state", "\"major\":");
+    let named = self::found(&place);
+    assert!(of_kind(&named, "hash").iter().any(|line| line["entity"] == *victim.entity), "{named:?}");
+}
+
+#[test]
+fn a_journal_is_verified_beside_the_host_that_writes_it() {
+    let place = Place::registration();
+    let node = crate::wire::Node::new(1, "effect");
+    place.stream([node.introspection(0.0, "ffffffff-0000-4000-8000-000000000001")]);
+    let mut running = crate::place::Running::start(place.running(&["--follow"]));
+    running.until("a decision", || tables::number(&place.path(STORE), "SELECT count(*) FROM journal WHERE kind = 'decided'") > 0);
+    for round in 1..=20_u32 {
+        place.append((0..50).map(|number| node.heartbeat(f64::from(round * 100 + number))));
+        if round % 5 == 0 {
+            place.verifies();
+        }
+    }
+    running.kill();
+    place.verifies();
+}
+
 #[test]
 fn a_journal_that_nobody_wrote_cannot_be_verified() {
     let place = Place::registration();

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: the figures that the documentation tells, measured anew.
 
+mod http;
+mod timers;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,6 +16,9 @@ use crate::workspace::Workspace;
 
 /// The reference workflow, from the root.
 const WORKFLOW: &str = "reducers/registration/registration.toml";
+
+/// Its component, from the target folder.
+const COMPONENT: &str = "reducers/registration.wasm";
 
 /// Nodes that are active before the pipeline is measured.
 const NODES: &str = "10000";
@@ -36,10 +42,12 @@ pub(crate) enum Part {
     Decision,
     Million,
     Watching,
+    Http,
+    Timers,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 4] = [Part::Pipeline, Part::Decision, Part::Million, Part::Watching];
+    pub(crate) const ALL: [Part; 6] = [Part::Pipeline, Part::Decision, Part::Million, Part::Watching, Part::Http, Part::Timers];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -47,6 +55,8 @@ impl Part {
             Part::Decision => "decision",
             Part::Million => "million",
             Part::Watching => "watching",
+            Part::Http => "http",
+            Part::Timers => "timers",
         }
     }
 
@@ -62,21 +72,48 @@ impl Part {
     }
 }
 
+/// Whether figures are wanted, or only to see that they can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    Full,
+    /// A dev build and a hundredth of the load, of those parts that are a load.
+    Trial,
+}
+
+impl Scale {
+    pub(crate) fn profile(self) -> Profile {
+        match self {
+            Scale::Full => Profile::Release,
+            Scale::Trial => Profile::Dev,
+        }
+    }
+
+    fn of(self, full: u64, trial: u64) -> u64 {
+        match self {
+            Scale::Full => full,
+            Scale::Trial => trial,
+        }
+    }
+}
+
 /// Takes the measurements `parts`, all of them where none is named. The host and the reducers are built already.
 ///
 /// # Errors
 /// Where a part of it cannot be built or fails.
-pub(crate) fn run(workspace: &Workspace, parts: &[Part]) -> Result<()> {
-    let programs = host::programs(workspace, Profile::Release, &["purefold", "load"])?;
+pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result<()> {
+    let programs = host::programs(workspace, scale.profile(), &["purefold", "load"])?;
     let folder = workspace.target.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let bench = Bench { workspace, programs, folder };
+    let bench = Bench { workspace, programs, folder, scale };
     for part in if parts.is_empty() { &Part::ALL } else { parts } {
         match part {
+            Part::Pipeline | Part::Decision | Part::Million if scale == Scale::Trial => println!("{}: only in full", part.name()),
             Part::Pipeline => bench.pipeline()?,
             Part::Decision => bench.decision()?,
             Part::Million => bench.million()?,
             Part::Watching => bench.watching()?,
+            Part::Http => bench.http()?,
+            Part::Timers => bench.timers()?,
         }
     }
     Ok(())
@@ -86,9 +123,33 @@ struct Bench<'a> {
     workspace: &'a Workspace,
     programs: PathBuf,
     folder: PathBuf,
+    scale: Scale,
 }
 
 impl Bench<'_> {
+    /// An empty folder with a manifest of the workspace, whose files lie where it lies, and its component.
+    fn place(&self, name: &str, manifest: &str, component: &str) -> Result<(PathBuf, PathBuf)> {
+        let folder = self.folder.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let (manifest, component) = (self.workspace.root.join(manifest), self.workspace.target.join(component));
+        for file in [&manifest, &component] {
+            let to = folder.join(file.file_name().unwrap_or_default());
+            fs::copy(file, to).with_context(|| format!("cannot copy {}", file.display()))?;
+        }
+        let manifest = folder.join(manifest.file_name().unwrap_or_default());
+        Ok((folder, manifest))
+    }
+
+    /// `purefold` with a command on a manifest.
+    fn purefold(&self, command: &str, manifest: &Path) -> Command {
+        let mut purefold = Command::new(self.programs.join("purefold"));
+        purefold.arg(command).arg(manifest);
+        purefold
+    }
+
     fn pipeline(&self) -> Result<()> {
         println!("\nthe durable pipeline: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed");
         self.heartbeats(&[])
@@ -117,23 +178,14 @@ impl Bench<'_> {
 
     /// A million events of a hundred thousand entities: the most memory it takes, and how fast a start on what it leaves is.
     fn million(&self) -> Result<()> {
-        let folder = self.folder.join("million");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        // The workflow's files lie where its manifest lies.
-        let manifest = folder.join("registration.toml");
-        fs::copy(self.workspace.root.join(WORKFLOW), &manifest).context("cannot copy the manifest")?;
-        fs::copy(self.workspace.target.join("reducers/registration.wasm"), folder.join("registration.wasm"))
-            .context("cannot copy the reducer")?;
+        let (folder, manifest) = self.place("million", WORKFLOW, COMPONENT)?;
         let events = folder.join("input.jsonl");
         self.load(&[&["nodes", MANY_NODES], &["heartbeats", MANY_NODES, MANY_HEARTBEATS]], &events)?;
 
         println!("\na million events of {MANY_NODES} nodes, their intents performed");
         let run = |what: &str| -> Result<Duration> {
-            let mut host = Command::new(self.programs.join("purefold"));
-            host.current_dir(&folder).arg("run").arg(&manifest).arg("--events").arg(&events).arg("--until-idle");
+            let mut host = self.purefold("run", &manifest);
+            host.arg("--events").arg(&events).arg("--until-idle");
             let (took, peak) = watched(&mut host)?;
             println!("{what}: {:.2} s, at most {peak} MiB resident", took.as_secs_f64());
             Ok(took)

@@ -25,7 +25,8 @@ usage: cargo xtask <command>
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million watching";
+                         pipeline decision million watching http timers
+         --trial         a dev build and little load, to see that `http` and `timers` work: no figures to tell";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     /// All parts where none is named.
     Bench {
         parts: Vec<bench::Part>,
+        scale: bench::Scale,
     },
 }
 
@@ -84,7 +86,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
             let mut kills = crashes::Kills::default();
             numbers(&rest, &mut [("--kills", &mut kills.count), ("--seed", &mut kills.seed)]).map(|()| Command::Crashes(kills))
         }
-        "bench" => rest.iter().map(|name| bench::Part::named(name)).collect::<Result<_, _>>().map(|parts| Command::Bench { parts }),
+        "bench" => {
+            let (trial, names): (Vec<_>, Vec<_>) = rest.iter().partition(|word| *word == "--trial");
+            let scale = if trial.is_empty() { bench::Scale::Full } else { bench::Scale::Trial };
+            names.iter().map(|name| bench::Part::named(name)).collect::<Result<_, _>>().map(|parts| Command::Bench { parts, scale })
+        }
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -113,7 +119,7 @@ fn none(rest: &[String], command: Command) -> Result<Command, String> {
 #[cfg(test)]
 mod tests {
     use super::{Command, USAGE, parse};
-    use crate::bench::Part;
+    use crate::bench::{Part, Scale};
     use crate::crashes::Kills;
     use crate::hostile::Inputs;
     use crate::simulate::Seeds;
@@ -131,8 +137,9 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test { steps: vec![] }));
         assert_eq!(parsed("test deny clippy"), Ok(Command::Test { steps: vec![Step::Deny, Step::Clippy] }));
         assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
-        assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![] }));
-        assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million] }));
+        assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![], scale: Scale::Full }));
+        assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million], scale: Scale::Full }));
+        assert_eq!(parsed("bench --trial http timers"), Ok(Command::Bench { parts: vec![Part::Http, Part::Timers], scale: Scale::Trial }));
         assert_eq!(parsed("simulate --first 7"), Ok(Command::Simulate(Seeds { first: 7, ..Seeds::default() })));
         assert_eq!(parsed("simulate --seeds 5 --first 9"), Ok(Command::Simulate(Seeds { first: 9, count: 5 })));
         assert_eq!(parsed("crashes --kills 7"), Ok(Command::Crashes(Kills { count: 7, ..Kills::default() })));

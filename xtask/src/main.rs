@@ -22,6 +22,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use bench::{Part, Scale};
 use command_line::Command;
 use host::Profile;
 use workspace::Workspace;
@@ -62,9 +63,18 @@ fn run(command: &Command) -> Result<()> {
             build(&workspace)?;
             demo::run(&workspace, arguments)
         }
-        Command::Bench { parts } => {
-            build(&workspace)?;
-            bench::run(&workspace, parts)
+        Command::Bench { parts, scale } => {
+            match scale {
+                Scale::Full => build(&workspace)?,
+                Scale::Trial => {
+                    ensure_compilers(&workspace)?;
+                    reducers::build(&workspace, Profile::Dev)?;
+                }
+            }
+            if parts.is_empty() || parts.contains(&Part::Timers) {
+                reducers::build_fixtures(&workspace, scale.profile())?;
+            }
+            bench::run(&workspace, parts, *scale)
         }
         Command::Simulate(seeds) => {
             ensure_compilers(&workspace)?;

@@ -49,6 +49,10 @@ impl Effect for SqliteKeyValue {
         let statements = [PUT, DELETE, SWAP, CREATE].map(Arc::from).to_vec();
         Box::pin(self.database.start(vec![DEFINITION.to_owned()], statements))
     }
+
+    fn stop(&self) {
+        self.database.stop();
+    }
 }
 
 struct BoundKeyValue {

@@ -63,6 +63,10 @@ impl Effect for SqliteRegistry {
         let statements = [REGISTER, DEREGISTER, PASS].map(Arc::from).to_vec();
         Box::pin(self.database.start(vec![DEFINITION.to_owned()], statements))
     }
+
+    fn stop(&self) {
+        self.database.stop();
+    }
 }
 
 struct Codecs {

@@ -79,6 +79,17 @@ impl Database {
         }
     }
 
+    /// Waits until everything sent is done and the file is closed, and with that its log folded in. Another user of the same
+    /// file finds it not open.
+    pub(crate) fn stop(&self) {
+        let running = self.running().take();
+        if let Some(Running { queue, thread }) = running {
+            drop(queue);
+            // A panic of the thread was told by its hook.
+            let _ = thread.join();
+        }
+    }
+
     /// The queue of the thread that runs, or of one started now.
     fn queue(&self) -> Result<mpsc::Sender<Job>, EffectError> {
         let mut guard = self.running();
@@ -101,11 +112,7 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Waits until the file is closed, and with that its log folded in.
     fn drop(&mut self) {
-        if let Some(Running { queue, thread }) = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            drop(queue);
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }

@@ -51,8 +51,6 @@ enum Started {
     Engine(Box<Engine>, Stopper),
     /// Another host has the store.
     Taken(EngineError),
-    /// It cannot start with this manifest; that was told.
-    Wrong,
 }
 
 /// Has what `question` asks done; none where that was told to be impossible.
@@ -86,7 +84,6 @@ impl Asker<'_> {
             let Some(loaded) = workflow.take().or_else(|| open::workflows(&[self.manifest.to_path_buf()])?.pop()) else { return Ok(None) };
             let started = start(loaded, self.reader)?;
             let commands = match &asked {
-                _ if matches!(started, Started::Wrong) => return Ok(None),
                 Some(commands) => commands.clone(),
                 None => asked.insert(Writer::ask_beside(&self.path, &self.name, question)?).clone(),
             };
@@ -109,7 +106,6 @@ impl Asker<'_> {
                         );
                     }
                 }
-                Started::Wrong => return Ok(None),
             }
         }
     }
@@ -122,10 +118,6 @@ fn start(workflow: Workflow, reader: &Reader) -> anyhow::Result<Started> {
     match engine::start(vec![workflow], &Sandbox::new()?, &options) {
         Ok((engine, stopper)) => Ok(Started::Engine(Box::new(engine), stopper)),
         Err(error @ EngineError::Store(StoreError::Taken { .. })) => Ok(Started::Taken(error)),
-        Err(error @ (EngineError::Release { .. } | EngineError::Store(StoreError::OtherJournal { .. }))) => {
-            eprintln!("error: {error}");
-            Ok(Started::Wrong)
-        }
         Err(error) => Err(error.into()),
     }
 }

@@ -1,19 +1,18 @@
 //! `purefold dead-letters`: events that could not be taken, and what to do about them.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use purefold::journal::Warrant;
 use purefold::store::{DeadLetter, Question};
-use purefold_wit::instant;
 use serde::Serialize;
 
 use super::ask::{self, is_refused};
 use super::exit::Exit;
 use super::open::{self, Stored};
-use super::report;
 use super::table::{Side, Style, Table, visible};
 use super::warrant::{Reasoned, Signed};
+use super::{json, report};
 
 /// Ids that are read together.
 const PAGE: u32 = 256;
@@ -121,7 +120,7 @@ impl<'a> Line<'a> {
             id: *id,
             source,
             entity: key.as_deref(),
-            since: instant::format(*now),
+            since: json::moment(*now),
             bytes: None,
             hex: None,
         }
@@ -211,11 +210,8 @@ fn in_full(out: &mut dyn Write, letter: &DeadLetter) -> io::Result<()> {
     for (name, text) in texts {
         writeln!(out, "  {name}: {}", visible(text))?;
     }
-    if io::stdout().is_terminal() {
-        return writeln!(out, "{}", visible(&String::from_utf8_lossy(bytes)));
-    }
-    out.write_all(bytes)?;
-    out.write_all(b"\n")
+    // Also where it goes to a file or a pipe, whose reader may be a terminal: `--json` has the bytes as they are.
+    writeln!(out, "{}", visible(&String::from_utf8_lossy(bytes)))
 }
 
 fn change(arguments: &Arguments, stored: Stored, command: &str, letters: &Letters, warrant: &Warrant) -> anyhow::Result<Exit> {

@@ -79,7 +79,7 @@ impl<'a> Line<'a> {
             ordinal: entry.ordinal,
             kind: entry.kind.as_str(),
             release: entry.release,
-            now: instant::format(entry.now),
+            now: if key.is_empty() { json::moment(entry.now) } else { instant::format(entry.now) },
             event_id: &entry.event_id,
             correlation_id: &entry.correlation_id,
             input: json::raw(&entry.input),
@@ -219,7 +219,7 @@ fn every_entry(stored: &Stored, tell: &mut dyn FnMut(&Line<'_>) -> io::Result<()
 
 fn table(out: &mut dyn Write, each: impl Fn(&mut dyn FnMut(&Line<'_>) -> io::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let columns = [
-        ("entity", Side::Left),
+        ("entity", Side::Whole),
         ("sequence", Side::Right),
         ("kind", Side::Left),
         ("now", Side::Left),
@@ -329,6 +329,14 @@ mod tests {
         assert_eq!(line(&concluded), head(1, "concluded") + r#"null,"hash":"HASH","result":{"ok":null}}"#);
         let migrated = stored(Kind::Migrated, None, Some("{}"), "");
         assert_eq!(line(&migrated), head(1, "migrated") + r#"null,"hash":"HASH","state":{}}"#);
+    }
+
+    #[test]
+    fn a_release_before_the_virtual_clock_began_has_no_time() {
+        let mut released = stored(Kind::Released, None, None, "");
+        released.entry.now = 0;
+        assert_eq!(Line::new("", &released).now, None);
+        assert_eq!(Line::new("n", &released).now.as_deref(), Some("1970-01-01T00:00:00.000000Z"));
     }
 
     #[test]

@@ -7,7 +7,14 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use purefold_wit::instant;
+
 use super::table::visible;
+
+/// A time on a workflow's clock as text. None before a virtual clock began: nothing had happened that has a time.
+pub(super) fn moment(now: u64) -> Option<String> {
+    instant::format(now).filter(|_| now > 0)
+}
 
 /// A stored text as it is: the order of its fields and every digit stay. None where nothing is stored. What is no JSON,
 /// because somebody wrote over it, is shown as a string.

@@ -23,6 +23,8 @@ const PAGE: u32 = 64;
 /// Keys that a refusal names.
 const MOST_NAMED: u32 = 10;
 
+const REDRIVE: &str = "parked redrive";
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The workflow's manifest
@@ -105,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     match &arguments.action {
         Action::List => list(&stored, arguments.json),
         Action::Show { key } => show(&stored, key, arguments.json),
-        Action::Redrive { keys, signed } => change(arguments, stored, "parked redrive", keys, &signed.warrant()),
+        Action::Redrive { keys, signed } => change(arguments, stored, REDRIVE, keys, &signed.warrant()),
         Action::Drop { keys, reasoned } => change(arguments, stored, "parked drop", keys, &reasoned.warrant()),
     }
 }
@@ -116,7 +118,7 @@ fn list(stored: &Stored, as_json: bool) -> anyhow::Result<Exit> {
         for_each(stored, |line| report::json_line(&mut out, line))?;
     } else {
         let columns =
-            [("entity", Side::Left), ("sequence", Side::Right), ("code", Side::Left), ("waiting", Side::Right), ("reason", Side::Left)];
+            [("entity", Side::Whole), ("sequence", Side::Right), ("code", Side::Left), ("waiting", Side::Right), ("reason", Side::Left)];
         let mut table = Table::new(&mut out, Style::of_stdout(), &columns);
         for_each(stored, |line| table.row([line.entity, &line.sequence.to_string(), &line.code, &line.waiting.to_string(), &line.reason]))?;
         table.finish()?;
@@ -237,6 +239,8 @@ fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &Keys, war
     let keys = &if keys.all { all_keys(&stored)? } else { keys.keys.clone() };
     let question = Question { command, subjects: keys, warrant };
     let Some(answered) = ask::ask(&arguments.workflow, stored, &question)? else { return Ok(Exit::Wrong) };
+    // Whoever drops an input had that done, whatever the next one comes to.
+    let is_to_go_on = command == REDRIVE;
     let mut done = Exit::Well;
     let mut out = io::stdout().lock();
     for (key, answer) in keys.iter().zip(&answered.answers) {
@@ -246,6 +250,10 @@ fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &Keys, war
         let entity = answered.reader.entity(answered.id, key)?;
         let parked = entity.as_ref().filter(|entity| entity.parked);
         let waiting = entity.as_ref().map_or(Ok(0), |entity| answered.reader.inbox_length(entity.id))?;
+        // The answer was committed together with the decision: a new fault is already there.
+        if parked.is_some() && is_to_go_on {
+            done = Exit::Negative;
+        }
         if arguments.json {
             report::json_line(&mut out, &AnswerLine { entity: key, answer, parked: parked.is_some(), waiting })?;
             continue;
@@ -254,7 +262,6 @@ fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &Keys, war
         if is_refused(answer) {
             continue;
         }
-        // The answer was committed together with the decision: a new fault is already there.
         if let Some(entity) = parked {
             let Line { code, reason, waiting, .. } = line(&answered.reader, entity)?;
             writeln!(out, "  parked again: {}: {} ({waiting} waiting)", visible(&code), visible(&reason))?;
@@ -262,7 +269,7 @@ fn change(arguments: &Arguments, stored: Stored, command: &str, keys: &Keys, war
             writeln!(out, "  {waiting} waiting for the outcomes of earlier intents, which `purefold run` performs")?;
         }
     }
-    if done == Exit::Negative {
+    if answered.answers.iter().any(|answer| is_refused(answer)) {
         there_is(&answered.reader, answered.id)?;
     }
     Ok(done)

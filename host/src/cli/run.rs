@@ -97,14 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
     let (store, names) = (workflows[0].manifest.store.sqlite.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
     let sandbox = Sandbox::new()?;
-    let (engine, stopper) = match engine::start(workflows, &sandbox, &options) {
-        Ok(started) => started,
-        Err(error) if is_wrong_input(&error) => {
-            eprintln!("error: {error}");
-            return Ok(Exit::Wrong);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let (engine, stopper) = engine::start(workflows, &sandbox, &options)?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             stopper.stop();
@@ -198,21 +191,6 @@ fn traces(workflows: &[Workflow]) -> Result<Option<TraceSettings>, String> {
              say the same in both, or leave one out"
         )),
         None => Ok(Some(settings.clone())),
-    }
-}
-
-/// What the user can put right, in contrast to a failing environment.
-fn is_wrong_input(error: &engine::EngineError) -> bool {
-    use engine::EngineError::{OtherClock, Release, Source, Store};
-    use purefold::source::SourceError;
-    use purefold::store::StoreError;
-    match error {
-        OtherClock { .. }
-        | Release { .. }
-        | Source(SourceError::BeyondEnd { .. } | SourceError::Replaced { .. } | SourceError::Unclear { .. }) => true,
-        Source(SourceError::Read { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
-        Store(error) => matches!(error, StoreError::OtherJournal { .. } | StoreError::OtherVersion { .. }),
-        _ => false,
     }
 }
 

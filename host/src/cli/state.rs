@@ -126,7 +126,7 @@ fn all(out: &mut dyn Write, stored: &Stored, as_json: bool) -> anyhow::Result<Ex
         for_each(stored, |line| report::json_line(out, line))?;
         return Ok(Exit::Well);
     }
-    let columns = [("entity", Side::Left), ("sequence", Side::Right), ("release", Side::Right), ("state", Side::Left)];
+    let columns = [("entity", Side::Whole), ("sequence", Side::Right), ("release", Side::Right), ("state", Side::Left)];
     let mut table = Table::new(out, Style::of_stdout(), &columns);
     for_each(stored, |line| {
         let state = line.state.as_ref().map_or("", |state| state.get());

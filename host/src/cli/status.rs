@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::open::{self, Stored};
-use super::report;
 use super::table::{Style, visible};
+use super::{json, report};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -125,7 +125,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 fn paused(row: &PauseRow) -> Paused<'_> {
     let PauseRow { scope, since, warrant, .. } = row;
-    Paused { scope: scope.as_str(), name: scope.name(), since: instant::format(*since), by: &warrant.by, reason: warrant.reason.as_deref() }
+    Paused { scope: scope.as_str(), name: scope.name(), since: json::moment(*since), by: &warrant.by, reason: warrant.reason.as_deref() }
 }
 
 /// What a pause holds, in words.
@@ -139,7 +139,10 @@ pub(super) fn told_scope(scope: &Scope) -> String {
 
 /// Since when, by whom and why.
 pub(super) fn told_pause(row: &PauseRow) -> String {
-    format!("since {} by {}", instant::format(row.since).unwrap_or_default(), row.warrant.told())
+    match json::moment(row.since) {
+        Some(since) => format!("since {since} by {}", row.warrant.told()),
+        None => format!("by {}", row.warrant.told()),
+    }
 }
 
 fn screen(out: &mut dyn Write, status: &Status<'_>, pauses: &[PauseRow]) -> io::Result<()> {

@@ -44,11 +44,18 @@ impl Style {
     }
 }
 
+/// Characters that have a terminal show text in another order than it is in (Unicode, annex 9).
+const TURNS_TEXT: [char; 9] = ['\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'];
+
 /// Text without control characters: whoever wrote an event must not write to the operator's terminal.
 pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
-            let shown = if character.is_control() { character.escape_default().collect() } else { vec![character] };
+            let shown = if character.is_control() || TURNS_TEXT.contains(&character) {
+                character.escape_default().collect()
+            } else {
+                vec![character]
+            };
             shown.into_iter()
         })
         .collect()
@@ -59,6 +66,8 @@ pub(crate) fn visible(text: &str) -> String {
 pub(crate) enum Side {
     /// Text.
     Left,
+    /// Text that other commands take: never cut.
+    Whole,
     /// Numbers.
     Right,
 }
@@ -84,7 +93,11 @@ impl<'w> Table<'w> {
 
     /// Adds a row of as many cells as there are columns.
     pub(crate) fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) -> io::Result<()> {
-        let mut row: Vec<String> = cells.into_iter().map(|cell| cut(&visible(cell.as_ref()))).collect();
+        let shown = |(cell, (_, side)): (S, &(String, Side))| {
+            let text = visible(cell.as_ref());
+            if *side == Side::Whole { text } else { cut(&text) }
+        };
+        let mut row: Vec<String> = cells.into_iter().zip(&self.columns).map(shown).collect();
         row.resize(self.columns.len(), String::new());
         if self.begun {
             return self.write(&row);
@@ -125,7 +138,7 @@ impl<'w> Table<'w> {
             }
             let padding = " ".repeat(width.saturating_sub(cell.width()));
             match side {
-                Side::Left => line.extend([cell.as_str(), padding.as_str()]),
+                Side::Left | Side::Whole => line.extend([cell.as_str(), padding.as_str()]),
                 Side::Right => line.extend([padding.as_str(), cell.as_str()]),
             }
         }
@@ -174,12 +187,16 @@ mod tests {
     #[test]
     fn a_cell_cannot_reach_the_terminal() {
         assert_eq!(visible("a\x1b[31mb\n"), "a\\u{1b}[31mb\\n");
+        assert_eq!(visible("a\u{202e}b"), "a\\u{202e}b");
         assert!(!plain(&[("x", Side::Left)], &[&["\x1b]0;title\x07"]]).contains('\x1b'));
     }
 
     #[test]
     fn a_long_cell_is_cut_and_many_rows_are_streamed() {
         assert_eq!(cut(&"x".repeat(500)).width(), CELL_COLUMNS_MOST);
+        let (key, reason) = ("k".repeat(256), "r".repeat(256));
+        let text = plain(&[("key", Side::Whole), ("reason", Side::Left)], &[&[&key, &reason]]);
+        assert!(text.contains(&key) && !text.contains(&reason), "what is copied into commands is whole");
         let mut out = Vec::new();
         let mut table = Table::new(&mut out, Style { colour: false }, &[("n", Side::Right)]);
         for n in 0..ROWS_MEASURED + 5 {

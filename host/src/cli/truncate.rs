@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use purefold::store::Question;
 use serde::Serialize;
 
-use super::ask;
+use super::ask::{self, is_refused};
 use super::exit::Exit;
 use super::warrant::Signed;
 use super::{open, report};
@@ -41,5 +41,5 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     } else {
         report::line(answer)?;
     }
-    Ok(Exit::Well)
+    Ok(if is_refused(answer) { Exit::Negative } else { Exit::Well })
 }

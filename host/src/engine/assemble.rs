@@ -152,7 +152,7 @@ impl Rows {
         consequences.deliveries.extend(folded.deliveries);
         if folded.dirty {
             batch.entities.push(entity.row.clone());
-            entity.row.expected_head_row = entity.row.head_row;
+            (entity.row.expected_head_row, entity.row.expected_head) = (entity.row.head_row, entity.row.head);
             consequences.entities.push(name.clone());
         }
         Assembled { entity, done: folded.done, answered: folded.answered, dead: folded.dead, concluded }

@@ -68,6 +68,7 @@ impl Entity {
             state_row: None,
             parked: false,
             expected_head_row: 0,
+            expected_head: [0; 32],
         };
         Entity {
             row,

@@ -51,10 +51,10 @@ pub enum EngineError {
         reason: String,
     },
     /// A thread cannot be started.
-    #[error("cannot start a thread: {source}")]
+    #[error("cannot start a thread: {cause}")]
     Thread {
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A reducing worker ended.
     #[error("the reducing workers ended unexpectedly")]

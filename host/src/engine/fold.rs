@@ -335,8 +335,8 @@ impl Fold<'_> {
         let [Value::String(name), Value::Instant(due)] = &*fields else { return };
         let name: Arc<str> = name.as_ref().into();
         let entity = self.out.entity.row.id;
-        let timer =
-            TimerRow { entity, name: name.clone(), due: *due, sequence, index, correlation_id: correlation_id.clone(), waits: false };
+        let (correlation_id, workflow) = (correlation_id.clone(), self.plan.id);
+        let timer = TimerRow { entity, name: name.clone(), due: *due, sequence, index, correlation_id, waits: false, workflow };
         let timers = &mut self.entity().timers;
         match timers.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = timer,
@@ -407,7 +407,8 @@ impl Fold<'_> {
         let Some((name, due)) = ready.timer() else { return };
         let (sequence, index) = ready.asked;
         let (entity, correlation_id) = (self.out.entity.row.id, ready.correlation_id.clone());
-        self.out.entity.timers.push(TimerRow { entity, name: name.clone(), due, sequence, index, correlation_id, waits: true });
+        let workflow = self.plan.id;
+        self.out.entity.timers.push(TimerRow { entity, name: name.clone(), due, sequence, index, correlation_id, waits: true, workflow });
         self.touch(&name);
     }
 

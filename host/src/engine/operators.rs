@@ -101,6 +101,9 @@ impl Engine {
                 Ok(scope) => Some(self.resume(workflow, &scope.into(), &command.warrant, draft)?),
                 Err(error) => Some(unreadable(subject, &error)),
             },
+            "truncate" if !self.shared.plans[workflow].workflow.manifest.retention.forgets() => Some(
+                "refused: the manifest that the host runs with forgets nothing; say in `[retention]` what is old, and start it anew".into(),
+            ),
             "truncate" => {
                 self.state.sweep.ask(command.id);
                 None

@@ -48,12 +48,14 @@ impl Engine {
         };
         let hash = entry.hash(&row.head, &plan.workflow.name, "", &plan.profile);
         self.rows.entry += 1;
-        let expected = row.head_row;
+        let (expected, expected_head) = (row.head_row, row.head);
         (row.ordinal, row.now, row.head, row.head_row) = (entry.ordinal, entry.now, hash, self.rows.entry);
         match batch.entities.iter_mut().find(|known| known.id == row.id) {
             // The store has what the commit began with.
-            Some(known) => *known = EntityRow { expected_head_row: known.expected_head_row, ..row.clone() },
-            None => batch.entities.push(EntityRow { expected_head_row: expected, ..row.clone() }),
+            Some(known) => {
+                *known = EntityRow { expected_head_row: known.expected_head_row, expected_head: known.expected_head, ..row.clone() };
+            }
+            None => batch.entities.push(EntityRow { expected_head_row: expected, expected_head, ..row.clone() }),
         }
         batch.entries.push(EntryRow {
             row: self.rows.entry,

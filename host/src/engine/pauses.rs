@@ -71,9 +71,9 @@ impl Pauses {
         self.count > 0 && self.workflows.iter().all(|paused| paused.scopes.contains(&Scope::Workflow))
     }
 
-    /// Ids of the workflows that fire no timers.
-    pub(super) fn paused_workflows(&self) -> Vec<i64> {
-        self.workflows.iter().filter(|paused| paused.scopes.contains(&Scope::Workflow)).map(|paused| paused.id).collect()
+    /// Ids of the host's workflows that fire timers: those that do not stand still.
+    pub(super) fn firing_workflows(&self) -> Vec<i64> {
+        self.workflows.iter().filter(|paused| !paused.scopes.contains(&Scope::Workflow)).map(|paused| paused.id).collect()
     }
 
     /// The effects that stand still, by workflow.

@@ -332,6 +332,10 @@ impl Engine {
         self.tell(progress);
         if let Some(runtime) = self.runtime {
             runtime.shutdown_timeout(Duration::from_secs(1));
+            // No attempt is under way any more: backends close their files.
+            for plan in &self.shared.plans {
+                plan.workflow.effects.iter().for_each(|(_, effect)| effect.stop());
+            }
         }
         Ok(self.state.summary)
     }

@@ -123,7 +123,7 @@ pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> 
         .thread_name("effects")
         .enable_all()
         .build()
-        .map_err(|source| EngineError::Thread { source })?;
+        .map_err(|cause| EngineError::Thread { cause })?;
     if options.perform {
         start_effects(&runtime, plans)?;
     }
@@ -284,6 +284,9 @@ fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) 
         return Ok(Some(SourceHandle::of_requests(listener, lines)));
     }
     let source = LineSource::open(feed, positions, most_bytes, decoder.clone(), clock.clone())?;
+    if let Some(lag) = source.lag() {
+        opened.observed.reads(lag);
+    }
     let (send, lines) = bounded(MOST_LINE_BATCHES);
     let handle = SourceHandle::of_lines(lines, source.waiting_since(), source.looked(), source.stop());
     let to_engine = to_engine.clone();
@@ -294,7 +297,7 @@ fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) 
             // The engine is gone only when the process ends.
             let _ = to_engine.send(Message::SourceEnded(result));
         })
-        .map_err(|source| EngineError::Thread { source })?;
+        .map_err(|cause| EngineError::Thread { cause })?;
     Ok(Some(handle))
 }
 

@@ -31,7 +31,7 @@ impl Engine {
         if earliest > until {
             return Ok(());
         }
-        for due in self.reader.due_timers(until, MOST_TIMERS_TOGETHER, &self.state.pauses.paused_workflows())? {
+        for due in self.reader.due_timers(until, MOST_TIMERS_TOGETHER, &self.state.pauses.firing_workflows())? {
             let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == due.workflow) else { continue };
             let name = EntityName { workflow, key: due.key };
             let fired = (due.timer.name, due.timer.sequence, due.timer.index);
@@ -44,7 +44,7 @@ impl Engine {
 
     /// When the next timer falls due that may fire.
     pub(super) fn next_due(&self) -> Result<Option<u64>, StoreError> {
-        self.reader.next_due(&self.state.pauses.paused_workflows())
+        self.reader.next_due(&self.state.pauses.firing_workflows())
     }
 
     /// Up to when the source has nothing left that was there before; none where it has.
@@ -82,9 +82,13 @@ impl Engine {
             return Ok(());
         }
         let limit = self.intake.clock().saturating_add(self.course.advance);
-        let together = if self.course.delivers { 1 } else { MOST_TIMERS_TOGETHER };
-        let due = self.reader.due_timers(limit, together, &self.state.pauses.paused_workflows())?;
+        let firing = self.state.pauses.firing_workflows();
         // Where entities write to each other, timers fire one by one, in the order of their times.
+        let due = if self.course.delivers {
+            self.reader.first_due_timer(limit, &firing)?.into_iter().collect()
+        } else {
+            self.reader.due_timers(limit, MOST_TIMERS_TOGETHER, &firing)?
+        };
         self.state.bound = if self.course.delivers { due.first().map(|due| due.timer.due) } else { Some(limit) };
         self.state.look_for_timers = !due.is_empty();
         for due in due {

@@ -37,6 +37,18 @@ pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
 }
 
+impl Drop for Workers {
+    /// Waits for the threads: they read the store, which is folded into one file when its last reader closes it.
+    fn drop(&mut self) {
+        let (nobody, _) = unbounded();
+        self.jobs = nobody;
+        for thread in self.threads.drain(..) {
+            // A panic of a worker was told by its hook.
+            let _ = thread.join();
+        }
+    }
+}
+
 impl Workers {
     pub(super) fn start(shared: Arc<Shared>, store: &Store, count: usize) -> Result<Self, EngineError> {
         // No bound of their own: the engine sends what one commit holds and waits for all of it.
@@ -53,7 +65,7 @@ impl Workers {
                 }
             };
             let thread = std::thread::Builder::new().name(format!("reduce-{number}")).spawn(work);
-            threads.push(thread.map_err(|source| EngineError::Thread { source })?);
+            threads.push(thread.map_err(|cause| EngineError::Thread { cause })?);
         }
         Ok(Workers { shared, own: store.reader()?, jobs, done, threads })
     }

@@ -116,7 +116,7 @@ impl WriterThread {
         let thread = std::thread::Builder::new()
             .name("commit".into())
             .spawn(move || commit_all(commits, &todo, &asked_to_end))
-            .map_err(|source| EngineError::Thread { source })?;
+            .map_err(|cause| EngineError::Thread { cause })?;
         Ok(WriterThread { batches, ending, thread: Some(thread) })
     }
 }

@@ -142,7 +142,7 @@ type Encoded = Result<(), std::fmt::Error>;
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
-        let Observed { commits, decisions, effects, backlog, store_down, .. } = &*self.observed;
+        let Observed { commits, decisions, effects, backlog, lag, store_down, .. } = &*self.observed;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counter(&mut encoder, "events", "Events taken from the source", [([("kind", "taken")], load(&commits.events))])?;
         counter(
@@ -169,6 +169,10 @@ impl Collector for Collected {
         gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
         self.encode_effects(&mut encoder, effects)?;
         of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;
+        if let Some(bytes) = lag.get().and_then(|lag| lag.bytes()) {
+            let help = "Bytes of the source's file that are written and not read";
+            ConstGauge::new(bytes).encode(encoder.encode_descriptor("source_lag", help, Some(&Unit::Bytes), MetricType::Gauge)?)?;
+        }
         of_host(&mut encoder, "store_down", "1 while the store takes no commit", u64::from(store_down.load(Ordering::Relaxed)))?;
         if let Some(spans) = &self.observed.spans {
             let [exported, dropped, refused] = spans.read();

@@ -8,8 +8,8 @@ mod health;
 mod metrics;
 mod store;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use admin::{Admin, AdminError};
@@ -17,6 +17,7 @@ pub use health::Health;
 pub use metrics::{Commits, Decisions};
 
 use crate::engine::EffectStatus;
+use crate::source::Lag;
 use crate::time::HostClock;
 use crate::trace::SpanCounts;
 
@@ -28,6 +29,8 @@ pub struct Observed {
     store_down: AtomicBool,
     stopping: AtomicBool,
     backlog: AtomicU64,
+    /// Where a file is read.
+    lag: OnceLock<Arc<Lag>>,
     /// One for each workflow, in the host's order.
     pub decisions: Vec<Decisions>,
     /// Commits of all workflows.
@@ -53,6 +56,7 @@ impl Observed {
             store_down: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             backlog: AtomicU64::new(0),
+            lag: OnceLock::new(),
             decisions,
             commits: Commits::default(),
             effects,
@@ -73,6 +77,12 @@ impl Observed {
     /// The host takes no more events.
     pub fn stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// How far the source is behind its file; said once.
+    pub fn reads(&self, lag: Arc<Lag>) {
+        // A host has one source.
+        let _ = self.lag.set(lag);
     }
 
     /// Lines or requests that were read and are not decided.

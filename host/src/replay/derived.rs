@@ -6,7 +6,7 @@ use purefold_wit::Value;
 
 use super::diff::Difference;
 use crate::engine::Plan;
-use crate::journal::{Entry, Kind, Verdict, intent_id};
+use crate::journal::{Entry, Kind, Verdict, hex, intent_id};
 use crate::store::{EntityRow, InboxRow, IntentKey, OutstandingRow, PauseRow, StoredEntry, TimerRow};
 use crate::workflow::RoutePlan;
 
@@ -114,36 +114,36 @@ impl<'a> Derived<'a> {
         vec![Difference { path: "pauses".into(), stored: format!("{stored:?}"), replayed: format!("{:?}", self.pauses) }]
     }
 
-    /// Compares with what the store holds.
-    pub(super) fn compare(
-        mut self,
-        row: &EntityRow,
-        last: &StoredEntry,
-        timers: &[TimerRow],
-        outbox: &[OutstandingRow],
-        inbox: &[InboxRow],
-    ) -> Vec<Difference> {
+    /// Compares with the entity's row; `last` is its last entry.
+    pub(super) fn compare_row(&self, row: &EntityRow, last: &StoredEntry) -> Vec<Difference> {
+        differences([
+            ("entities.sequence", row.sequence.to_string(), last.entry.sequence.to_string()),
+            ("entities.ordinal", row.ordinal.to_string(), last.entry.ordinal.to_string()),
+            ("entities.now", row.now.to_string(), last.entry.now.to_string()),
+            ("entities.state_row", format!("{:?}", row.state_row), format!("{:?}", self.state_row)),
+            ("entities.parked", row.parked.to_string(), self.parked.to_string()),
+            ("entities.head", hex(&row.head), hex(&last.hash)),
+        ])
+    }
+
+    /// Compares with what the store holds of the entity's timers and intents.
+    pub(super) fn compare_pending(mut self, timers: &[TimerRow], outbox: &[OutstandingRow], inbox: &[InboxRow]) -> Vec<Difference> {
         for waiting in inbox {
             self.settled(&waiting.event_id);
         }
-        let mut found = Vec::new();
-        let mut expect = |path: &str, stored: String, replayed: String| {
-            if stored != replayed {
-                found.push(Difference { path: path.to_owned(), stored, replayed });
-            }
-        };
-        expect("entities.sequence", row.sequence.to_string(), last.entry.sequence.to_string());
-        expect("entities.ordinal", row.ordinal.to_string(), last.entry.ordinal.to_string());
-        expect("entities.now", row.now.to_string(), last.entry.now.to_string());
-        expect("entities.state_row", format!("{:?}", row.state_row), format!("{:?}", self.state_row));
-        expect("entities.parked", row.parked.to_string(), self.parked.to_string());
-        expect("entities.head", format!("{:02x?}", row.head), format!("{:02x?}", last.hash));
-        let held =
+        let timers =
             timers.iter().filter(|t| !t.waits).map(|t| (t.name.to_string(), (t.due, t.sequence, t.index))).collect::<BTreeMap<_, _>>();
-        expect("timers", format!("{held:?}"), format!("{:?}", self.timers));
         let key = |key: &IntentKey| (key.sequence, key.index);
-        let held = outbox.iter().map(|o| key(&o.key)).collect::<BTreeSet<_>>();
-        expect("outbox", format!("{held:?}"), format!("{:?}", self.outbox));
-        found
+        let outbox = outbox.iter().map(|o| key(&o.key)).collect::<BTreeSet<_>>();
+        differences([
+            ("timers", format!("{timers:?}"), format!("{:?}", self.timers)),
+            ("outbox", format!("{outbox:?}"), format!("{:?}", self.outbox)),
+        ])
     }
+}
+
+/// Those whose second text, what is stored, is not the third.
+fn differences<const N: usize>(compared: [(&str, String, String); N]) -> Vec<Difference> {
+    let different = compared.into_iter().filter(|(_, stored, replayed)| stored != replayed);
+    different.map(|(path, stored, replayed)| Difference { path: path.to_owned(), stored, replayed }).collect()
 }

@@ -2,7 +2,9 @@
 
 mod derived;
 mod diff;
+mod releases;
 mod verify;
+mod whole;
 
 pub use diff::{Difference, differences};
 pub use verify::{Mismatch, Report, VerifyError, verify};

@@ -9,10 +9,12 @@ use purefold_wit::{Contract, Type, UnknownFields, Value};
 
 use super::derived::Derived;
 use super::diff::{Difference, differences};
+use super::releases::Releases;
+use super::whole::{self, Whole};
 use crate::engine::{Plan, check};
 use crate::journal::{EntryHash, Kind, Verdict, hex, seed, sha256};
 use crate::sandbox::{Context, Decision, DecisionCodec, ENGINE_BUILD, Limits, Reducer, Sandbox, SandboxError};
-use crate::store::{EntityRow, Reader, Release, StoreError, StoredEntry};
+use crate::store::{EntityRow, Reader, StoreError, StoredEntry};
 
 /// Entities that are read together.
 const PAGE: u32 = 256;
@@ -35,7 +37,7 @@ pub struct Mismatch {
     pub sequence: u64,
     /// The entry's ordinal.
     pub ordinal: u32,
-    /// `hash`, `event`, `decision`, `tables`, `chain`, `erased` or `component`.
+    /// `hash`, `event`, `decision`, `tables`, `chain`, `erased`, `component`, `manifest`, `release`, `orphan` or `tally`.
     pub what: &'static str,
     /// Where it differs.
     pub differences: Vec<Difference>,
@@ -74,20 +76,24 @@ pub enum VerifyError {
     /// A thread cannot be started or ended badly.
     #[error("a verifying thread failed")]
     Thread,
+    /// A host commits all the time.
+    #[error("the store changes too fast to be looked at as of one moment; try again, or verify a copy of it")]
+    Restless,
 }
 
 /// A release's component, ready to decide again.
-struct Replayer {
-    contract: Arc<Contract>,
-    component: Arc<[u8]>,
+pub(super) struct Replayer {
+    pub(super) contract: Arc<Contract>,
+    pub(super) component: Arc<[u8]>,
     /// By the semantic profile of the entries.
-    reducers: Mutex<HashMap<Arc<str>, (Reducer, DecisionCodec)>>,
+    pub(super) reducers: Mutex<HashMap<Arc<str>, (Reducer, DecisionCodec)>>,
 }
 
 struct Verifier<'a> {
     plan: &'a Plan,
     sandbox: &'a Sandbox,
-    releases: HashMap<u64, Replayer>,
+    releases: Releases,
+    whole: Whole,
     /// Generations decided under the manifest that is loaded: its machine and routes hold for them.
     same_manifest: Vec<u64>,
     report: Mutex<Report>,
@@ -105,22 +111,26 @@ pub fn verify(
     threads: usize,
     progress: impl Fn(u64),
 ) -> Result<Report, VerifyError> {
-    let reader = Reader::open(path)?;
-    let mut report = Report::default();
+    let mut readers = whole::readers(path, plan.id, threads + 1)?;
+    let Some(reader) = readers.pop() else { return Err(VerifyError::Thread) };
     let releases = reader.releases(plan.id)?;
     let same_manifest =
         releases.iter().filter(|release| *release.manifest == *plan.workflow.manifest_digest).map(|release| release.generation).collect();
-    let replayers = replayers(&reader, &releases, &mut report)?;
-    let verifier = Verifier { plan, sandbox, releases: replayers, same_manifest, report: Mutex::new(report), progress: AtomicU64::new(0) };
-    if let Some(own) = reader.entity(plan.id, "")? {
+    let own = reader.entity(plan.id, "")?;
+    let mut releases = Releases::check(&reader, &releases, own.as_ref())?;
+    let wrong = std::mem::take(&mut releases.mismatches);
+    let report = Mutex::new(Report::default());
+    let verifier = Verifier { plan, sandbox, releases, whole: Whole::new(&reader)?, same_manifest, report, progress: AtomicU64::new(0) };
+    wrong.into_iter().for_each(|mismatch| verifier.tell(mismatch));
+    if let Some(own) = own {
         verifier.entity(&reader, &own)?;
     }
     let (send, pages) = bounded::<Vec<EntityRow>>(threads);
     std::thread::scope(|scope| {
         let mut workers = Vec::new();
-        for _ in 0..threads {
+        for reader in readers {
             let (pages, verifier) = (pages.clone(), &verifier);
-            workers.push(scope.spawn(move || verifier.pages(path, &pages)));
+            workers.push(scope.spawn(move || verifier.pages(&reader, &pages)));
         }
         drop(pages);
         let mut after = String::new();
@@ -139,45 +149,21 @@ pub fn verify(
         }
         Ok::<_, VerifyError>(())
     })?;
+    if let Some(mismatch) = verifier.whole.compare(&reader, plan)? {
+        verifier.tell(mismatch);
+    }
+    verifier.whole.orphans(&reader, plan.id, |mismatch| verifier.tell(mismatch))?;
     let mut report = verifier.report.into_inner().unwrap_or_else(PoisonError::into_inner);
     progress(report.entries);
     report.told.sort_by(|a, b| (&a.entity, a.sequence, a.ordinal, a.what).cmp(&(&b.entity, b.sequence, b.ordinal, b.what)));
     Ok(report)
 }
 
-/// Every release's component, if it is the one that its digest names.
-fn replayers(reader: &Reader, releases: &[Release], report: &mut Report) -> Result<HashMap<u64, Replayer>, VerifyError> {
-    let mut replayers = HashMap::new();
-    for release in releases {
-        let component = reader.component(&release.component)?;
-        let digest = hex(&sha256(&component));
-        let mut wrong = |path: &str, stored: String, replayed: String| {
-            report.mismatches += 1;
-            let difference = Difference { path: path.into(), stored, replayed };
-            let ordinal = u32::try_from(release.generation).unwrap_or(u32::MAX);
-            report.told.push(Mismatch { entity: String::new(), sequence: 0, ordinal, what: "component", differences: vec![difference] });
-        };
-        if digest != release.component {
-            wrong("components.bytes", digest, release.component.clone());
-            continue;
-        }
-        match Contract::read(&component) {
-            Ok(contract) => {
-                let replayer = Replayer { contract: Arc::new(contract), component: component.into(), reducers: Mutex::default() };
-                replayers.insert(release.generation, replayer);
-            }
-            Err(findings) => wrong("components.bytes", findings.first().map(ToString::to_string).unwrap_or_default(), "a contract".into()),
-        }
-    }
-    Ok(replayers)
-}
-
 impl Verifier<'_> {
-    fn pages(&self, path: &std::path::Path, pages: &Receiver<Vec<EntityRow>>) -> Result<(), VerifyError> {
-        let reader = Reader::open(path)?;
+    fn pages(&self, reader: &Reader, pages: &Receiver<Vec<EntityRow>>) -> Result<(), VerifyError> {
         for page in pages {
             for row in page {
-                self.entity(&reader, &row)?;
+                self.entity(reader, &row)?;
             }
         }
         Ok(())
@@ -188,21 +174,25 @@ impl Verifier<'_> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mismatch(&self, row: &EntityRow, entry: (u64, u32), what: &'static str, differences: Vec<Difference>) {
+    fn tell(&self, mismatch: Mismatch) {
         let mut report = self.report();
         report.mismatches += 1;
         if report.told.len() < MOST_TOLD {
-            let (sequence, ordinal) = entry;
-            report.told.push(Mismatch { entity: row.key.to_string(), sequence, ordinal, what, differences });
+            report.told.push(mismatch);
         }
+    }
+
+    fn mismatch(&self, row: &EntityRow, entry: (u64, u32), what: &'static str, differences: Vec<Difference>) {
+        let (sequence, ordinal) = entry;
+        self.tell(Mismatch { entity: row.key.to_string(), sequence, ordinal, what, differences });
     }
 
     /// Walks an entity's chain back to its beginning, then replays it forward.
     fn entity(&self, reader: &Reader, row: &EntityRow) -> Result<(), VerifyError> {
+        self.whole.entity(row);
         let mut rows = Vec::new();
         let mut next = row.head_row;
         while next > 0 {
-            rows.push(next);
             let previous = match reader.previous_row(next)? {
                 Some(previous) if previous < next => previous,
                 found => {
@@ -212,11 +202,14 @@ impl Verifier<'_> {
                         replayed: "an earlier row".into(),
                     };
                     self.mismatch(row, (row.sequence, row.ordinal), "chain", vec![difference]);
+                    self.whole.chain(row, &rows, true);
                     return Ok(());
                 }
             };
+            rows.push(next);
             next = previous;
         }
+        self.whole.chain(row, &rows, false);
         let begins = reader.checkpoint(row.id)?.filter(|checkpoint| rows.last() == Some(&checkpoint.row));
         if begins.is_some() {
             self.report().truncated += 1;
@@ -259,17 +252,15 @@ impl Verifier<'_> {
             self.mismatch(row, at, "erased", vec![difference]);
         }
         let Some(last) = last else { return Ok(()) };
+        let mut found = walk.derived.compare_row(row, &last);
         if row.key.is_empty() {
-            let found = walk.derived.compare_pauses(&reader.pauses(row.workflow)?);
-            if !found.is_empty() {
-                self.mismatch(row, (row.sequence, row.ordinal), "tables", found);
-            }
+            found.extend(walk.derived.compare_pauses(&reader.pauses(row.workflow)?));
         } else if walk.derivable {
             let (timers, outbox, inbox) = (reader.timers(row.id)?, reader.outstanding(row.id)?, reader.inbox(row.id)?);
-            let found = walk.derived.compare(row, &last, &timers, &outbox, &inbox);
-            if !found.is_empty() {
-                self.mismatch(row, (row.sequence, row.ordinal), "tables", found);
-            }
+            found.extend(walk.derived.compare_pending(&timers, &outbox, &inbox));
+        }
+        if !found.is_empty() {
+            self.mismatch(row, (row.sequence, row.ordinal), "tables", found);
         }
         Ok(())
     }
@@ -365,11 +356,11 @@ impl Walk<'_> {
     fn decided(&mut self, stored: &StoredEntry) -> Result<Decided, VerifyError> {
         let entry = &stored.entry;
         let before = match &self.state {
-            Known::State(state) if !stored.input_is_erased() => state.clone(),
+            Known::State(state) if !stored.input_is_erased() && !self.verifier.releases.gone.contains(&entry.release) => state.clone(),
             _ => return Ok(self.not_executed(stored)),
         };
         self.verifier.report().decisions += 1;
-        let Some(release) = self.verifier.releases.get(&entry.release) else {
+        let Some(release) = self.verifier.releases.replayers.get(&entry.release) else {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
         };
         let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else {
@@ -467,11 +458,13 @@ impl Walk<'_> {
             return Decided::default();
         }
         let codec = |release: &Replayer| self.verifier.reducer(release, &stored.profile).ok().flatten().map(|(_, codec)| codec);
-        let codec = self.verifier.releases.get(&entry.release).and_then(codec);
+        let codec = self.verifier.releases.replayers.get(&entry.release).and_then(codec);
         let intents = match codec.map(|codec| codec.decode_intents(&entry.output)) {
             Some(Ok(Value::List(intents))) => Some(intents),
             _ => None,
         };
+        // Nothing says what it left pending.
+        self.derivable &= intents.is_some();
         Decided { differences: Vec::new(), intents }
     }
 
@@ -480,13 +473,13 @@ impl Walk<'_> {
         let state_is_erased = stored.erased.is_some_and(|erased| erased.state.is_some());
         let after = if state_is_erased { Known::Gone } else { Known::State(entry.state.clone()) };
         let before = match std::mem::replace(&mut self.state, after) {
-            Known::State(before) if !state_is_erased => before,
+            Known::State(before) if !state_is_erased && !self.verifier.releases.gone.contains(&entry.release) => before,
             _ => {
                 self.verifier.report().not_executed += 1;
                 return Ok(Decided::default());
             }
         };
-        let Some(release) = self.verifier.releases.get(&entry.release) else {
+        let Some(release) = self.verifier.releases.replayers.get(&entry.release) else {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
         };
         let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else { return Ok(Decided::default()) };

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The file cannot be read.
-    #[error("cannot read the events of {name}: {source}")]
+    #[error("cannot read the events of {name}: {cause}")]
     Read {
         /// The source.
         name: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is shorter than what was already read.
     #[error(
@@ -72,17 +72,17 @@ pub enum SourceError {
         reason: String,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another address, or end what uses it")]
+    #[error("cannot listen on {address}: {cause}; choose another address, or end what uses it")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The listener cannot be started.
-    #[error("cannot start the HTTP source: {source}")]
+    #[error("cannot start the HTTP source: {cause}")]
     Start {
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }

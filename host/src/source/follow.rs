@@ -58,13 +58,18 @@ impl Follower {
         self.looked.clone()
     }
 
+    /// The file that is read now.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Why the last read gave no bytes.
     pub(super) fn pause(&mut self) -> Option<Pause> {
         self.pause.take()
     }
 
-    fn failed(&self, source: io::Error) -> SourceError {
-        SourceError::Read { name: self.path.display().to_string(), source }
+    fn failed(&self, cause: io::Error) -> SourceError {
+        SourceError::Read { name: self.path.display().to_string(), cause }
     }
 
     /// Looks after a file that has nothing new. Gives its successor where it is over. `began` is when the look began.

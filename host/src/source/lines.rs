@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 
 use super::decode::{Decoded, Decoder, Undecodable};
 use super::follow::{Follower, Pause};
+use super::lag::Lag;
 use super::{Feed, SourceError, Taken, position};
 use crate::engine::{EventOrigin, Line};
 use crate::journal::{EntryHash, sha256};
@@ -51,6 +52,8 @@ pub struct LineSource {
     clock: Arc<dyn HostClock>,
     waiting_since: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    /// Where a file is read.
+    lag: Option<Arc<Lag>>,
 }
 
 /// What lines are read from.
@@ -91,14 +94,17 @@ impl LineSource {
         clock: Arc<dyn HostClock>,
     ) -> Result<Self, SourceError> {
         let stop = Arc::new(AtomicBool::new(false));
+        let mut lag = None;
         let (input, offset, line) = match feed {
             Feed::File(path) => {
                 let place = position::open(path, false, positions, most_bytes)?;
+                lag = Some(Lag::new(path.clone(), place.file.try_clone().ok(), place.offset));
                 (Input::Once(Box::new(place.file)), place.offset, place.line)
             }
             Feed::Followed(path) => {
                 let place = position::open(path, true, positions, most_bytes)?;
                 let (offset, line) = (place.offset, place.line);
+                lag = Some(Lag::new(path.clone(), place.file.try_clone().ok(), offset));
                 (Input::Followed(Follower::new(path, place, clock.clone(), stop.clone())), offset, line)
             }
             Feed::Stdin => (Input::Once(Box::new(io::stdin())), 0, 0),
@@ -106,7 +112,14 @@ impl LineSource {
             Feed::Http(_) => (Input::Once(Box::new(io::empty())), 0, 0),
         };
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Ok(LineSource { input, name: feed.name(), offset, line, most_bytes, decoder, clock, waiting_since: Arc::default(), stop })
+        let (name, waiting_since, lag) = (feed.name(), Arc::default(), lag.map(Arc::new));
+        Ok(LineSource { input, name, offset, line, most_bytes, decoder, clock, waiting_since, stop, lag })
+    }
+
+    /// How far it is behind, where a file is read.
+    #[must_use]
+    pub fn lag(&self) -> Option<Arc<Lag>> {
+        self.lag.clone()
     }
 
     /// Where the source is followed: when it last began to look and found nothing, in microseconds since the Unix epoch.
@@ -187,10 +200,16 @@ impl LineSource {
                 // A line that is still being written is left for the next run.
                 Some(Pause::Stopped) => return Ok(None),
                 Some(Pause::Failed(error)) => return Err(error),
-                Some(Pause::NextFile) => 0,
+                Some(Pause::NextFile) => {
+                    self.begin_next_file();
+                    0
+                }
                 None if read == 0 => return Ok(None),
                 None => end,
             };
+            if let Some(lag) = &self.lag {
+                lag.read_to(self.offset);
+            }
             if read == 0 {
                 continue;
             }
@@ -205,6 +224,12 @@ impl LineSource {
         }
     }
 
+    fn begin_next_file(&self) {
+        if let (Some(lag), Input::Followed(follower)) = (&self.lag, self.input.get_ref()) {
+            lag.goes_on_with(follower.file().try_clone().ok());
+        }
+    }
+
     fn pause(&mut self) -> Option<Pause> {
         match self.input.get_mut() {
             Input::Followed(follower) => follower.pause(),
@@ -212,8 +237,8 @@ impl LineSource {
         }
     }
 
-    fn failed(&self, source: io::Error) -> SourceError {
-        SourceError::Read { name: self.name.clone(), source }
+    fn failed(&self, cause: io::Error) -> SourceError {
+        SourceError::Read { name: self.name.clone(), cause }
     }
 
     fn take(&self, line: RawLine) -> TakenLine {

@@ -31,7 +31,7 @@ enum Fit {
 /// Opens the file at `path` where the workflow that is furthest behind goes on. With `rotated`, the file may have been
 /// renamed since and another one may have taken its place.
 pub(super) fn open(path: &Path, rotated: bool, positions: &[SourceRow], most_bytes: usize) -> Result<Place, SourceError> {
-    let read = |source| SourceError::Read { name: path.display().to_string(), source };
+    let read = |cause| SourceError::Read { name: path.display().to_string(), cause };
     let by_line = |row: &&SourceRow| row.next_line;
     let furthest = positions.iter().max_by_key(by_line).filter(|row| row.next_line > 0);
     let (Some(behind), Some(ahead)) = (positions.iter().min_by_key(by_line), furthest) else {
@@ -54,7 +54,7 @@ pub(super) fn open(path: &Path, rotated: bool, positions: &[SourceRow], most_byt
 
 fn find(path: &Path, rotated: bool, position: &SourceRow, most_bytes: usize) -> Result<File, SourceError> {
     let name = path.display().to_string();
-    let read = |source| SourceError::Read { name: name.clone(), source };
+    let read = |cause| SourceError::Read { name: name.clone(), cause };
     let refused = match File::open(path) {
         Ok(mut file) => match fit(&mut file, position, most_bytes).map_err(read)? {
             Fit::Fits | Fit::Incomparable => return Ok(file),
@@ -69,7 +69,7 @@ fn find(path: &Path, rotated: bool, position: &SourceRow, most_bytes: usize) -> 
 /// The file that was read before, where it was renamed to a longer name. It is recognised by the line before the
 /// position, and only where nothing came between it and the file that has its place now.
 fn find_renamed(path: &Path, position: &SourceRow, most_bytes: usize) -> Result<Option<File>, SourceError> {
-    let read = |source| SourceError::Read { name: path.display().to_string(), source };
+    let read = |cause| SourceError::Read { name: path.display().to_string(), cause };
     let unclear = |reason: String| SourceError::Unclear { name: path.display().to_string(), position: position.next_offset, reason };
     let mut found: Vec<(PathBuf, SystemTime, File)> = Vec::new();
     let mut others: Vec<(PathBuf, SystemTime)> = Vec::new();

@@ -153,6 +153,8 @@ pub struct EntityRow {
     pub parked: bool,
     /// `head_row` before this commit: what the engine decided on. The commit fails where the store has another. 0: the entity is new.
     pub expected_head_row: Row,
+    /// `head` before this commit.
+    pub expected_head: EntryHash,
 }
 
 /// A journal entry with its place.
@@ -399,6 +401,8 @@ pub struct TimerRow {
     pub correlation_id: Arc<str>,
     /// Whether it has fallen due and stands in its entity's inbox.
     pub waits: bool,
+    /// The entity's workflow.
+    pub workflow: i64,
 }
 
 /// An input for another entity.

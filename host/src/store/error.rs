@@ -15,13 +15,31 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
+    /// There is no file.
+    #[error("there is no store {}; has the workflow run yet?", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// It cannot be read where it lies.
+    #[error(
+        "cannot read the store {0}: its folder cannot be written, and {0}-wal holds changes that are not in the file; \
+         copy both files to a folder that can be written and read them there ({reason})",
+        path.display()
+    )]
+    Unfolded {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// The lock file cannot be used.
-    #[error("cannot lock the store by {}: {source}", path.display())]
+    #[error("cannot lock the store by {}: {cause}", path.display())]
     Lock {
         /// The lock file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Another process has the store.
     #[error("the store {} is in use by another host; stop that one, or give this one a store of its own", path.display())]

@@ -42,6 +42,19 @@ pub struct Snapshot<'r> {
     _transaction: Transaction<'r>,
 }
 
+/// An entry that no chain leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Its entity's workflow, where there is such an entity.
+    pub workflow: Option<i64>,
+    /// Its entity's key, where there is such an entity.
+    pub key: Option<String>,
+    /// The decision's number.
+    pub sequence: u64,
+    /// Its ordinal.
+    pub ordinal: u32,
+}
+
 /// How an intent stands that has no conclusion yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -127,6 +140,45 @@ impl Reader {
     /// Where the store fails.
     pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
         Ok(Snapshot { _transaction: self.connection().unchecked_transaction()? })
+    }
+
+    /// Makes everything that is read from now on of one moment, for as long as the reader lives; called again, of a later one.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn stay(&self) -> Result<(), StoreError> {
+        let connection = self.connection();
+        if !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        connection.execute_batch("BEGIN")?;
+        // The moment is that of the first read.
+        self.last_entry()?;
+        Ok(())
+    }
+
+    /// Rows and entities of up to `limit` entries after `row`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn rows_after(&self, row: Row, limit: u32) -> Result<Vec<(Row, EntityId)>, StoreError> {
+        let mut statement = self.connection().prepare_cached("SELECT row, entity FROM journal WHERE row > ? ORDER BY row LIMIT ?")?;
+        let rows = statement.query_map(params![row, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Where an entry stands that no chain leads to.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn orphan(&self, row: Row) -> Result<Option<Orphan>, StoreError> {
+        let query = "SELECT workflow, key, journal.sequence, journal.ordinal FROM journal \
+                     LEFT JOIN entities ON entities.id = journal.entity WHERE row = ?";
+        let found = self
+            .connection()
+            .prepare_cached(query)?
+            .query_row([row], |row| Ok(Orphan { workflow: row.get(0)?, key: row.get(1)?, sequence: row.get(2)?, ordinal: row.get(3)? }));
+        Ok(found.optional()?)
     }
 
     /// The entries of an entity from `head_row` back to its first.

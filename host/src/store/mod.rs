@@ -12,13 +12,17 @@ mod read;
 mod release;
 mod retain;
 mod status;
+mod tally;
+mod timers;
 mod write;
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 pub use batch::{
     AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey,
@@ -26,17 +30,19 @@ pub use batch::{
 };
 pub use erase::Erased;
 pub use error::StoreError;
-pub use inspect::{Chain, Ended, Link, OutboxLine, Snapshot, Standing, WaitingInput};
+pub use inspect::{Chain, Ended, Link, Orphan, OutboxLine, Snapshot, Standing, WaitingInput};
 pub use operate::{CommandRow, Question};
-pub use read::{DeadLetter, DueTimer, OutstandingRow, Reader, StoredEntry};
+pub use read::{DeadLetter, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
 pub use retain::{Aged, Checkpoint, Protection};
 pub(crate) use status::NO_SOURCE;
 pub use status::Standings;
+pub use tally::Tally;
+pub use timers::DueTimer;
 pub use write::Writer;
 
 /// Version of the tables. A store of another version is refused.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// How long a reader or the writer waits for another process's transaction.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -141,11 +147,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .write(true)
         .open(&name)
-        .map_err(|source| StoreError::Lock { path: PathBuf::from(&name), source })?;
+        .map_err(|cause| StoreError::Lock { path: PathBuf::from(&name), cause })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Taken { path: path.into() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(StoreError::Lock { path: PathBuf::from(name), source }),
+        Err(std::fs::TryLockError::Error(cause)) => Err(StoreError::Lock { path: PathBuf::from(name), cause }),
     }
 }
 
@@ -180,17 +186,101 @@ fn journal_id(connection: &Connection, path: &Path) -> Result<(u64, u64), StoreE
     if version != SCHEMA_VERSION {
         return Err(StoreError::OtherVersion { path: path.into(), found: version, known: SCHEMA_VERSION });
     }
-    let text: String = connection
+    let text: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE name = 'journal'", [], |row| row.get(0))
+        .optional()
         .map_err(|error| StoreError::open(path, &error))?;
+    let text = text.ok_or_else(|| StoreError::Corrupt("the journal's id is gone from the table meta".into()))?;
     purefold_wit::uuid::parse(&text).ok_or_else(|| StoreError::Corrupt(format!("the journal's id is {text:?}")))
 }
 
 fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let opened = match connect_to_read(path, false) {
+        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
+            if has_log(path) {
+                return Err(StoreError::Unfolded { path: path.into(), reason: error.to_string() });
+            }
+            // Everything is in the file, and whoever cannot write beside it shares it with no host.
+            connect_to_read(path, true)
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| StoreError::open(path, &error))
+}
+
+/// Whether changes lie beside the file that are not in it yet.
+fn has_log(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    std::fs::metadata(name).is_ok_and(|log| log.len() > 0)
+}
+
+/// Opens the file and looks into it: with the first look SQLite opens the log, or makes an empty one where there is none.
+/// `immutable` is for a file that nobody changes meanwhile, which is read without log and locks.
+fn connect_to_read(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, &error))?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| StoreError::open(path, &error))?;
-    connection.pragma_update(None, "cache_size", -READ_CACHE_KIB).map_err(|error| StoreError::open(path, &error))?;
-    prepare_once(&connection).map_err(|error| StoreError::open(path, &error))?;
+    let connection = if immutable {
+        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
+    } else {
+        Connection::open_with_flags(path, flags)
+    }?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -READ_CACHE_KIB)?;
+    prepare_once(&connection)?;
+    connection.query_row("PRAGMA user_version", [], |_| Ok(()))?;
     Ok(connection)
+}
+
+/// As SQLite writes names with settings (sqlite.org/uri.html).
+fn immutable_uri(path: &Path) -> OsString {
+    let mut uri = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' => uri.extend_from_slice(b"%25"),
+            b'?' => uri.extend_from_slice(b"%3f"),
+            b'#' => uri.extend_from_slice(b"%23"),
+            byte => uri.push(*byte),
+        }
+    }
+    uri.extend_from_slice(b"?immutable=1");
+    OsString::from_vec(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A store that a host left in order, where what SQLite would make beside it leads nowhere.
+    fn left_alone(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        let store = Store::open(&path, None, (1, 2)).unwrap();
+        store.writer().unwrap().workflow("w").unwrap();
+        drop(store);
+        std::os::unix::fs::symlink("/nowhere/at/all", folder.join(format!("{name}-shm"))).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_store_is_read_where_nothing_can_be_written_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["plain.db", "which?100%#1.db"] {
+            let path = left_alone(folder.path(), name);
+            let reader = Reader::open(&path).unwrap();
+            assert_eq!(reader.journal().unwrap(), (1, 2));
+            assert!(reader.workflow("w").unwrap().is_some());
+            assert!(!has_log(&path));
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_told_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = left_alone(folder.path(), "test.db");
+        std::fs::write(folder.path().join("test.db-wal"), [7; 64]).unwrap();
+        let error = Reader::open(&path).err().unwrap();
+        assert!(matches!(error, StoreError::Unfolded { .. }), "{error}");
+        assert!(error.to_string().contains("test.db-wal") && error.to_string().contains("copy both files"), "{error}");
+    }
 }

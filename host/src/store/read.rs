@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::write::int;
-use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, OutboxStatus, Row, StoreError, TimerRow};
+use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, OutboxStatus, Row, StoreError};
 use crate::journal::{Entry, EntryHash};
 
 /// A connection that only reads.
@@ -48,17 +48,6 @@ pub struct OutstandingRow {
     pub correlation_id: Arc<str>,
     /// All intents of the asking decision, as canonical JSON.
     pub intents: Vec<u8>,
-}
-
-/// A timer that is due, with its entity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueTimer {
-    /// The workflow's id.
-    pub workflow: i64,
-    /// The entity's key.
-    pub key: Arc<str>,
-    /// The timer.
-    pub timer: TimerRow,
 }
 
 /// An event that could not be taken.
@@ -111,7 +100,7 @@ fn outstanding(row: &SqlRow<'_>) -> rusqlite::Result<OutstandingRow> {
 }
 
 fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
-    let head_row = row.get(7)?;
+    let (head, head_row) = (row.get(6)?, row.get(7)?);
     Ok(EntityRow {
         id: row.get(0)?,
         workflow: row.get(1)?,
@@ -119,11 +108,12 @@ fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
         sequence: row.get(3)?,
         ordinal: row.get(4)?,
         now: row.get(5)?,
-        head: row.get(6)?,
+        head,
         head_row,
         state_row: row.get(8)?,
         parked: row.get(9)?,
         expected_head_row: head_row,
+        expected_head: head,
     })
 }
 
@@ -170,7 +160,7 @@ impl Reader {
     /// Where there is no store of this version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
-            return Err(StoreError::Open { path: path.into(), reason: "there is no such file; has the workflow run yet?".into() });
+            return Err(StoreError::Missing { path: path.into() });
         }
         let connection = super::open_to_read(path)?;
         super::journal_id(&connection, path)?;
@@ -276,14 +266,6 @@ impl Reader {
     /// Where the store fails.
     pub fn count_dead_letters(&self, workflow: i64) -> Result<u64, StoreError> {
         Ok(self.row("SELECT count(*) FROM dead_letters WHERE workflow = ?", [workflow], |row| row.get(0))?.unwrap_or_default())
-    }
-
-    /// How many timers are set, of all workflows.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn count_timers(&self) -> Result<u64, StoreError> {
-        Ok(self.row("SELECT count(*) FROM timers", [], |row| row.get(0))?.unwrap_or_default())
     }
 
     /// The entities that do not wait for an operator but have inputs left in their inbox.
@@ -414,43 +396,6 @@ impl Reader {
     pub fn count_with_outstanding(&self, workflow: i64) -> Result<u64, StoreError> {
         let query = "SELECT count(*) FROM entities WHERE workflow = ? AND id IN (SELECT entity FROM outbox)";
         Ok(self.row(query, [workflow], |row| row.get(0))?.unwrap_or(0))
-    }
-
-    /// The pending timers of an entity, by name.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn timers(&self, entity: EntityId) -> Result<Vec<TimerRow>, StoreError> {
-        let query = "SELECT entity, name, due, sequence, position, correlation_id, waits FROM timers WHERE entity = ? ORDER BY name";
-        self.rows(query, [entity], timer)
-    }
-
-    /// Up to `limit` timers that are due by `until`, earliest first; without those that wait in an inbox, and those of the
-    /// workflows `without`.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn due_timers(&self, until: u64, limit: u32, without: &[i64]) -> Result<Vec<DueTimer>, StoreError> {
-        let query = format!(
-            "SELECT entity, name, due, timers.sequence, position, correlation_id, waits, workflow, key FROM timers \
-             JOIN entities ON entities.id = timers.entity WHERE waits = 0 AND due <= ?{} ORDER BY due, workflow, key, name LIMIT ?",
-            other_workflows(without)
-        );
-        self.rows(&query, params![int(until), limit], |row| Ok(DueTimer { timer: timer(row)?, workflow: row.get(7)?, key: row.get(8)? }))
-    }
-
-    /// When the next timer falls due, but for those of the workflows `without`; those that wait in an inbox have.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn next_due(&self, without: &[i64]) -> Result<Option<u64>, StoreError> {
-        if without.is_empty() {
-            return Ok(self.row("SELECT min(due) FROM timers WHERE waits = 0", [], |row| row.get(0))?.flatten());
-        }
-        let others = other_workflows(without);
-        let query =
-            format!("SELECT due FROM timers JOIN entities ON entities.id = timers.entity WHERE waits = 0{others} ORDER BY due LIMIT 1");
-        self.row(&query, [], |row| row.get(0))
     }
 
     /// Up to `limit` deliveries whose id comes after `id`, by id.
@@ -596,26 +541,5 @@ fn dead_letter(row: &SqlRow<'_>) -> rusqlite::Result<DeadLetter> {
         bytes: row.get(8)?,
         key: row.get(9)?,
         now: row.get(10)?,
-    })
-}
-
-/// The condition that an entity is of none of these workflows.
-fn other_workflows(without: &[i64]) -> String {
-    if without.is_empty() {
-        return String::new();
-    }
-    let ids: Vec<String> = without.iter().map(ToString::to_string).collect();
-    format!(" AND workflow NOT IN ({})", ids.join(", "))
-}
-
-fn timer(row: &SqlRow<'_>) -> rusqlite::Result<TimerRow> {
-    Ok(TimerRow {
-        entity: row.get(0)?,
-        name: row.get(1)?,
-        due: row.get(2)?,
-        sequence: row.get(3)?,
-        index: row.get(4)?,
-        correlation_id: row.get(5)?,
-        waits: row.get(6)?,
     })
 }

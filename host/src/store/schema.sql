@@ -36,6 +36,13 @@ CREATE TABLE erasing (entity INTEGER PRIMARY KEY, next_row INTEGER NOT NULL, kee
 -- Entities whose first entries were truncated: the chain begins in `row` now, after an entry of that hash and sequence.
 CREATE TABLE checkpoints (entity INTEGER PRIMARY KEY, row INTEGER NOT NULL, hash BLOB NOT NULL, sequence INTEGER NOT NULL) STRICT;
 
+-- What a workflow's journal must come to, kept with every commit, so that what is deleted whole is missed: how many entities
+-- and entries there are, the XOR of the entities' heads, and what decisions depend on besides the entries.
+CREATE TABLE tallies (
+  workflow INTEGER PRIMARY KEY REFERENCES workflows, entities INTEGER NOT NULL, entries INTEGER NOT NULL, heads BLOB NOT NULL,
+  journal TEXT NOT NULL, clock_name TEXT, clock INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE sources (id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, name TEXT NOT NULL,
   next_offset INTEGER NOT NULL, next_line INTEGER NOT NULL, read_line INTEGER NOT NULL, tail BLOB NOT NULL, duplicates INTEGER NOT NULL,
   UNIQUE (workflow, name)) STRICT;
@@ -57,10 +64,10 @@ CREATE TABLE outbox (
 -- A timer with `waits` has fallen due and stands in its entity's inbox: it is still in force, and can be set anew or taken back.
 CREATE TABLE timers (
   entity INTEGER NOT NULL, name TEXT NOT NULL, due INTEGER NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
-  correlation_id TEXT NOT NULL, waits INTEGER NOT NULL,
+  correlation_id TEXT NOT NULL, waits INTEGER NOT NULL, workflow INTEGER NOT NULL,
   PRIMARY KEY (entity, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX timers_due ON timers (due) WHERE waits = 0;
+CREATE INDEX timers_due ON timers (workflow, due) WHERE waits = 0;
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, key TEXT NOT NULL, input TEXT NOT NULL, payload TEXT NOT NULL, now INTEGER NOT NULL,
   sender TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL

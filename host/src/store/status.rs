@@ -46,11 +46,10 @@ impl Reader {
             [workflow],
             |row| row.get(0),
         )?;
-        let (timers, next_due) = connection.query_row(
-            "SELECT count(*), min(due) FROM timers JOIN entities ON entities.id = timers.entity WHERE waits = 0 AND workflow = ?",
-            [workflow],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
+        let (timers, next_due) =
+            connection.query_row("SELECT count(*), min(due) FROM timers WHERE waits = 0 AND workflow = ?", [workflow], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         let deliveries = connection.query_row("SELECT count(*) FROM deliveries WHERE workflow = ?", [name], |row| row.get(0))?;
         let commands =
             connection.query_row("SELECT count(*) FROM commands WHERE answer IS NULL AND workflow = ?", [name], |row| row.get(0))?;

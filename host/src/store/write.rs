@@ -43,6 +43,7 @@ impl Writer {
         super::operate::write(&transaction, batch)?;
         super::erase::write(&transaction, batch)?;
         super::retain::write(&transaction, batch)?;
+        super::tally::write(&transaction, batch)?;
         transaction.commit()?;
         // It is durable: what is left to do about the log must not have it committed once more.
         if let Err(error) = super::erase::after(&self.connection, batch) {
@@ -144,7 +145,7 @@ fn write_intents(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resu
         unset.execute(params![entity, name])?;
     }
     let mut set = transaction.prepare_cached(
-        "INSERT INTO timers VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity, name) DO UPDATE SET due = excluded.due, \
+        "INSERT INTO timers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity, name) DO UPDATE SET due = excluded.due, \
          sequence = excluded.sequence, position = excluded.position, correlation_id = excluded.correlation_id, waits = excluded.waits",
     )?;
     for timer in &batch.timers_set {
@@ -155,7 +156,8 @@ fn write_intents(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resu
             int(timer.sequence),
             timer.index,
             timer.correlation_id,
-            timer.waits
+            timer.waits,
+            timer.workflow
         ])?;
     }
     Ok(())

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn hostile_input_is_borne() {
         for (target, inputs) in
-            [(Target::Codec, 200_000), (Target::Event, 200_000), (Target::Manifest, 100_000), (Target::Component, 10_000)]
+            [(Target::Codec, 200_000), (Target::Event, 200_000), (Target::Manifest, 100_000), (Target::Component, 50_000)]
         {
             let borne = run(target, inputs, 1);
             assert!(borne.is_ok(), "{borne:?}");

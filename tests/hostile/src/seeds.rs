@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Target;
+use crate::mutate::MOST_BYTES;
 
 /// Lines of a file that are taken as seeds.
 const MOST_LINES: usize = 400;
@@ -31,6 +32,8 @@ pub fn seeds(target: Target) -> Vec<Vec<u8>> {
     if own.is_dir() {
         seeds.extend(listed(&own).iter().map(|path| read(path)));
     }
+    // Of a longer one every mutant would be cut off, and be refused for that alone.
+    seeds.retain(|seed| seed.len() <= MOST_BYTES);
     assert!(!seeds.is_empty(), "{} has seeds", target.name());
     seeds
 }

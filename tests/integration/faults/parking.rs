@@ -44,7 +44,7 @@ fn inputs_of_a_parked_entity_wait_in_order_and_others_go_on() {
 #[test]
 fn a_redrive_decides_the_head_under_the_next_sequence_and_parks_again_where_it_faults_again() {
     let place = parked();
-    operator(&place, "redrive").well();
+    operator(&place, "redrive").exits(1);
     assert_eq!(
         decided(&place),
         [

@@ -34,6 +34,22 @@ fn a_stopped_host_ends_well_and_the_next_run_goes_on() {
 }
 
 #[test]
+fn a_host_that_ends_leaves_every_database_in_one_file() {
+    let place = Place::registration();
+    place.stream([crate::wire::Node::new(1, "effect").introspection(0.0, "eeeeeeee-0000-4000-8000-00000000000b")]);
+    let databases = |place: &Place| place.files().into_iter().filter(|name| name.contains(".db")).collect::<Vec<_>>();
+    let whole = ["records.db", "registration.db", "registration.db.lock", "services.db"];
+    place.run_as_far_as_the_stream();
+    assert_eq!(databases(&place), whole, "at the end of the input");
+
+    let mut running = Running::start(place.running(&["--clock", "event", "--follow"]));
+    running.until("its lock", || databases(&place).iter().any(|name| name.ends_with("-wal")));
+    signal(running.child(), "TERM");
+    running.end().well();
+    assert_eq!(databases(&place), whole, "after a stop");
+}
+
+#[test]
 fn a_host_that_waits_for_events_ends_at_once() {
     let place = Place::registration();
     place.stream([crate::wire::Node::new(1, "effect").introspection(0.0, "eeeeeeee-0000-4000-8000-00000000000b")]);

@@ -60,6 +60,19 @@ fn all_are_redriven_in_order_and_their_number_does_not_matter() {
 }
 
 #[test]
+fn what_a_sender_wrote_cannot_steer_the_terminal() {
+    let place = Place::misbehaving();
+    place.stream(["no JSON \u{1b}[2J\u{9b}31m \r\u{202e}".to_owned()]);
+    place.run_as_far_as_the_stream();
+    let shown = place.ask("dead-letters", &["show", "1"]).well().out;
+    assert!(shown.contains("no JSON \\u{1b}[2J"), "{shown:?}");
+    assert!(shown.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')), "{shown:?}");
+    let json = place.ask("dead-letters", &["show", "1", "--json"]).well().json();
+    assert_eq!(json[0]["bytes"], "no JSON \u{1b}[2J\u{9b}31m \r\u{202e}", "as it was sent");
+    assert_eq!(json[0]["since"], serde_json::Value::Null, "the virtual clock had not begun");
+}
+
+#[test]
 fn what_is_dropped_stays_dropped_when_its_line_is_read_again() {
     let place = Place::misbehaving();
     place.mend("[intents.note]\n", "[intents.note]\nretry = { attempts = 1, first = \"1ms\", most = \"1ms\", deadline = \"5s\" }\n");

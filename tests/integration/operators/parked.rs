@@ -16,7 +16,7 @@ fn parked() -> Place {
 #[test]
 fn all_go_on_at_once_and_the_journal_says_by_whom() {
     let place = parked();
-    let redriven = place.ask("parked", &["redrive", "--all", "--by", "ann", "--json"]).well().json();
+    let redriven = place.ask("parked", &["redrive", "--all", "--by", "ann", "--json"]).exits(1).json();
     assert_eq!(answers(&redriven), ["resumed", "resumed"]);
     let dropped = place.ask("parked", &["drop", "--all", "--reason", "it will never work", "--by", "bob", "--json"]).well().json();
     assert_eq!(dropped.iter().map(|line| line["entity"].as_str().unwrap()).collect::<Vec<_>>(), ["a", "b"]);

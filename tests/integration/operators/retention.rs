@@ -175,6 +175,12 @@ fn a_running_host_forgets_by_itself_and_the_default_is_to_keep() {
     let keeping = aged("journal = \"keep\"");
     assert!(keeping.ask("truncate", &[]).exits(1).err.contains("forgets nothing"));
     assert_eq!(entries(&keeping, "a").len(), 20);
+    // A host that was started before the manifest was mended still keeps everything, and says so.
+    let mut host = crate::place::Running::start(keeping.running(&["--clock", "event", "--admin", "127.0.0.1:0"]));
+    let (_, _told) = host.listens("metrics, health and readiness on http://");
+    keeping.mend("journal = \"keep\"", "journal = 2");
+    assert!(keeping.ask("truncate", &[]).exits(1).out.contains("refused: the manifest that the host runs with forgets nothing"));
+    host.kill();
     let wrong = place.ask("check", &[]);
     assert_eq!(wrong.code, Some(0));
     place.mend("journal = 2", "journal = 0\nsnapshots = 1");

@@ -69,6 +69,10 @@ impl Effect for SqliteTable {
         let Prepared { definitions, statements } = std::mem::take(&mut *self.prepared.lock().unwrap_or_else(PoisonError::into_inner));
         Box::pin(self.database.start(definitions, statements))
     }
+
+    fn stop(&self) {
+        self.database.stop();
+    }
 }
 
 /// Checks the routes of one table; what is to be created goes to `definitions`.

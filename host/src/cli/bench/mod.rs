@@ -11,7 +11,7 @@ mod watching;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use purefold::engine::{self, Clock, Options, Summary};
 use purefold::sandbox::Sandbox;
 use purefold::source::Feed;
@@ -90,7 +90,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     eprintln!("running the events");
     let (summary, took) = pipeline(&manifest, &arguments.events, &sandbox, arguments.perform)?;
     if summary.events == 0 {
-        bail!("{} holds no events", arguments.events.display());
+        eprintln!("error: {} holds no events", arguments.events.display());
+        return Ok(Exit::Wrong);
     }
     let peak_resident_mib = peak_resident_mib();
     eprintln!("writing the same rows without deciding");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use purefold::journal::{Kind, Verdict};
+use purefold::journal::{EntryHash, Kind, Verdict};
 use purefold::sandbox::DecisionCodec;
 use purefold::store::{AcceptedRow, Batch, EntityRow, EntryRow, IntentKey, OutboxRow, Reader, Store, StoredEntry, TimerRow};
 use purefold::workflow::{RoutePlan, Workflow};
@@ -69,8 +69,8 @@ struct Rows<'a> {
     workflow_id: i64,
     profile: i64,
     ids: HashMap<Arc<str>, i64>,
-    /// The head row of each entity as last committed.
-    heads: HashMap<i64, i64>,
+    /// The head of each entity as last committed: its row and hash.
+    heads: HashMap<i64, (i64, EntryHash)>,
     /// Where each entity stands in the batch.
     places: HashMap<i64, usize>,
     batch: Batch,
@@ -88,6 +88,7 @@ impl Rows<'_> {
         let next = i64::try_from(self.ids.len())? + 1;
         let id = *self.ids.entry(entity.clone()).or_insert(next);
         let StoredEntry { row, previous_row, hash, entry, .. } = stored;
+        let (expected_head_row, expected_head) = self.heads.get(&id).copied().unwrap_or_default();
         let changed = EntityRow {
             id,
             workflow: self.workflow_id,
@@ -99,7 +100,8 @@ impl Rows<'_> {
             head_row: row,
             state_row: Some(row),
             parked: false,
-            expected_head_row: self.heads.get(&id).copied().unwrap_or(0),
+            expected_head_row,
+            expected_head,
         };
         let place = *self.places.entry(id).or_insert(self.batch.entities.len());
         match self.batch.entities.get_mut(place) {
@@ -137,6 +139,7 @@ impl Rows<'_> {
                                 index,
                                 correlation_id,
                                 waits: false,
+                                workflow: self.workflow_id,
                             });
                         }
                     }
@@ -158,7 +161,7 @@ impl Rows<'_> {
         let started = Instant::now();
         writer.commit(&batch)?;
         let took = started.elapsed();
-        self.heads.extend(batch.entities.iter().map(|entity| (entity.id, entity.head_row)));
+        self.heads.extend(batch.entities.iter().map(|entity| (entity.id, (entity.head_row, entity.head))));
         Ok(took)
     }
 }

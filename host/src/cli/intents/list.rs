@@ -72,8 +72,8 @@ pub(super) fn list(stored: &Stored, all: bool, filter: &Filter, as_json: bool) -
         lister.list(all, filter, &mut |line| report::json_line(&mut out, line))?;
     } else {
         let columns = [
-            ("id", Side::Left),
-            ("entity", Side::Left),
+            ("id", Side::Whole),
+            ("entity", Side::Whole),
             ("sequence", Side::Right),
             ("case", Side::Left),
             ("effect", Side::Left),

@@ -89,8 +89,8 @@ impl Listener {
             .enable_io()
             .enable_time()
             .build()
-            .map_err(|source| SourceError::Start { source })?;
-        let listen = |source| SourceError::Listen { address: settings.listen, source };
+            .map_err(|cause| SourceError::Start { cause })?;
+        let listen = |cause| SourceError::Listen { address: settings.listen, cause };
         let socket = runtime.block_on(TcpListener::bind(settings.listen)).map_err(listen)?;
         let address = socket.local_addr().map_err(listen)?;
         // As many as are answered at a time: whoever has room finds a place here too.

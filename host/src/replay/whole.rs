@@ -1,0 +1,140 @@
+//! The journal as a whole: what no single chain tells.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::diff::Difference;
+use super::verify::{Mismatch, VerifyError};
+use crate::engine::Plan;
+use crate::journal::hex;
+use crate::store::{EntityId, EntityRow, Reader, Row, StoreError, Tally};
+
+/// Rows of the journal that are looked at together.
+const PAGE: u32 = 4096;
+
+/// How often one moment is looked for that all readers see. A host that commits between any two of them is rare.
+const MOST_TRIES: u32 = 1000;
+
+/// `count` readers that all see the same moment of the workflow's journal, for as long as they live.
+pub(super) fn readers(path: &Path, workflow: i64, count: usize) -> Result<Vec<Reader>, VerifyError> {
+    let readers = (0..count).map(|_| Reader::open(path)).collect::<Result<Vec<_>, _>>()?;
+    for _ in 0..MOST_TRIES {
+        let mut tallies = Vec::with_capacity(readers.len());
+        for reader in &readers {
+            reader.stay()?;
+            tallies.push(reader.tally(workflow)?);
+        }
+        if tallies.windows(2).all(|pair| pair[0] == pair[1]) {
+            return Ok(readers);
+        }
+    }
+    Err(VerifyError::Restless)
+}
+
+/// What was come across while the chains were walked.
+pub(super) struct Whole {
+    entities: AtomicU64,
+    entries: AtomicU64,
+    heads: Mutex<Tally>,
+    /// A bit for each row of the journal: whether a chain led there.
+    rows: Vec<AtomicU64>,
+    /// Entities whose chains break off: rows behind the break are no news.
+    broken: Mutex<HashSet<EntityId>>,
+}
+
+impl Whole {
+    pub(super) fn new(reader: &Reader) -> Result<Self, StoreError> {
+        let words = usize::try_from(reader.last_entry()?).unwrap_or(0) / 64 + 1;
+        Ok(Whole {
+            entities: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            heads: Mutex::default(),
+            rows: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
+            broken: Mutex::default(),
+        })
+    }
+
+    /// Counts an entity, whatever its chain is worth.
+    pub(super) fn entity(&self, row: &EntityRow) {
+        self.entities.fetch_add(1, Ordering::Relaxed);
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).toggle(&row.head);
+    }
+
+    /// Counts the entries of a chain.
+    pub(super) fn chain(&self, entity: &EntityRow, rows: &[Row], breaks_off: bool) {
+        for row in rows {
+            if let Some((word, bit)) = place(*row).and_then(|(word, bit)| Some((self.rows.get(word)?, bit))) {
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+        self.entries.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        if breaks_off {
+            self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(entity.id);
+        }
+    }
+
+    /// Compares what was come across with what the commits counted, and with what decisions depend on besides.
+    pub(super) fn compare(&self, reader: &Reader, plan: &Plan) -> Result<Option<Mismatch>, StoreError> {
+        let mut differences = Vec::new();
+        let mut expect = |path: &str, stored: String, replayed: String| {
+            if stored != replayed {
+                differences.push(Difference { path: path.to_owned(), stored, replayed });
+            }
+        };
+        match reader.tally(plan.id)? {
+            None => expect("tallies", "no row for this workflow".into(), "what its commits counted".into()),
+            Some(tally) => {
+                let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let entities = self.entities.load(Ordering::Relaxed);
+                expect("entities", entities.to_string(), tally.entities.to_string());
+                expect("heads of all entities", hex(&heads.heads), hex(&tally.heads));
+                if entities + 1 == tally.entities {
+                    heads.toggle(&tally.heads);
+                    expect("entities", "no entity with the last hash that follows".into(), hex(&heads.heads));
+                }
+                if self.broken.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                    expect("entries", self.entries.load(Ordering::Relaxed).to_string(), tally.entries.to_string());
+                }
+                let (high, low) = reader.journal()?;
+                expect("meta.journal", purefold_wit::uuid::format(high, low), tally.journal);
+                let named = |name: Option<String>| name.unwrap_or_else(|| "none".into());
+                expect("meta.clock", named(reader.clock()?), named(tally.clock_name));
+                let clock = reader.workflow(&plan.workflow.name)?.map_or(0, |(_, clock)| clock);
+                expect("workflows.clock", clock.to_string(), tally.clock.to_string());
+            }
+        }
+        let mismatch = Mismatch { entity: String::new(), sequence: 0, ordinal: 0, what: "tally", differences };
+        Ok((!mismatch.differences.is_empty()).then_some(mismatch))
+    }
+
+    /// Tells the entries of this workflow, or of no entity at all, that no chain leads to.
+    pub(super) fn orphans(&self, reader: &Reader, workflow: i64, mut tell: impl FnMut(Mismatch)) -> Result<(), StoreError> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_seen = |row| place(row).is_none_or(|(word, bit)| self.rows.get(word).is_some_and(|w| w.load(Ordering::Relaxed) & bit > 0));
+        let mut after = Row::MIN;
+        loop {
+            let page = reader.rows_after(after, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = *last;
+            for (row, entity) in page.iter().filter(|(row, entity)| !is_seen(*row) && !broken.contains(entity)) {
+                let Some(orphan) = reader.orphan(*row)?.filter(|orphan| orphan.workflow.is_none_or(|of| of == workflow)) else { continue };
+                let stored = match &orphan.key {
+                    Some(_) => "an entry that none of its entity's later entries follows".to_owned(),
+                    None => format!("an entry of entity {entity}, which is not there"),
+                };
+                let path = format!("journal row {row}");
+                let differences = vec![Difference { path, stored, replayed: "no entry".into() }];
+                let (entity, sequence, ordinal) = (orphan.key.unwrap_or_default(), orphan.sequence, orphan.ordinal);
+                tell(Mismatch { entity, sequence, ordinal, what: "orphan", differences });
+            }
+        }
+    }
+}
+
+/// Word and bit of a row; none where no host gives out such a number.
+fn place(row: Row) -> Option<(usize, u64)> {
+    let row = usize::try_from(row).ok()?;
+    Some((row / 64, 1 << (row % 64)))
+}

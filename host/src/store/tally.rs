@@ -1,0 +1,178 @@
+//! What a workflow's journal must come to. It is kept with every commit, so that what is deleted whole is missed: no chain
+//! that is left tells of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::write::int;
+use super::{Batch, EntityId, Reader, StoreError};
+use crate::journal::EntryHash;
+
+/// Counts of a workflow's journal, and what its decisions depend on besides the entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Entities, those that ended and the workflow's own counted.
+    pub entities: u64,
+    /// Entries of all of them that are not truncated.
+    pub entries: u64,
+    /// The XOR of all entities' heads: the same whatever their order, and each commit changes it by what it changes.
+    pub heads: EntryHash,
+    /// The journal's id.
+    pub journal: String,
+    /// The clock that the journal runs on.
+    pub clock_name: Option<String>,
+    /// The workflow's virtual clock.
+    pub clock: u64,
+}
+
+impl Tally {
+    /// Adds a head, or takes it away again.
+    pub fn toggle(&mut self, head: &EntryHash) {
+        for (sum, byte) in self.heads.iter_mut().zip(head) {
+            *sum ^= byte;
+        }
+    }
+}
+
+const TALLY: &str = "SELECT entities, entries, heads, journal, clock_name, clock FROM tallies WHERE workflow = ?";
+
+/// Follows what `batch` changes, in one row for each workflow that it is about.
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    let mut tallies: BTreeMap<i64, Tally> = BTreeMap::new();
+    for entity in &batch.entities {
+        let tally = of(transaction, &mut tallies, entity.workflow)?;
+        tally.toggle(&entity.head);
+        if entity.expected_head_row == 0 {
+            tally.entities += 1;
+        } else {
+            tally.toggle(&entity.expected_head);
+        }
+    }
+    if tallies.len() == 1
+        && let Some(only) = tallies.values_mut().next()
+    {
+        only.entries += batch.entries.len() as u64;
+    } else {
+        // Whoever has a new entry is among the entities that changed.
+        let workflows: HashMap<EntityId, i64> = batch.entities.iter().map(|entity| (entity.id, entity.workflow)).collect();
+        for entry in &batch.entries {
+            if let Some(tally) = workflows.get(&entry.entity).and_then(|workflow| tallies.get_mut(workflow)) {
+                tally.entries += 1;
+            }
+        }
+    }
+    for truncation in &batch.truncations {
+        let query = "SELECT workflow FROM entities WHERE id = ?";
+        let workflow = transaction.prepare_cached(query)?.query_row([truncation.entity], |row| row.get(0))?;
+        let tally = of(transaction, &mut tallies, workflow)?;
+        tally.entries = tally.entries.saturating_sub(truncation.rows.len() as u64);
+    }
+    for (workflow, clock) in &batch.clocks {
+        of(transaction, &mut tallies, *workflow)?.clock = *clock;
+    }
+    let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+    for (workflow, tally) in tallies {
+        let Tally { entities, entries, heads, journal, clock_name, clock } = tally;
+        write.execute(params![workflow, int(entities), int(entries), heads, journal, clock_name, int(clock)])?;
+    }
+    Ok(())
+}
+
+/// The tally of a workflow as the store has it, to be changed. What is noted of the journal's id and clock is so once.
+fn of<'t>(transaction: &Transaction<'_>, tallies: &'t mut BTreeMap<i64, Tally>, workflow: i64) -> Result<&'t mut Tally, StoreError> {
+    use std::collections::btree_map::Entry;
+    match tallies.entry(workflow) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(place) => {
+            let known = transaction.prepare_cached(TALLY)?.query_row([workflow], tally).optional()?;
+            let tally = match known {
+                Some(tally) => tally,
+                None => {
+                    let meta = "SELECT (SELECT value FROM meta WHERE name = 'journal'), (SELECT value FROM meta WHERE name = 'clock')";
+                    let (journal, clock_name) = transaction.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                    Tally { journal, clock_name, ..Tally::default() }
+                }
+            };
+            Ok(place.insert(tally))
+        }
+    }
+}
+
+fn tally(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        entities: row.get(0)?,
+        entries: row.get(1)?,
+        heads: row.get(2)?,
+        journal: row.get(3)?,
+        clock_name: row.get(4)?,
+        clock: row.get(5)?,
+    })
+}
+
+impl Reader {
+    /// What a workflow's journal must come to, as its commits noted it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn tally(&self, workflow: i64) -> Result<Option<Tally>, StoreError> {
+        Ok(self.connection().prepare_cached(TALLY)?.query_row([workflow], tally).optional()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::{EntityRow, Store, Truncation};
+
+    fn entity(id: EntityId, workflow: i64, head: u8, before: Option<u8>) -> EntityRow {
+        EntityRow {
+            id,
+            workflow,
+            key: id.to_string().into(),
+            sequence: 1,
+            ordinal: 0,
+            now: 0,
+            head: [head; 32],
+            head_row: i64::from(head),
+            state_row: None,
+            parked: false,
+            expected_head_row: before.map_or(0, i64::from),
+            expected_head: [before.unwrap_or(0); 32],
+        }
+    }
+
+    #[test]
+    fn each_commit_changes_the_tally_by_what_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let mut writer = store.writer().unwrap();
+        let (first, second) = (writer.workflow("a").unwrap(), writer.workflow("b").unwrap());
+        writer.clock("event").unwrap();
+        let mut commit = |batch: Batch| writer.commit(&batch).unwrap();
+        commit(Batch { entities: vec![entity(1, first, 3, None), entity(2, first, 5, None)], ..Batch::default() });
+        commit(Batch { entities: vec![entity(1, first, 9, Some(3)), entity(3, second, 6, None)], ..Batch::default() });
+        commit(Batch { clocks: vec![(first, 77)], ..Batch::default() });
+        let reader = store.reader().unwrap();
+        let tally = reader.tally(first).unwrap().unwrap();
+        assert_eq!((tally.entities, tally.heads, tally.clock), (2, [9 ^ 5; 32], 77));
+        assert_eq!(tally.clock_name.as_deref(), Some("event"));
+        assert_eq!(reader.tally(second).unwrap().unwrap().heads, [6; 32]);
+        assert_eq!(reader.tally(second + 1).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_truncated_is_not_counted_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let mut writer = store.writer().unwrap();
+        let workflow = writer.workflow("a").unwrap();
+        writer.commit(&Batch { entities: vec![entity(1, workflow, 3, None)], ..Batch::default() }).unwrap();
+        writer.connection().execute("UPDATE tallies SET entries = 10", []).unwrap();
+        let gone = Truncation { entity: 1, first_row: 4, hash: [0; 32], sequence: 3, rows: vec![1, 2, 3] };
+        writer.commit(&Batch { truncations: vec![gone], ..Batch::default() }).unwrap();
+        assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
+    }
+}
