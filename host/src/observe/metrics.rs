@@ -169,7 +169,12 @@ impl Collector for Collected {
         gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
         self.encode_effects(&mut encoder, effects)?;
         of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;
-        of_host(&mut encoder, "store_down", "1 while the store takes no commit", u64::from(store_down.load(Ordering::Relaxed)))?;
+        of_host(
+            &mut encoder,
+            "store_down",
+            "1 while the store takes no commit or cannot be read",
+            u64::from(store_down.load(Ordering::Relaxed)),
+        )?;
         let Some(store) = &self.store else { return Ok(()) };
         let figures = store.workflows.iter();
         gauge(
