@@ -6,6 +6,7 @@ use super::EngineError;
 use super::fold::{Fold, Folded, Moment};
 use super::input::{FailureKind, Order, OrderKind};
 use super::outcome::concluded_input;
+use super::planted::{Mistake, planted};
 use crate::journal::{Kind, Warrant, intent_id};
 use crate::store::OutboxStatus;
 
@@ -81,6 +82,11 @@ impl Fold<'_> {
         let told = kind.told(&text);
         intent.settled = Some((kind, text));
         self.act_on_intent(Kind::Abandoned, at, warrant);
+        if planted(Mistake::GivenUpUnkept) {
+            // As if another commit were to conclude it.
+            self.out.entity.outstanding[at].settled = None;
+            return format!("given up: concluded as {told}");
+        }
         self.out.changed.push((sequence, index, OutboxStatus::Settled, 0, told.clone()));
         format!("given up: concluded as {told}")
     }
@@ -97,6 +103,9 @@ impl Fold<'_> {
         ];
         if entity.row.head_row == 0 {
             return Some("refused: there is no such entity".into());
+        }
+        if self.out.erasing.is_some() {
+            return Some(ERASED_ALREADY.into());
         }
         if let Some((what, _)) = needed.iter().find(|(_, is_so)| *is_so) {
             return Some(format!("refused: the entity has {what}"));
@@ -131,6 +140,8 @@ impl Fold<'_> {
         self.note_entry(kind, event_id, correlation_id, input, warrant.json());
     }
 }
+
+pub(super) const ERASED_ALREADY: &str = "refused: it is being erased at this moment";
 
 /// The command line finds out before what became of it; this is for one that ended meanwhile.
 const CONCLUDED: &str = "refused: it is concluded; a conclusion stands";

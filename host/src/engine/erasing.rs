@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
-use crate::store::{ErasingRow, Reader, StoreError};
+use crate::store::{EntityId, ErasingRow, Reader, StoreError};
 
 /// Entries that one commit erases.
 const MOST_ERASED: usize = 512;
@@ -23,6 +24,9 @@ pub(super) struct Erasing(VecDeque<Job>);
 
 impl Erasing {
     pub(super) fn load(reader: &Reader) -> Result<Self, StoreError> {
+        if planted(Mistake::ErasureForgotten) {
+            return Ok(Erasing::default());
+        }
         Ok(Erasing(reader.erasing()?.into_iter().map(|row| Job { row, after: 0, count: 0 }).collect()))
     }
 
@@ -38,6 +42,11 @@ impl Erasing {
         self.0.iter().any(|job| job.row.command == command)
     }
 
+    /// Whether that entity is being erased.
+    pub(super) fn has(&self, entity: EntityId) -> bool {
+        self.0.iter().any(|job| job.row.entity == entity)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -51,20 +60,21 @@ impl Engine {
         if self.state.draft.erased.len() >= MOST_ERASED {
             return Ok(());
         }
-        let mut looked_at = 0;
-        while job.row.next_row > 0 && looked_at < MOST_ERASED {
-            let row = job.row.next_row;
+        let (mut next, mut looked_at, mut found) = (job.row.next_row, 0, Vec::new());
+        while next > 0 && looked_at < MOST_ERASED {
+            let row = next;
             // Where a truncation was faster, there is nothing left.
             let Some(entry) = self.reader.entry_if_there(row)? else {
-                job.row.next_row = 0;
+                next = 0;
                 break;
             };
-            let erased = entry.to_erase(job.row.keep_row == Some(row));
-            job.count += usize::from(erased.is_some());
-            self.state.draft.erased.extend(erased);
-            job.row.next_row = if entry.previous_row < row { entry.previous_row } else { 0 };
+            found.extend(entry.to_erase(job.row.keep_row == Some(row) && !planted(Mistake::KeptStateErased)));
+            next = if entry.previous_row < row { entry.previous_row } else { 0 };
             looked_at += 1;
         }
+        job.row.next_row = next;
+        job.count += found.len();
+        self.state.draft.erased.extend(found);
         let ErasingRow { entity, next_row, command, .. } = job.row;
         self.state.draft.erasing.retain(|row| row.entity != entity);
         self.state.draft.erasing.push(job.row);

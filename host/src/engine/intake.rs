@@ -302,6 +302,9 @@ impl Intake {
         let track = &mut self.tracks[workflow];
         track.changed = true;
         let source = track.row.id;
+        if planted(Mistake::SentForgotten) {
+            return;
+        }
         self.accepted(source, NO_LINE, fingerprint, batch);
     }
 

@@ -24,6 +24,7 @@ mod own;
 mod pauses;
 mod plan;
 mod planted;
+mod reads;
 mod requests;
 mod retention;
 mod run;

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::dispatch::{self, Answer};
 use super::input::{EntityName, EventOrigin, Order, OrderKind};
 use super::own::OwnEntry;
+use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
 use crate::journal::{Kind, Warrant};
 use crate::store::{Batch, CommandRow, DeadLetter, IntentKey, Scope};
@@ -63,19 +64,22 @@ impl Engine {
         if self.state.last_command_look.is_some_and(|last| now < last + COMMAND_INTERVAL) {
             return Ok(());
         }
-        self.state.last_command_look = Some(now);
         let commands = self.reader.commands()?;
         // What is not open any more will never be seen again.
         self.state.commands_seen.retain(|seen| commands.iter().any(|command| command.id == *seen));
         for command in commands {
-            if self.state.commands_seen.insert(command.id) {
-                let mut draft = std::mem::take(&mut self.state.draft);
-                let applied = self.apply(&command, &mut draft);
-                self.state.draft = draft;
-                let answer = applied?;
-                self.state.draft.answers.extend(answer.map(|answer| (command.id, answer)));
+            if self.state.commands_seen.contains(&command.id) {
+                continue;
             }
+            let mut draft = std::mem::take(&mut self.state.draft);
+            let applied = self.apply(&command, &mut draft);
+            self.state.draft = draft;
+            // What could not be read for it was read before anything was done: it is looked at again.
+            let answer = applied?;
+            self.state.commands_seen.insert(command.id);
+            self.state.draft.answers.extend(answer.map(|answer| (command.id, answer)));
         }
+        self.state.last_command_look = Some(now);
         Ok(())
     }
 
@@ -120,8 +124,12 @@ impl Engine {
     fn erase(&mut self, workflow: usize, subject: &EraseSubject, command: &CommandRow) -> Result<Option<String>, EngineError> {
         let EraseSubject { entity, keep_state } = subject;
         let plan = &self.shared.plans[workflow];
-        if entity.is_empty() || self.reader.entity(plan.id, entity)?.is_none() {
+        let row = self.reader.entity(plan.id, entity)?.filter(|_| !entity.is_empty());
+        let Some(row) = row else {
             return Ok(Some(format!("refused: workflow {:?} knows no entity {entity:?}", plan.workflow.name)));
+        };
+        if self.state.erasing.has(row.id) {
+            return Ok(Some(super::acts::ERASED_ALREADY.into()));
         }
         if self.reader.deliveries_to(&plan.workflow.name, entity)? > 0 {
             return Ok(Some("refused: inputs from other entities are on their way to it; ask again when they are decided".into()));
@@ -137,24 +145,26 @@ impl Engine {
 
     /// Has an intent leave its lane first: what is journaled as given up must not be performed after.
     fn give_up(&mut self, name: EntityName, sequence: u64, index: u32, command: &CommandRow) -> Result<Option<String>, EngineError> {
-        if !self.course.perform {
+        if !self.course.perform || planted(Mistake::GivenUpInItsLane) {
             return Ok(self.entity_order(name, OrderKind::GiveUpIntent(sequence, index), command));
         }
         let Some(row) = self.reader.entity(self.shared.plans[name.workflow].id, &name.key)? else {
             return Ok(Some(format!("refused: there is no entity {:?}", name.key)));
         };
         let key = IntentKey { entity: row.id, sequence, index };
-        let asked = GivingUp { command: command.id, warrant: command.warrant.clone() };
-        if self.state.giving_up.insert(key, asked).is_some() {
+        if self.state.giving_up.contains_key(&key) {
             return Ok(Some("refused: somebody else gives it up at this moment".into()));
         }
+        self.state.giving_up.insert(key, GivingUp { command: command.id, warrant: command.warrant.clone() });
         self.order(dispatch::Order::GiveUp(name, key));
         Ok(None)
     }
 
     /// The dispatcher's answer to an order on an intent.
     pub(super) fn answered(&mut self, name: EntityName, key: IntentKey, answer: Answer) {
-        let Some(GivingUp { command, warrant }) = self.state.giving_up.remove(&key) else {
+        // The same intent may have been redriven just before: that answer is about something else.
+        let asked = answer.is_to_giving_up().then(|| self.state.giving_up.remove(&key)).flatten();
+        let Some(GivingUp { command, warrant }) = asked else {
             tracing::debug!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "the dispatcher's answer");
             return;
         };

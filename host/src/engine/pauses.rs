@@ -10,6 +10,7 @@ use super::entity::Entity;
 use super::input::{EntityName, Hold};
 use super::own::OwnEntry;
 use super::plan::Plan;
+use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
 use crate::journal::{Kind, Warrant};
 use crate::store::{Batch, PauseRow, Reader, Scope, StoreError};
@@ -39,7 +40,8 @@ impl Pauses {
     pub(super) fn load(reader: &Reader, plans: &[Arc<Plan>]) -> Result<Self, StoreError> {
         let mut pauses = Pauses::default();
         for plan in plans {
-            let scopes: HashSet<Scope> = reader.pauses(plan.id)?.into_iter().map(|row| row.scope).collect();
+            let rows = if planted(Mistake::PausesForgotten) { Vec::new() } else { reader.pauses(plan.id)? };
+            let scopes: HashSet<Scope> = rows.into_iter().map(|row| row.scope).collect();
             pauses.count += scopes.len();
             pauses.workflows.push(Paused { id: plan.id, scopes, faults: VecDeque::new() });
         }
@@ -116,6 +118,8 @@ impl Engine {
         tracing::warn!(workflow = %plan.workflow.name, scope = scope.as_str(), name = scope.name(), by = warrant.by, reason = warrant.reason, "paused");
         self.state.pauses.change(workflow, scope.clone(), true);
         if let Scope::Effect(effect) = scope {
+            // Where it was to go on with the next commit, it does not.
+            self.state.resumptions.retain(|resumed| *resumed != (workflow, effect.clone()));
             self.order(Order::Pause { workflow, effect: Some(effect.clone()) });
         }
         Ok(format!("paused: {}", told(scope)))
@@ -128,6 +132,7 @@ impl Engine {
         }
         let plan = self.shared.plans[workflow].clone();
         self.note_own(workflow, &OwnEntry { kind: Kind::Resumed, event_id: "", about: &scope.about(), warrant }, batch)?;
+        batch.pauses_added.retain(|added| (added.workflow, &added.scope) != (plan.id, scope));
         batch.pauses_removed.push((plan.id, scope.clone()));
         tracing::info!(workflow = %plan.workflow.name, scope = scope.as_str(), name = scope.name(), by = warrant.by, "resumed");
         self.state.pauses.change(workflow, scope.clone(), false);
@@ -135,13 +140,19 @@ impl Engine {
             Scope::Workflow => {
                 self.state.pauses.workflows[workflow].faults.clear();
                 self.state.look_for_timers = true;
+                // What fell due meanwhile waits for what the source had meanwhile.
+                self.state.reading_since = self.clock.elapsed();
                 let mut waiting: Vec<EntityName> = self.state.work.keys().filter(|name| name.workflow == workflow).cloned().collect();
                 waiting.sort();
                 for name in waiting {
                     self.pending(name);
                 }
             }
-            Scope::Effect(effect) => self.order(Order::Resume { workflow, effect: Some(effect.clone()) }),
+            // Nothing is performed before it is durable that it may be.
+            Scope::Effect(effect) if planted(Mistake::ResumedEarly) => {
+                self.order(Order::Resume { workflow, effect: Some(effect.clone()) });
+            }
+            Scope::Effect(effect) => self.state.resumptions.push((workflow, effect.clone())),
             Scope::Entity(key) => {
                 self.pending(EntityName { workflow, key: key.clone() });
             }

@@ -37,6 +37,30 @@ pub(super) enum Mistake {
     DependentsForgotten,
     /// A rejection has no number of its own.
     RejectionUncounted,
+    /// What could not be read is not tried again.
+    UnreadForgotten,
+    /// A sender is answered before the commit of its event is durable.
+    AnsweredEarly,
+    /// Events that were sent are not written down as accepted.
+    SentForgotten,
+    /// An intent is given up without regard to the attempt at it.
+    GivenUpInItsLane,
+    /// An intent that is being given up is read back into its lane.
+    GivenUpReadBack,
+    /// That an intent was given up is journaled, and not written to the outbox.
+    GivenUpUnkept,
+    /// A start does not know what was paused.
+    PausesForgotten,
+    /// A start does not tell the lanes which effects are paused.
+    LanesUnpaused,
+    /// An effect goes on before it is durable that it may.
+    ResumedEarly,
+    /// A start does not go on with what is being erased.
+    ErasureForgotten,
+    /// The state goes with what is erased, although it was to stay.
+    KeptStateErased,
+    /// Truncation does not ask which decisions are still needed.
+    NeededTruncated,
 }
 
 #[cfg(not(test))]
@@ -68,7 +92,7 @@ pub(super) mod tests {
     }
 
     impl Mistake {
-        pub(in crate::engine) const ALL: [Mistake; 16] = [
+        pub(in crate::engine) const ALL: [Mistake; 28] = [
             Mistake::PositionFirst,
             Mistake::OutboxForgotten,
             Mistake::OutboxKept,
@@ -85,6 +109,18 @@ pub(super) mod tests {
             Mistake::EvictedTooEarly,
             Mistake::DependentsForgotten,
             Mistake::RejectionUncounted,
+            Mistake::UnreadForgotten,
+            Mistake::AnsweredEarly,
+            Mistake::SentForgotten,
+            Mistake::GivenUpInItsLane,
+            Mistake::GivenUpReadBack,
+            Mistake::GivenUpUnkept,
+            Mistake::PausesForgotten,
+            Mistake::LanesUnpaused,
+            Mistake::ResumedEarly,
+            Mistake::ErasureForgotten,
+            Mistake::KeptStateErased,
+            Mistake::NeededTruncated,
         ];
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
 use crate::store::{Aged, Protection, Row, Truncation};
 use crate::workflow::manifest::{Entries, RetentionSettings};
@@ -94,7 +95,8 @@ impl Limits {
     fn may_begin_with(&self, entry: &Aged, entity: &Protection) -> bool {
         // A needed decision must be among what stays.
         let is_after = |needed: u64| (entry.sequence, entry.ordinal) > (needed, 0);
-        if entity.untouched || entity.needed.is_some_and(is_after) || entity.state_row.is_some_and(|row| entry.row > row) {
+        let is_needed = entity.needed.is_some_and(is_after) && !planted(Mistake::NeededTruncated);
+        if entity.untouched || is_needed || entity.state_row.is_some_and(|row| entry.row > row) {
             return false;
         }
         let has_ended = entity.state_row.is_none() && entity.now < self.ended;
@@ -126,24 +128,30 @@ impl Engine {
             self.state.sweep.next_look = Duration::MAX;
             return self.sweep_over();
         }
-        let before = self.state.sweep.dropped;
-        let letters_left = self.forget_letters(&limits)?;
+        let (letters, letters_left) = self.old_letters(&limits)?;
         let page = self.reader.aged_after(self.state.sweep.after, PAGE)?;
         // On virtual time the journal is not in the order of its entries' times: all of it is looked at.
         let in_order = !self.course.event_clock;
         let young = |entry: &Aged| in_order && limits.get(&entry.workflow).is_some_and(|limits| limits.is_young(entry.now));
         let is_last = page.len() < PAGE as usize || page.iter().any(young);
         let page: Vec<Aged> = page.into_iter().take_while(|entry| !young(entry)).collect();
-        self.forget_events(&limits, &page);
-        let whole = self.truncate(&limits, &page)?;
+        let (truncations, whole) = self.truncations(&limits, &page)?;
+        // Everything is read: from here on nothing fails.
+        let events = old_events(&limits, &page);
+        let found = !letters.is_empty() || !events.is_empty() || !truncations.is_empty();
+        let dropped = &mut self.state.sweep.dropped;
+        dropped.letters += letters.len();
+        dropped.events += events.len();
+        dropped.entries += truncations.iter().map(|truncation| truncation.rows.len()).sum::<usize>();
+        self.state.draft.dead_letters_removed.extend(letters);
+        self.state.draft.events_forgotten.extend(events);
+        self.state.draft.truncations.extend(truncations);
         if whole {
             self.state.sweep.after = page.last().map_or(self.state.sweep.after, |last| last.row);
         }
         if whole && is_last && !letters_left {
             return self.sweep_over();
         }
-        let dropped = self.state.sweep.dropped;
-        let found = (before.entries, before.events, before.letters) != (dropped.entries, dropped.events, dropped.letters);
         self.state.sweep.next_look = if found { elapsed } else { elapsed + LOOK_INTERVAL };
         if found {
             self.state.sweep.waits_for = self.state.last_batch + 1;
@@ -164,31 +172,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives whether more are left.
-    fn forget_letters(&mut self, limits: &HashMap<i64, Limits>) -> Result<bool, EngineError> {
-        let mut left = false;
+    /// Dead letters that are old, and whether more are left.
+    fn old_letters(&self, limits: &HashMap<i64, Limits>) -> Result<(Vec<i64>, bool), EngineError> {
+        let (mut old, mut left) = (Vec::new(), false);
         for plan in &self.shared.plans {
             let Some(limits) = limits.get(&plan.id).filter(|limits| limits.letters > 0) else { continue };
             let letters = self.reader.dead_letters_before(plan.id, limits.letters, MOST_LETTERS)?;
             left |= letters.len() == MOST_LETTERS as usize;
-            let known = &mut self.state.draft.dead_letters_removed;
-            let new: Vec<i64> = letters.into_iter().filter(|id| !known.contains(id)).collect();
-            self.state.sweep.dropped.letters += new.len();
-            known.extend(new);
+            let known = &self.state.draft.dead_letters_removed;
+            old.extend(letters.into_iter().filter(|id| !known.contains(id)));
         }
-        Ok(left)
+        Ok((old, left))
     }
 
-    fn forget_events(&mut self, limits: &HashMap<i64, Limits>, page: &[Aged]) {
-        let is_old = |entry: &&Aged| entry.has_event && limits.get(&entry.workflow).is_some_and(|limits| entry.now < limits.events);
-        let rows: Vec<Row> = page.iter().filter(is_old).map(|entry| entry.row).collect();
-        self.state.sweep.dropped.events += rows.len();
-        self.state.draft.events_forgotten.extend(rows);
-    }
-
-    /// Truncates the chains of the page's entities as far as they may be. Gives whether all of it was looked at.
-    fn truncate(&mut self, limits: &HashMap<i64, Limits>, page: &[Aged]) -> Result<bool, EngineError> {
-        let mut seen = HashSet::new();
+    /// How far the chains of the page's entities may be truncated, and whether all of the page was looked at.
+    fn truncations(&self, limits: &HashMap<i64, Limits>, page: &[Aged]) -> Result<(Vec<Truncation>, bool), EngineError> {
+        let (mut truncations, mut seen) = (Vec::new(), HashSet::new());
         let mut budget = MOST_DROPPED;
         // The latest entry of each entity first: the chain begins with the latest that may be its first.
         for entry in page.iter().rev() {
@@ -212,12 +211,16 @@ impl Engine {
                 continue;
             }
             if rows.len() > budget {
-                return Ok(false);
+                return Ok((truncations, false));
             }
             budget -= rows.len();
-            self.state.sweep.dropped.entries += rows.len();
-            self.state.draft.truncations.push(Truncation { entity: entry.entity, first_row: entry.row, hash, sequence, rows });
+            truncations.push(Truncation { entity: entry.entity, first_row: entry.row, hash, sequence, rows });
         }
-        Ok(true)
+        Ok((truncations, true))
     }
+}
+
+fn old_events(limits: &HashMap<i64, Limits>, page: &[Aged]) -> Vec<Row> {
+    let is_old = |entry: &&Aged| entry.has_event && limits.get(&entry.workflow).is_some_and(|limits| entry.now < limits.events);
+    page.iter().filter(is_old).map(|entry| entry.row).collect()
 }

@@ -19,6 +19,7 @@ use super::input::{Conclusion, EntityName, Note, Pending};
 use super::intake::Intake;
 use super::operators::{COMMAND_INTERVAL, GivingUp};
 use super::pauses::Pauses;
+use super::reads::Reads;
 use super::retention::Sweep;
 use super::spans::Spans;
 use super::step::Cached;
@@ -57,7 +58,7 @@ const MOST_DELIVERIES: usize = 8192;
 const QUIET_LINES: Duration = Duration::from_millis(50);
 
 /// The same where events are sent: senders that found no host, or were turned away, come back within this time.
-const QUIET_SENDERS: Duration = Duration::from_secs(5);
+pub(super) const QUIET_SENDERS: Duration = Duration::from_secs(5);
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -219,7 +220,7 @@ pub(super) struct State {
     pub(super) deliveries: usize,
     pub(super) next_due: Option<u64>,
     pub(super) look_for_timers: bool,
-    /// Since when the host has been able to read: at its start, and when its store works again.
+    /// Since when the host has been able to read: at its start, when its store works again, and when a workflow goes on.
     pub(super) reading_since: Duration,
     /// On the event clock, after the input: timers up to here fire.
     pub(super) bound: Option<u64>,
@@ -230,6 +231,10 @@ pub(super) struct State {
     pub(super) giving_up: HashMap<IntentKey, GivingUp>,
     /// Held intents that this start tries again, until the dispatcher has said so: they are under way from then on.
     retried: HashSet<IntentKey>,
+    /// Effects that go on with the next commit.
+    pub(super) resumptions: Vec<(usize, Arc<str>)>,
+    /// Lanes that the dispatcher wants read.
+    pub(super) wanted: Vec<dispatch::Wanted>,
     pub(super) erasing: Erasing,
     pub(super) sweep: Sweep,
     pub(super) commands_seen: HashSet<i64>,
@@ -239,6 +244,7 @@ pub(super) struct State {
     pub(super) stopping: Option<Duration>,
     drained: bool,
     pub(super) store_down: bool,
+    pub(super) reads: Reads,
     pub(super) summary: Summary,
 }
 
@@ -295,6 +301,25 @@ impl Engine {
             self.hear(message)?;
         }
         self.tell(progress);
+        if let Some(left) = self.state.reads.pause(self.clock.elapsed()) {
+            return Ok(if self.stops_in_vain() { Turn::Over } else { Turn::Idle(left.min(PROGRESS_INTERVAL)) });
+        }
+        match self.work() {
+            Err(EngineError::Store(error)) if error.is_passing() => Ok(Turn::Idle(self.read_failed(&error))),
+            Err(error) => Err(error),
+            Ok(turn) => {
+                // Where something is ready and no commit finds room, what failed was not tried again.
+                if turn == Turn::Worked || self.state.ready.is_empty() {
+                    self.read_again();
+                }
+                Ok(turn)
+            }
+        }
+    }
+
+    /// What one turn does. A read that fails breaks it off; the next turn does again what is left.
+    fn work(&mut self) -> Result<Turn, EngineError> {
+        self.find_wanted()?;
         if self.state.stopping.is_none() {
             self.look_for_commands()?;
             self.take_lines();
@@ -393,14 +418,13 @@ impl Engine {
                 self.state.retried.remove(&key);
                 self.pending(name).notes.push((key, note));
             }
-            Message::Wanted(lanes) => self.find(lanes)?,
+            Message::Wanted(lanes) => self.state.wanted.extend(lanes),
             Message::Answered(name, key, answer) => self.answered(name, key, answer),
             Message::Committed(number) => self.committed(number),
             Message::CommitFailed(error) => return Err(error.into()),
             Message::StoreDown => {
                 self.state.store_down = true;
-                self.observed.store(true);
-                self.tell_source(Standing::StoreDown);
+                self.tell_store();
             }
             Message::SourceEnded(result) => {
                 self.state.source_ended = true;
@@ -438,6 +462,7 @@ impl Engine {
     fn accepts_lines(&self) -> bool {
         let state = &self.state;
         !state.store_down
+            && !state.reads.fail()
             && state.stopping.is_none()
             && !state.pauses.holds_all_events()
             && state.backlog.len() + self.intake.open() < MOST_OPEN_LINES
@@ -553,10 +578,21 @@ impl Engine {
         self.pending(name).deliveries.push(delivery);
     }
 
+    /// Whether a stop has waited long enough for a store that does not work.
+    fn stops_in_vain(&self) -> bool {
+        let waited = self.state.stopping.is_some_and(|since| self.clock.elapsed() > since + DRAIN_TIMEOUT);
+        let in_vain = waited && (self.state.store_down || self.state.reads.fail());
+        if in_vain {
+            tracing::warn!("stopped while the store does not work: what is not committed is taken and decided again by the next start");
+        }
+        in_vain
+    }
+
     fn is_over(&mut self) -> Result<bool, EngineError> {
         if let Some(since) = self.state.stopping {
             let waited = self.clock.elapsed() > since + DRAIN_TIMEOUT;
-            return Ok(self.state.in_flight.is_empty() && !self.has_work() && (self.state.drained || waited));
+            let done = self.state.in_flight.is_empty() && !self.has_work() && (self.state.drained || waited);
+            return Ok(done || self.stops_in_vain());
         }
         if !self.course.until_idle
             || self.has_work()

@@ -3,22 +3,24 @@
 use lru::LruCache;
 
 use super::assemble::Consequences;
+use super::dispatch::Order;
 use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{EntityName, EventOrigin};
 use super::planted::{Mistake, planted};
 use super::run::{MOST_ITEMS, MOST_KEPT, Work};
-use super::workers::Item;
+use super::workers::{Decided, Item};
 use super::{Engine, EngineError};
 use crate::journal::Kind;
-use crate::source::{Standing, Undecodable};
+use crate::source::Undecodable;
 
 /// Entities that are kept in memory. Few in tests, so that they are read again.
 const MOST_CACHED: usize = if cfg!(test) { 3 } else { 10_752 };
 
+/// An entity in memory.
 pub(super) struct Cached {
     pub(super) entity: Box<Entity>,
-    /// The last commit that changed it.
+    /// The last commit that changed it; 0 for what was read from the store.
     pub(super) batch: u64,
 }
 
@@ -32,23 +34,28 @@ impl Engine {
         for name in self.state.ready.drain(..count) {
             let mut pending = self.state.work.remove(&name).unwrap_or_default().pending;
             pending.hold = self.state.pauses.hold(&name);
-            let entity = self.state.cache.as_mut().and_then(|cache| cache.pop(&name)).map(|cached| cached.entity);
+            let cached = self.state.cache.as_mut().and_then(|cache| cache.pop(&name));
             self.state.told -= pending.conclusions.len();
-            items.push((name, entity, pending));
+            items.push((name, cached, pending));
         }
         #[cfg(test)]
         if planted(Mistake::PositionFirst) {
             self.commit_position()?;
         }
         let began = self.spans.as_ref().map_or(0, |_| self.clock.wall());
-        let folded = self.workers.run(moment, items)?;
+        let Decided { folded, unread, failure } = self.workers.run(moment, items)?;
         let ended = self.spans.as_ref().map_or(0, |_| self.clock.wall());
+        self.put_back(unread);
 
         self.state.new_events = 0;
         let (mut decided_events, mut new_intents) = (0, 0);
         let mut faults = Vec::new();
         let mut batch = std::mem::take(&mut self.state.draft);
         let mut consequences = Consequences::default();
+        if self.course.perform {
+            let resumed = self.state.resumptions.drain(..);
+            consequences.orders.extend(resumed.map(|(workflow, effect)| Order::Resume { workflow, effect: Some(effect) }));
+        }
         self.state.last_batch += 1;
         batch.number = self.state.last_batch;
         for (name, mut folded) in folded {
@@ -129,11 +136,16 @@ impl Engine {
         self.state.look_for_timers |= !batch.timers_set.is_empty();
         if batch.is_empty() {
             self.state.last_batch -= 1;
-            return Ok(());
+            return failure.map_or(Ok(()), |error| Err(error.into()));
         }
         if planted(Mistake::ActBeforeCommit) {
             let tasks = std::mem::take(&mut consequences.tasks);
             self.perform(tasks);
+        }
+        if planted(Mistake::AnsweredEarly) {
+            for answer in std::mem::take(&mut consequences.answers) {
+                self.intake.requests.tell(answer);
+            }
         }
         self.state.emitted += consequences.tasks.len() as u64;
         consequences.entries = batch.entries.len();
@@ -146,7 +158,22 @@ impl Engine {
             }
             return Err(gone);
         }
-        Ok(())
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Has what could not be read wait for the next step, before all others.
+    fn put_back(&mut self, unread: Vec<Item>) {
+        if planted(Mistake::UnreadForgotten) {
+            return;
+        }
+        for (name, cached, pending) in unread.into_iter().rev() {
+            self.state.told += pending.conclusions.len();
+            if let Some(cached) = cached {
+                self.cache().put(name.clone(), cached);
+            }
+            self.state.ready.push_front(name.clone());
+            self.state.work.insert(name, Work { pending, ready: true });
+        }
     }
 
     pub(super) fn cache(&mut self) -> &mut LruCache<EntityName, Cached> {
@@ -157,11 +184,7 @@ impl Engine {
     pub(super) fn committed(&mut self, number: u64) {
         self.state.committed = number;
         if std::mem::take(&mut self.state.store_down) {
-            self.observed.store(false);
-            self.state.reading_since = self.clock.elapsed();
-            if self.state.stopping.is_none() {
-                self.tell_source(Standing::Open);
-            }
+            self.tell_store();
         }
         self.state.summary.commits += 1;
         self.state.look_for_timers = true;

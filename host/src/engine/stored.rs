@@ -6,8 +6,9 @@
 use super::assemble::{Task, waits};
 use super::dispatch::{FoundLane, Order, Place, Wanted};
 use super::entity::{Entity, Outstanding};
-use super::input::{Conclusion, EntityName};
+use super::input::{Conclusion, EntityName, Order as AskedOrder, OrderKind};
 use super::plan::Plan;
+use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
 use crate::store::{IntentKey, OutboxStatus};
 use crate::workflow::RoutePlan;
@@ -17,8 +18,12 @@ const MOST_ROWS: u32 = 128;
 
 impl Engine {
     /// Reads the lanes that the dispatcher wants.
-    pub(super) fn find(&mut self, wanted: Vec<Wanted>) -> Result<(), EngineError> {
-        let mut found = wanted.into_iter().map(|wanted| self.find_lane(&wanted)).collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn find_wanted(&mut self) -> Result<(), EngineError> {
+        if self.state.wanted.is_empty() {
+            return Ok(());
+        }
+        let mut found = self.state.wanted.iter().map(|wanted| self.find_lane(wanted)).collect::<Result<Vec<_>, _>>()?;
+        self.state.wanted.clear();
         if let Some(spans) = &mut self.spans {
             found.iter_mut().for_each(|lane| spans.mark(&self.shared.plans, &mut lane.tasks));
         }
@@ -35,7 +40,12 @@ impl Engine {
         let limit = MOST_ROWS.saturating_add(index);
         let rows = self.reader.outstanding_from(entity, sequence, self.state.committed_row, limit)?;
         let last = rows.last().filter(|_| rows.len() >= limit as usize).map(|row| row.0.key);
-        let view = View { entity: self.cached(&name), told: self.state.work.get(&name).map_or(&[][..], |work| &work.pending.conclusions) };
+        let pending = self.state.work.get(&name).map(|work| &work.pending);
+        let view = View {
+            entity: self.cached(&name),
+            told: pending.map_or(&[][..], |pending| &pending.conclusions),
+            orders: pending.map_or(&[][..], |pending| &pending.orders),
+        };
         let mut lane = FoundLane { lane: wanted.lane, tasks: Vec::new(), rest: last.map(|key| (key.sequence, key.index + 1)) };
         let mut open: Vec<Outstanding> = Vec::new();
         let mut failed: Vec<(u64, u32)> = Vec::new();
@@ -77,12 +87,18 @@ struct View<'a> {
     entity: Option<&'a Entity>,
     /// Conclusions that wait to be decided.
     told: &'a [(IntentKey, Conclusion)],
+    /// What operators ask that waits to be done: what is given up has left its lane already.
+    orders: &'a [AskedOrder],
 }
 
 impl View<'_> {
     fn standing(&self, plan: &Plan, key: IntentKey, intent: &Outstanding, failed: &[(u64, u32)]) -> Stands {
         if let Some((_, conclusion)) = self.told.iter().find(|(told, _)| *told == key) {
             return if conclusion.is_ok() { Stands::Done } else { Stands::Failed };
+        }
+        let given_up = OrderKind::GiveUpIntent(key.sequence, key.index);
+        if self.orders.iter().any(|order| order.what == given_up) && !planted(Mistake::GivenUpReadBack) {
+            return Stands::Failed;
         }
         if let Some(entity) = self.entity {
             let place: Place = (key.sequence, key.index);

@@ -24,6 +24,12 @@ impl Engine {
         if !std::mem::take(&mut self.state.look_for_timers) {
             return Ok(());
         }
+        let fired = self.fire_due();
+        self.state.look_for_timers |= fired.is_err();
+        fired
+    }
+
+    fn fire_due(&mut self) -> Result<(), EngineError> {
         self.state.next_due = self.next_due()?;
         let now = self.clock.wall();
         let Some(earliest) = self.state.next_due.filter(|due| *due <= now) else { return Ok(()) };

@@ -10,16 +10,28 @@ use super::entity::Entity;
 use super::fold::{Folded, Ids, Moment, fold};
 use super::input::{EntityName, Pending};
 use super::plan::Plan;
-use crate::store::{Reader, Store};
+use super::step::Cached;
+use crate::store::{Reader, Store, StoreError};
 
 /// Entities that one worker takes at a time.
 const CHUNK: usize = 32;
 
 /// An entity to decide for; loaded by the worker where the engine has it not in memory.
-pub(super) type Item = (EntityName, Option<Box<Entity>>, Pending);
+pub(super) type Item = (EntityName, Option<Cached>, Pending);
 
 type Job = (Moment, Vec<Item>);
-type Done = Result<Vec<(EntityName, Folded)>, EngineError>;
+type Done = Result<Decided, EngineError>;
+
+/// What became of items.
+#[derive(Default)]
+pub(super) struct Decided {
+    /// Those that were decided for.
+    pub(super) folded: Vec<(EntityName, Folded)>,
+    /// Those that could not be read, and may be later: nothing was done about them.
+    pub(super) unread: Vec<Item>,
+    /// Why they could not.
+    pub(super) failure: Option<StoreError>,
+}
 
 /// What workers share.
 pub(super) struct Shared {
@@ -75,7 +87,7 @@ impl Workers {
         if items.len() <= CHUNK / 4 || self.threads.is_empty() {
             return decide(&self.shared, &self.own, moment, items);
         }
-        let mut results = Vec::with_capacity(items.len());
+        let mut decided = Decided { folded: Vec::with_capacity(items.len()), ..Decided::default() };
         let mut chunks = 0;
         let mut items = items.into_iter();
         loop {
@@ -87,29 +99,49 @@ impl Workers {
             self.jobs.send((moment, chunk)).map_err(|_| EngineError::WorkersGone)?;
         }
         for _ in 0..chunks {
-            results.extend(self.done.recv().map_err(|_| EngineError::WorkersGone)??);
+            let Decided { folded, unread, failure } = self.done.recv().map_err(|_| EngineError::WorkersGone)??;
+            decided.folded.extend(folded);
+            decided.unread.extend(unread);
+            decided.failure = decided.failure.or(failure);
         }
-        Ok(results)
+        Ok(decided)
     }
 }
 
 fn decide(shared: &Shared, reader: &Reader, moment: Moment, mut items: Vec<Item>) -> Done {
-    if items.iter().any(|(_, entity, _)| entity.is_none()) {
+    match read(shared, reader, &mut items) {
+        Ok(()) => {}
+        Err(EngineError::Store(error)) if error.is_passing() => {
+            return Ok(Decided { unread: items, failure: Some(error), ..Decided::default() });
+        }
+        Err(error) => return Err(error),
+    }
+    let mut folded = Vec::with_capacity(items.len());
+    for (name, cached, pending) in items {
+        let Some(Cached { entity, .. }) = cached else { continue };
+        let done = fold(&shared.plans[name.workflow], &shared.ids, entity, pending, moment)?;
+        folded.push((name, done));
+    }
+    Ok(Decided { folded, ..Decided::default() })
+}
+
+/// Reads what is not in memory of the items' entities.
+fn read(shared: &Shared, reader: &Reader, items: &mut [Item]) -> Result<(), EngineError> {
+    if items.iter().any(|(_, cached, _)| cached.is_none()) {
         reader.at_once(|reader| {
-            for (name, entity, _) in &mut items {
-                if entity.is_none() {
-                    *entity = Some(Box::new(Entity::load(reader, &shared.plans[name.workflow], name)?));
+            for (name, cached, _) in &mut *items {
+                if cached.is_none() {
+                    let entity = Box::new(Entity::load(reader, &shared.plans[name.workflow], name)?);
+                    *cached = Some(Cached { entity, batch: 0 });
                 }
             }
             Ok::<_, EngineError>(())
         })?;
     }
-    let mut results = Vec::with_capacity(items.len());
-    for (name, entity, pending) in items {
-        let Some(mut entity) = entity else { continue };
-        entity.restore_payloads(reader, &shared.plans[name.workflow], &pending)?;
-        let folded = fold(&shared.plans[name.workflow], &shared.ids, entity, pending, moment)?;
-        results.push((name, folded));
+    for (name, cached, pending) in items {
+        if let Some(Cached { entity, .. }) = cached {
+            entity.restore_payloads(reader, &shared.plans[name.workflow], pending)?;
+        }
     }
-    Ok(results)
+    Ok(())
 }

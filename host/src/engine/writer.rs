@@ -15,8 +15,8 @@ use crate::store::{Batch, Store, StoreError, Writer};
 /// Batches handed over and not yet committed: one being synced, one ready behind it.
 pub(super) const MOST_BATCHES: usize = 2;
 
-const FIRST_RETRY: Duration = Duration::from_millis(50);
-const MOST_RETRY: Duration = Duration::from_secs(5);
+pub(super) const FIRST_RETRY: Duration = Duration::from_millis(50);
+pub(super) const MOST_RETRY: Duration = Duration::from_secs(5);
 
 /// Takes batches, commits them in order and tells the engine of each.
 pub(super) trait Committer: Send {

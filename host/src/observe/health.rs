@@ -33,7 +33,7 @@ impl Observed {
             reasons.push(format!("the loop has stood still for {} s", standstill / 1000));
         }
         if self.store_down.load(Ordering::Relaxed) {
-            reasons.push("the store takes no commit".to_owned());
+            reasons.push("the store takes no commit or cannot be read".to_owned());
         }
         if self.stopping.load(Ordering::Relaxed) {
             reasons.push("the host is stopping".to_owned());

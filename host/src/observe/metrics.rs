@@ -173,7 +173,12 @@ impl Collector for Collected {
             let help = "Bytes of the source's file that are written and not read";
             ConstGauge::new(bytes).encode(encoder.encode_descriptor("source_lag", help, Some(&Unit::Bytes), MetricType::Gauge)?)?;
         }
-        of_host(&mut encoder, "store_down", "1 while the store takes no commit", u64::from(store_down.load(Ordering::Relaxed)))?;
+        of_host(
+            &mut encoder,
+            "store_down",
+            "1 while the store takes no commit or cannot be read",
+            u64::from(store_down.load(Ordering::Relaxed)),
+        )?;
         if let Some(spans) = &self.observed.spans {
             let [exported, dropped, refused] = spans.read();
             let fates = [("exported", exported), ("dropped", dropped), ("refused", refused)];

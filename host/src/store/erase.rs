@@ -134,11 +134,9 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn erasing(&self) -> Result<Vec<ErasingRow>, StoreError> {
-        let mut statement = self.connection().prepare_cached("SELECT entity, next_row, keep_row, command FROM erasing ORDER BY entity")?;
-        let rows = statement.query_map([], |row| {
+        self.rows("SELECT entity, next_row, keep_row, command FROM erasing ORDER BY entity", [], |row| {
             Ok(ErasingRow { entity: row.get(0)?, next_row: row.get(1)?, keep_row: row.get(2)?, command: row.get(3)? })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// How many inputs are on their way to an entity from others.
@@ -147,6 +145,6 @@ impl Reader {
     /// Where the store fails.
     pub fn deliveries_to(&self, workflow: &str, key: &str) -> Result<u64, StoreError> {
         let query = "SELECT count(*) FROM deliveries WHERE workflow = ? AND key = ?";
-        Ok(self.connection().query_row(query, [workflow, key], |row| row.get(0))?)
+        Ok(self.row(query, [workflow, key], |row| row.get(0))?.unwrap_or_default())
     }
 }

@@ -274,10 +274,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn dead_letter_ids_after(&self, workflow: i64, id: i64, limit: u32) -> Result<Vec<i64>, StoreError> {
-        let mut statement =
-            self.connection().prepare_cached("SELECT id FROM dead_letters WHERE id > ? AND workflow = ? ORDER BY id LIMIT ?")?;
-        let rows = statement.query_map(params![id, workflow, limit], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let query = "SELECT id FROM dead_letters WHERE id > ? AND workflow = ? ORDER BY id LIMIT ?";
+        self.rows(query, params![id, workflow, limit], |row| row.get(0))
     }
 
     /// Keys of up to `limit` entities of a workflow that wait for an operator and come after `key`, in order.

@@ -6,6 +6,7 @@
 mod batch;
 mod erase;
 mod error;
+pub(crate) mod faults;
 mod inspect;
 mod operate;
 mod read;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row as SqlRow, Transaction, TransactionBehavior, params};
 
 use super::write::int;
 use super::{Batch, PauseRow, Reader, Scope, StoreError, Writer};
@@ -44,13 +44,14 @@ pub struct Question<'a> {
 }
 
 pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut pause = transaction.prepare_cached("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?, ?)")?;
-    for p in &batch.pauses_added {
-        pause.execute(params![p.workflow, p.scope.as_str(), p.scope.name(), int(p.since), p.warrant.by, p.warrant.reason])?;
-    }
+    // What one commit resumes and pauses again stands still.
     let mut resume = transaction.prepare_cached("DELETE FROM pauses WHERE workflow = ? AND scope = ? AND name = ?")?;
     for (workflow, scope) in &batch.pauses_removed {
         resume.execute(params![workflow, scope.as_str(), scope.name()])?;
+    }
+    let mut pause = transaction.prepare_cached("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?, ?)")?;
+    for p in &batch.pauses_added {
+        pause.execute(params![p.workflow, p.scope.as_str(), p.scope.name(), int(p.since), p.warrant.by, p.warrant.reason])?;
     }
     let mut answer = transaction.prepare_cached("UPDATE commands SET answer = ? WHERE id = ?")?;
     for (id, text) in &batch.answers {
@@ -106,9 +107,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn commands(&self) -> Result<Vec<CommandRow>, StoreError> {
-        let mut statement = self.connection().prepare_cached(&format!("{COMMAND} WHERE answer IS NULL ORDER BY id LIMIT ?"))?;
-        let rows = statement.query_map([COMMANDS_TOGETHER], command)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.rows(&format!("{COMMAND} WHERE answer IS NULL ORDER BY id LIMIT ?"), [COMMANDS_TOGETHER], command)
     }
 
     /// One command.
@@ -116,7 +115,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn command(&self, id: i64) -> Result<Option<CommandRow>, StoreError> {
-        Ok(self.connection().prepare_cached(&format!("{COMMAND} WHERE id = ?"))?.query_row([id], command).optional()?)
+        self.row(&format!("{COMMAND} WHERE id = ?"), [id], command)
     }
 
     /// What of a workflow stands still.
@@ -125,8 +124,7 @@ impl Reader {
     /// Where the store fails.
     pub fn pauses(&self, workflow: i64) -> Result<Vec<PauseRow>, StoreError> {
         let query = "SELECT scope, name, since, by, reason FROM pauses WHERE workflow = ? ORDER BY scope DESC, name";
-        let mut statement = self.connection().prepare_cached(query)?;
-        let rows = statement.query_map([workflow], |row| {
+        self.rows(query, [workflow], |row| {
             let (scope, name): (String, Arc<str>) = (row.get(0)?, row.get(1)?);
             Ok(PauseRow {
                 workflow,
@@ -134,8 +132,7 @@ impl Reader {
                 since: row.get(2)?,
                 warrant: Warrant { by: row.get(3)?, reason: row.get(4)? },
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }
 

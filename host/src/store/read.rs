@@ -179,23 +179,25 @@ impl Reader {
         super::journal_id(&self.connection, Path::new("the store"))
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         query: &str,
         parameters: impl rusqlite::Params,
         map: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
+        super::faults::before_read()?;
         let mut statement = self.connection.prepare_cached(query)?;
         let rows = statement.query_map(parameters, map)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn row<T>(
+    pub(super) fn row<T>(
         &self,
         query: &str,
         parameters: impl rusqlite::Params,
         map: impl FnOnce(&SqlRow<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
+        super::faults::before_read()?;
         Ok(self.connection.prepare_cached(query)?.query_row(parameters, map).optional()?)
     }
 

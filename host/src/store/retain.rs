@@ -1,6 +1,6 @@
 //! What is looked at, and what goes, where a workflow's retention says so.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use super::write::int;
 use super::{Batch, EntityId, Reader, Row, StoreError, Truncation};
@@ -86,8 +86,7 @@ impl Reader {
         let query = "SELECT journal.row, entity, workflow, journal.sequence, journal.ordinal, journal.now, \
                      event_hash IS NOT NULL AND EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) \
                      FROM journal JOIN entities ON entities.id = entity WHERE journal.row > ? ORDER BY journal.row LIMIT ?";
-        let mut statement = self.connection().prepare_cached(query)?;
-        let rows = statement.query_map(params![row, limit], |row| {
+        self.rows(query, params![row, limit], |row| {
             Ok(Aged {
                 row: row.get(0)?,
                 entity: row.get(1)?,
@@ -97,8 +96,7 @@ impl Reader {
                 now: row.get(5)?,
                 has_event: row.get(6)?,
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// What of an entity must stay.
@@ -110,7 +108,7 @@ impl Reader {
                      (SELECT min(sequence) FROM (SELECT sequence FROM outbox WHERE entity = ?1 UNION ALL SELECT sequence FROM timers WHERE entity = ?1)), \
                      key = '' OR parked OR EXISTS (SELECT 1 FROM inbox WHERE entity = ?1) OR EXISTS (SELECT 1 FROM erasing WHERE entity = ?1) \
                      FROM entities WHERE id = ?1";
-        let found = self.connection().prepare_cached(query)?.query_row([entity], |row| {
+        self.row(query, [entity], |row| {
             Ok(Protection {
                 sequence: row.get(0)?,
                 head_row: row.get(1)?,
@@ -119,8 +117,7 @@ impl Reader {
                 needed: row.get(4)?,
                 untouched: row.get(5)?,
             })
-        });
-        Ok(found.optional()?)
+        })
     }
 
     /// An entry's place in its chain: the row before, its hash, its sequence. None where it is gone.
@@ -128,8 +125,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn chained(&self, row: Row) -> Result<Option<(Row, EntryHash, u64)>, StoreError> {
-        let mut statement = self.connection().prepare_cached("SELECT previous_row, hash, sequence FROM journal WHERE row = ?")?;
-        Ok(statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+        self.row("SELECT previous_row, hash, sequence FROM journal WHERE row = ?", [row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
     }
 
     /// Up to `limit` dead letters of a workflow that were buried before `now` and whose lines are done for good.
@@ -139,9 +135,7 @@ impl Reader {
     pub fn dead_letters_before(&self, workflow: i64, now: u64, limit: u32) -> Result<Vec<i64>, StoreError> {
         let query = "SELECT dead_letters.id FROM dead_letters JOIN sources ON sources.id = source \
                      WHERE dead_letters.workflow = ? AND now < ? AND line <= next_line ORDER BY dead_letters.id LIMIT ?";
-        let mut statement = self.connection().prepare_cached(query)?;
-        let rows = statement.query_map(params![workflow, int(now), limit], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.rows(query, params![workflow, int(now), limit], |row| row.get(0))
     }
 
     /// Where an entity's chain begins, if its first entries are truncated.
@@ -149,8 +143,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn checkpoint(&self, entity: EntityId) -> Result<Option<Checkpoint>, StoreError> {
-        let mut statement = self.connection().prepare_cached("SELECT row, hash, sequence FROM checkpoints WHERE entity = ?")?;
-        let found = statement.query_row([entity], |row| Ok(Checkpoint { row: row.get(0)?, hash: row.get(1)?, sequence: row.get(2)? }));
-        Ok(found.optional()?)
+        self.row("SELECT row, hash, sequence FROM checkpoints WHERE entity = ?", [entity], |row| {
+            Ok(Checkpoint { row: row.get(0)?, hash: row.get(1)?, sequence: row.get(2)? })
+        })
     }
 }

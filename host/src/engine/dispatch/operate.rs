@@ -91,7 +91,7 @@ impl Dispatcher {
             self.conclude(key, Ok(reply.clone()));
             // The engine hears of it before it hears that there is nothing to give up.
             self.tell_conclusions();
-            self.send(Message::Answered(name, intent, Answer::NotWaiting));
+            self.send(Message::Answered(name, intent, Answer::Done));
         } else {
             self.rest(key);
             self.give_up(name, intent);

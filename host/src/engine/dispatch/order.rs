@@ -67,10 +67,19 @@ pub(in crate::engine) enum Answer {
     Redriven,
     /// No attempt at it starts any more: the engine may conclude it.
     GivenUp,
+    /// An attempt did what was to be given up: there is a conclusion.
+    Done,
     /// An attempt is under way: nothing was done.
     Busy,
     /// It is concluded already, or it is not its turn in its lane: nothing was done.
     NotWaiting,
+}
+
+impl Answer {
+    /// Whether it is the answer to [`Order::GiveUp`].
+    pub(in crate::engine) fn is_to_giving_up(self) -> bool {
+        matches!(self, Answer::GivenUp | Answer::Done)
+    }
 }
 
 impl fmt::Display for Answer {
@@ -78,6 +87,7 @@ impl fmt::Display for Answer {
         f.write_str(match self {
             Answer::Redriven => "redriven: it is tried again",
             Answer::GivenUp => "given up: it is tried no more",
+            Answer::Done => "refused: an attempt did it, and its conclusion stands",
             Answer::Busy => "refused: an attempt is under way; ask again when it has ended",
             Answer::NotWaiting => "refused: it is concluded already, or earlier intents of its entity and effect stand before it",
         })

@@ -1,7 +1,10 @@
 //! One life of the simulated host: the whole engine on one thread, from a start to its end or its death.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::ffi;
 use tokio::sync::mpsc;
 
-use super::super::run::{Message, SourceHandle, Turn};
+use super::super::run::{Message, QUIET_SENDERS, SourceHandle, Turn};
 use super::super::start::{Opened, Surroundings as Parts};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
 use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, dispatch};
@@ -21,7 +24,8 @@ use super::scenario::Scenario;
 use super::world::Shared;
 use crate::journal::sha256;
 use crate::sandbox::Sandbox;
-use crate::source::{Decoder, Feed, Taken, TakenLine};
+use crate::source::{Decoded, Decoder, Feed, HttpSettings, Taken, TakenLine, Undecodable};
+use crate::store::faults::tests::set_before_read;
 use crate::store::{Batch, StoreError, Writer};
 use crate::time::HostClock;
 use crate::workflow::{Surroundings, Workflow, load_in};
@@ -62,6 +66,21 @@ impl Commit for Unsteady {
 /// Codes with which SQLite refuses a commit that may succeed later.
 pub(super) const REFUSALS: [i32; 4] = [ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY];
 
+/// Codes with which SQLite refuses a read that may succeed later.
+pub(super) const READ_REFUSALS: [i32; 5] =
+    [ffi::SQLITE_IOERR, ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_CANTOPEN, ffi::SQLITE_NOMEM];
+
+/// What is wrong with the reads of the store that follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReadTrouble {
+    /// Reads that succeed first.
+    pub(super) spared: u32,
+    /// Reads that fail then, with this code; each takes so long.
+    pub(super) failing: u32,
+    pub(super) code: i32,
+    pub(super) takes: Duration,
+}
+
 /// The host while it lives.
 pub(super) struct Host {
     engine: Engine,
@@ -79,7 +98,14 @@ pub(super) struct Host {
     /// Lines handed on.
     read: usize,
     source_ended: bool,
+    trouble: Rc<Cell<ReadTrouble>>,
     pub(super) store: PathBuf,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        set_before_read(None);
+    }
 }
 
 /// The workflow of `release`, over the store in `folder`.
@@ -114,10 +140,28 @@ fn manifest(release: &str, scenario: &Scenario) -> String {
          [intents.call]\neffect = 'first'\noutcome = 'called'\n{retry}\n\
          [intents.follow]\neffect = 'second'\nafter = ['call']\non-exhausted = 'hold'\n{retry}\n\
          [intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n\
-         [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n",
+         [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n{}",
         component.display(),
-        scenario.seed & 0xffff_ffff_ffff
+        scenario.seed & 0xffff_ffff_ffff,
+        scenario.retention.text()
     )
+}
+
+fn before_read(trouble: Rc<Cell<ReadTrouble>>, clock: Arc<SimulatedClock>) -> impl Fn() -> rusqlite::Result<()> {
+    move || {
+        let now = trouble.get();
+        if now.failing == 0 {
+            return Ok(());
+        }
+        clock.advance(now.takes);
+        if now.spared > 0 {
+            trouble.set(ReadTrouble { spared: now.spared - 1, ..now });
+            return Ok(());
+        }
+        trouble.set(ReadTrouble { failing: now.failing - 1, ..now });
+        // A code of 0 is a read that is only slow.
+        if now.code == 0 { Ok(()) } else { Err(rusqlite::Error::SqliteFailure(ffi::Error::new(now.code), None)) }
+    }
 }
 
 impl Host {
@@ -137,7 +181,11 @@ impl Host {
             advance: if scenario.event_clock { ADVANCE } else { Duration::ZERO },
             until_idle: scenario.event_clock,
             perform: true,
-            feed: Some(Feed::File("simulated.jsonl".into())),
+            feed: Some(if scenario.requests {
+                Feed::Http(HttpSettings::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+            } else {
+                Feed::File("simulated.jsonl".into())
+            }),
             workers: 0,
             traces: None,
         };
@@ -153,13 +201,19 @@ impl Host {
         runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);
         let waiting_since = Arc::new(AtomicU64::new(0));
-        let source = SourceHandle::of_lines(receiver, waiting_since.clone(), None, Arc::default());
+        let mut source = SourceHandle::of_lines(receiver, waiting_since.clone(), None, Arc::default());
+        if scenario.requests {
+            source.quiet = QUIET_SENDERS;
+            waiting_since.store(clock.wall(), Ordering::Relaxed);
+        }
         let queue = Queue::default();
         let decoder = opened.decoder.clone();
         let read = opened.positions.iter().map(|position| position.next_line).min().unwrap_or(0);
         let read = usize::try_from(read).unwrap_or(usize::MAX);
         let writer = Box::new(Handover(queue.clone()));
         let engine = opened.engine(Parts { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
+        let trouble = Rc::new(Cell::new(ReadTrouble::default()));
+        set_before_read(Some(Box::new(before_read(trouble.clone(), clock.clone()))));
         Ok(Host {
             engine,
             queue,
@@ -174,12 +228,37 @@ impl Host {
             clock: clock.clone(),
             read,
             source_ended: false,
+            trouble,
             store,
         })
     }
 
     pub(super) fn turn(&mut self) -> Result<Turn, EngineError> {
         self.engine.turn(&mut |_| ())
+    }
+
+    /// Has the reads of the store fail that follow, or take their time.
+    pub(super) fn trouble_reads(&self, trouble: ReadTrouble) {
+        self.trouble.set(trouble);
+    }
+
+    /// Since the run began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    pub(super) fn decoded(&self, bytes: &Arc<[u8]>) -> Vec<(usize, Result<Decoded, Undecodable>)> {
+        self.decoder.decode(bytes, EventOrigin::Request(0), self.clock.wall())
+    }
+
+    /// Hands on events that were sent. Gives whether there was room for them.
+    pub(super) fn post(&self, batch: Vec<Taken>) -> bool {
+        let taken = self.lines.try_send(batch).is_ok();
+        if !taken {
+            // Who was turned away comes back.
+            self.waiting_since.store(self.clock.wall(), Ordering::Relaxed);
+        }
+        taken
     }
 
     /// Lets the effects get on with what they can do now.

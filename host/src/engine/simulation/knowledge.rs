@@ -1,4 +1,5 @@
-//! What is durable, read from the store's tables by nothing but SQL.
+//! What is durable, read from the store's tables by nothing but SQL, commit by commit: so it is known also of what was erased
+//! or truncated since.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -11,79 +12,258 @@ use crate::journal::intent_id;
 /// An intent by its entity's key, the decision that asked and its place there.
 pub(super) type Name = (String, u64, u32);
 
-/// The durable facts that attempts are held to.
+/// Rounds of the loop and the lanes after which the lanes have heard of a pause that is durable.
+const PAUSE_HEARD: u64 = 2;
+
+/// An entry of the journal as it was when it became durable.
+pub(super) struct Entry {
+    pub(super) row: i64,
+    pub(super) key: String,
+    pub(super) sequence: u64,
+    pub(super) ordinal: u32,
+    pub(super) kind: String,
+    pub(super) release: u64,
+    pub(super) now: u64,
+    pub(super) event_id: String,
+    pub(super) input: String,
+    pub(super) verdict: Option<String>,
+    pub(super) state: Option<String>,
+    pub(super) output: String,
+    /// Whether it stands for an event.
+    pub(super) of_event: bool,
+}
+
+/// A dead letter that was durable once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Letter {
+    pub(super) id: i64,
+    pub(super) line: u64,
+    pub(super) event_id: Option<String>,
+    pub(super) code: String,
+    pub(super) key: Option<String>,
+    pub(super) now: u64,
+}
+
+/// The durable facts that attempts and answers are held to.
 #[derive(Default)]
 pub(super) struct Knowledge {
     connection: Option<Connection>,
     read_to: i64,
+    inbox_to: i64,
+    /// Every entry that was ever durable, in the order of commits.
+    pub(super) entries: Vec<Entry>,
+    /// Where an event's or an outcome's entries stand among them.
+    by_event: HashMap<String, Vec<usize>>,
     /// The intents of every accepted decision: case by name.
     cases: HashMap<Name, String>,
     /// Ids of intents whose outcome was a success, decided or waiting to be.
     succeeded: HashSet<String>,
+    /// Ids of events and intents that stood in an inbox.
+    pub(super) waited: HashSet<String>,
     /// The journal's id.
-    journal: (u64, u64),
+    pub(super) journal: (u64, u64),
     /// The outbox: what is neither concluded nor forgotten, with its status.
     outbox: BTreeMap<Name, String>,
+    /// What is paused, and the round from which on nobody can say that he has not heard of it.
+    paused: HashMap<(String, String), u64>,
+    letters: Vec<Letter>,
+    /// What operators were answered, by command.
+    answers: BTreeMap<i64, String>,
+    /// Every dead letter there was, and when it was gone by the wall's clock.
+    pub(super) buried: Vec<(Letter, Option<u64>)>,
+}
+
+/// What a look at the store gave.
+pub(super) struct News {
+    /// Entries before this one were known.
+    pub(super) from: usize,
+    /// What is wrong with it.
+    pub(super) wrong: Vec<String>,
+}
+
+fn case_of(intent: &Value) -> String {
+    intent.as_object().and_then(|object| object.keys().next()).expect("a case").clone()
+}
+
+fn is_success(input: &str) -> bool {
+    input.starts_with("{\"called\"") && {
+        let input: Value = serde_json::from_str(input).expect("JSON");
+        input["called"]["result"].get("ok").is_some()
+    }
 }
 
 impl Knowledge {
-    pub(super) fn of(path: &Path) -> Self {
+    /// Reads the store of a host that has just started, by the wall's clock at `wall`: what was durable must be there.
+    pub(super) fn open(&mut self, path: &Path, round: u64, wall: u64) -> News {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).expect("the store can be read");
+        connection.set_prepared_statement_cache_capacity(16);
         let id: String = connection.query_row("SELECT value FROM meta WHERE name = 'journal'", [], |row| row.get(0)).expect("an id");
-        let journal = purefold_wit::uuid::parse(&id).expect("a UUID");
-        let mut knowledge = Knowledge { connection: Some(connection), journal, ..Knowledge::default() };
-        knowledge.refresh();
-        knowledge
+        self.journal = purefold_wit::uuid::parse(&id).expect("a UUID");
+        // The last entry of an entity is never forgotten.
+        let last: i64 = connection.query_row("SELECT coalesce(max(row), 0) FROM journal", [], |row| row.get(0)).expect("a row number");
+        let lost = (last < self.read_to).then(|| format!("the journal ends with row {last}; row {} was durable", self.read_to));
+        self.connection = Some(connection);
+        self.inbox_to = 0;
+        let mut news = self.refresh(round, wall);
+        // A start knows what is paused before it performs anything.
+        self.paused.values_mut().for_each(|heard| *heard = round);
+        news.wrong.extend(lost);
+        news
     }
 
     /// Reads what was committed since.
-    pub(super) fn refresh(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        let sql = "SELECT j.row, e.key, j.sequence, j.event_id, j.input, j.output, j.verdict FROM journal j JOIN entities e ON e.id = j.entity \
-                   WHERE j.row > ? AND j.kind = 'decided' AND j.verdict IN ('accepted', 'faulted') ORDER BY j.row";
-        let mut statement = connection.prepare_cached(sql).expect("the journal can be read");
-        let mut rows = statement.query([self.read_to]).expect("the journal can be read");
-        while let Some(row) = rows.next().expect("a row") {
-            let (key, sequence): (String, u64) = (row.get(1).expect("a key"), row.get(2).expect("a sequence"));
-            let input: Value = serde_json::from_str(&row.get::<_, String>(4).expect("an input")).expect("JSON");
-            if input["called"]["result"].get("ok").is_some() {
-                self.succeeded.insert(row.get(3).expect("an id"));
-            }
-            self.read_to = row.get(0).expect("a row number");
-            if row.get::<_, String>(6).expect("a verdict") != "accepted" {
-                continue;
-            }
-            let intents: Vec<Value> = serde_json::from_str(&row.get::<_, String>(5).expect("an output")).expect("JSON");
-            for (index, intent) in (0..).zip(intents) {
-                let case = intent.as_object().and_then(|object| object.keys().next()).expect("a case").clone();
-                self.cases.insert((key.clone(), sequence, index), case);
-            }
-        }
-        drop(rows);
-        let mut statement =
-            connection.prepare_cached("SELECT event_id, input FROM inbox WHERE origin = 'outcome'").expect("the inbox can be read");
-        let mut rows = statement.query([]).expect("the inbox can be read");
-        while let Some(row) = rows.next().expect("a row") {
-            let input: Value = serde_json::from_str(&row.get::<_, String>(1).expect("an input")).expect("JSON");
-            if input["called"]["result"].get("ok").is_some() {
-                self.succeeded.insert(row.get(0).expect("an id"));
-            }
-        }
-        drop(rows);
+    pub(super) fn refresh(&mut self, round: u64, wall: u64) -> News {
+        let from = self.entries.len();
+        let Some(connection) = self.connection.take() else { return News { from, wrong: Vec::new() } };
+        let view = connection.unchecked_transaction().expect("a view");
+        self.read_journal(&view);
+        self.read_inbox(&view);
         let sql = "SELECT e.key, o.sequence, o.position, o.status FROM outbox o JOIN entities e ON e.id = o.entity";
-        let mut statement = connection.prepare_cached(sql).expect("the outbox can be read");
+        let mut statement = view.prepare_cached(sql).expect("the outbox can be read");
         let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)));
         self.outbox = rows.expect("the outbox can be read").collect::<Result<_, _>>().expect("rows");
+        drop(statement);
+        self.read_pauses(&view, round);
+        self.read_letters(&view, wall);
+        let wrong = self.read_answers(&view);
+        drop(view);
+        self.connection = Some(connection);
+        News { from, wrong }
+    }
+
+    fn read_journal(&mut self, connection: &Connection) {
+        let sql = "SELECT j.row, e.key, j.sequence, j.ordinal, j.kind, j.release, j.now, j.event_id, j.input, j.verdict, j.state, j.output, \
+                   j.event_hash IS NOT NULL FROM journal j JOIN entities e ON e.id = j.entity WHERE j.row > ? ORDER BY j.row";
+        let mut statement = connection.prepare_cached(sql).expect("the journal can be read");
+        let entries = statement.query_map([self.read_to], |row| {
+            Ok(Entry {
+                row: row.get(0)?,
+                key: row.get(1)?,
+                sequence: row.get(2)?,
+                ordinal: row.get(3)?,
+                kind: row.get(4)?,
+                release: row.get(5)?,
+                now: row.get(6)?,
+                event_id: row.get(7)?,
+                input: row.get(8)?,
+                verdict: row.get(9)?,
+                state: row.get(10)?,
+                output: row.get(11)?,
+                of_event: row.get(12)?,
+            })
+        });
+        for entry in entries.expect("the journal can be read") {
+            let entry = entry.expect("an entry");
+            self.read_to = entry.row;
+            if entry.kind == "decided" {
+                if is_success(&entry.input) {
+                    self.succeeded.insert(entry.event_id.clone());
+                }
+                if entry.verdict.as_deref() == Some("accepted") && entry.output != "[]" {
+                    let intents: Vec<Value> = serde_json::from_str(&entry.output).expect("JSON");
+                    let named = (0..).zip(intents).map(|(index, intent)| ((entry.key.clone(), entry.sequence, index), case_of(&intent)));
+                    self.cases.extend(named);
+                }
+            }
+            self.by_event.entry(entry.event_id.clone()).or_default().push(self.entries.len());
+            self.entries.push(entry);
+        }
+    }
+
+    fn read_inbox(&mut self, connection: &Connection) {
+        let sql = "SELECT id, event_id, origin, input FROM inbox WHERE id > ? ORDER BY id";
+        let mut statement = connection.prepare_cached(sql).expect("the inbox can be read");
+        let mut rows = statement.query([self.inbox_to]).expect("the inbox can be read");
+        while let Some(row) = rows.next().expect("a row") {
+            self.inbox_to = row.get(0).expect("an id");
+            let (id, origin): (String, String) = (row.get(1).expect("an id"), row.get(2).expect("an origin"));
+            if origin == "outcome" && is_success(&row.get::<_, String>(3).expect("an input")) {
+                self.succeeded.insert(id.clone());
+            }
+            self.waited.insert(id);
+        }
+    }
+
+    fn read_pauses(&mut self, connection: &Connection, round: u64) {
+        let mut statement = connection.prepare_cached("SELECT scope, name FROM pauses").expect("the pauses can be read");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the pauses can be read");
+        let paused: HashSet<(String, String)> = rows.collect::<Result<_, _>>().expect("rows");
+        self.paused.retain(|scope, _| paused.contains(scope));
+        for scope in paused {
+            self.paused.entry(scope).or_insert(round + PAUSE_HEARD);
+        }
+    }
+
+    fn read_letters(&mut self, connection: &Connection, wall: u64) {
+        let sql = "SELECT id, line, event_id, code, key, now FROM dead_letters ORDER BY id";
+        let mut statement = connection.prepare_cached(sql).expect("the dead letters can be read");
+        let letters = statement.query_map([], |row| {
+            Ok(Letter { id: row.get(0)?, line: row.get(1)?, event_id: row.get(2)?, code: row.get(3)?, key: row.get(4)?, now: row.get(5)? })
+        });
+        let letters: Vec<Letter> = letters.expect("the dead letters can be read").collect::<Result<_, _>>().expect("rows");
+        if letters == self.letters {
+            return;
+        }
+        for (letter, gone) in self.buried.iter_mut().filter(|(_, gone)| gone.is_none()) {
+            *gone = letters.binary_search(letter).is_err().then_some(wall);
+        }
+        let new = letters.iter().filter(|letter| self.letters.binary_search(letter).is_err());
+        self.buried.extend(new.map(|letter| (letter.clone(), None)));
+        self.letters = letters;
+    }
+
+    /// Whether nothing is left to be done.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let sql = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM inbox) \
+                   + (SELECT count(*) FROM timers) + (SELECT count(*) FROM entities WHERE parked = 1) + (SELECT count(*) FROM pauses) \
+                   + (SELECT count(*) FROM erasing) + (SELECT count(*) FROM commands WHERE answer IS NULL)";
+        let Some(connection) = self.connection.as_ref().filter(|_| self.outbox.is_empty()) else { return false };
+        let count: i64 = connection.prepare_cached(sql).and_then(|mut query| query.query_row([], |row| row.get(0))).expect("a count");
+        count == 0
+    }
+
+    /// An answer stands.
+    fn read_answers(&mut self, connection: &Connection) -> Vec<String> {
+        let mut statement =
+            connection.prepare_cached("SELECT id, answer FROM commands WHERE answer IS NOT NULL").expect("the commands can be read");
+        let answers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the commands can be read");
+        let mut wrong = Vec::new();
+        for answer in answers {
+            let (command, answer): (i64, String) = answer.expect("an answer");
+            match self.answers.get(&command) {
+                Some(before) if *before != answer => wrong.push(format!("command {command} is answered {before:?}, then {answer:?}")),
+                Some(_) => continue,
+                None => {}
+            }
+            self.answers.insert(command, answer);
+        }
+        wrong
+    }
+
+    /// Whether an event is decided, was, or waits in an inbox.
+    pub(super) fn has_event(&self, id: &str) -> bool {
+        self.by_event.contains_key(id) || self.waited.contains(id)
+    }
+
+    /// The decision of that number.
+    pub(super) fn decision(&self, key: &str, sequence: u64, event_id: &str) -> Option<&Entry> {
+        let mut entries = self.by_event.get(event_id)?.iter().map(|index| &self.entries[*index]);
+        entries.find(|entry| entry.kind == "decided" && entry.key == key && entry.sequence == sequence)
     }
 
     pub(super) fn is_outstanding(&self, name: &Name) -> bool {
         self.outbox.contains_key(name)
     }
 
-    /// Whether an attempt may still come: an intent that comes after a failed one is settled and never tried.
+    /// Whether no attempt comes any more: one that it comes after failed, or it was given up.
     pub(super) fn is_settled(&self, name: &Name) -> bool {
         self.outbox.get(name).is_some_and(|status| status == "settled")
+    }
+
+    /// Whether attempts of an effect may not begin any more in this round.
+    pub(super) fn is_paused(&self, effect: &str, round: u64) -> bool {
+        !self.paused.is_empty() && self.paused.get(&("effect".into(), effect.into())).is_some_and(|heard| round >= *heard)
     }
 
     /// The outstanding intents of `case` of the same entity that were asked before.
@@ -98,7 +278,12 @@ impl Knowledge {
     }
 
     /// Whether a concluded intent succeeded.
-    pub(super) fn has_succeeded(&self, (key, sequence, index): &Name) -> bool {
-        self.succeeded.contains(&intent_id(self.journal, "simulated", key, *sequence, *index).to_string())
+    pub(super) fn has_succeeded(&self, name: &Name) -> bool {
+        self.succeeded.contains(&self.id(name))
+    }
+
+    /// The id of an intent.
+    pub(super) fn id(&self, (key, sequence, index): &Name) -> String {
+        intent_id(self.journal, "simulated", key, *sequence, *index).to_string()
     }
 }

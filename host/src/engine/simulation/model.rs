@@ -9,7 +9,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::host::workflow;
+use super::knowledge::{Entry, Letter};
 use super::scenario::{BEGIN, Scenario};
+use super::senders::{Known, Senders};
 use super::world::{Shared, World};
 use crate::engine::Plan;
 use crate::journal::intent_id;
@@ -21,20 +23,6 @@ const TIMER_WAIT: u64 = 2_000_000;
 
 /// How long the source must have had nothing to read before a due timer trusts it, in microseconds.
 const QUIET: u64 = 50_000;
-
-struct Entry {
-    key: String,
-    sequence: u64,
-    ordinal: u32,
-    kind: String,
-    release: u64,
-    now: u64,
-    event_id: String,
-    input: String,
-    verdict: Option<String>,
-    state: Option<String>,
-    output: String,
-}
 
 /// An account as the model folds it.
 #[derive(Default)]
@@ -55,8 +43,13 @@ struct Model<'a> {
     by_place: HashMap<(String, u64, u32), String>,
     /// How often each was concluded.
     concluded: HashMap<String, u32>,
-    /// Events by id: how often they were decided for good.
+    /// Intents that were given up.
+    abandoned: HashSet<String>,
+    /// Intents that were concluded as failed, with the failure's kind and text.
+    failed: Vec<(String, String, String)>,
+    /// Events by id: how often they were decided for good, and dropped from an inbox.
     decided: HashMap<String, u32>,
+    dropped: HashMap<String, u32>,
     /// Events of each account in the order in which they were decided for good, with the sequence.
     order: BTreeMap<String, Vec<(String, u64)>>,
     /// Alarms that rang: account, sequence, now, due.
@@ -64,50 +57,37 @@ struct Model<'a> {
     wrong: Vec<String>,
 }
 
-fn open(store: &Path) -> Connection {
+pub(super) fn open(store: &Path) -> Connection {
     Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store can be read")
 }
 
-/// Entities that wait for an operator.
-pub(super) fn parked(store: &Path) -> Vec<String> {
-    let connection = open(store);
-    let mut statement = connection.prepare("SELECT key FROM entities WHERE parked = 1 ORDER BY key").expect("a statement");
-    let keys = statement.query_map([], |row| row.get(0)).expect("keys");
-    keys.collect::<Result<_, _>>().expect("keys")
-}
-
-/// Whether nothing is left to be done.
-pub(super) fn is_at_rest(store: &Path) -> bool {
-    let sql = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM inbox) \
-               + (SELECT count(*) FROM timers) + (SELECT count(*) FROM entities WHERE parked = 1)";
-    open(store).query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count") == 0
-}
-
 /// Everything that is wrong with what a run left, and its journal as text.
-pub(super) fn check(scenario: &Scenario, store: &Path, world: &World) -> (Vec<String>, String) {
+pub(super) fn check(scenario: &Scenario, store: &Path, world: &World, senders: &Senders) -> (Vec<String>, String) {
     let connection = open(store);
-    let journal: String = connection.query_row("SELECT value FROM meta WHERE name = 'journal'", [], |row| row.get(0)).expect("an id");
-    let journal = purefold_wit::uuid::parse(&journal).expect("a UUID");
     let mut model = Model {
         scenario,
-        journal,
+        journal: world.knowledge.journal,
         accounts: BTreeMap::new(),
         asked: HashMap::new(),
         by_place: HashMap::new(),
         concluded: HashMap::new(),
+        abandoned: HashSet::new(),
+        failed: Vec::new(),
         decided: HashMap::new(),
+        dropped: HashMap::new(),
         order: BTreeMap::new(),
         rang: Vec::new(),
         wrong: Vec::new(),
     };
-    let entries = entries(&connection);
+    let mut entries: Vec<&Entry> = world.knowledge.entries.iter().collect();
+    entries.sort_by(|a, b| (&a.key, a.sequence, a.ordinal).cmp(&(&b.key, b.sequence, b.ordinal)));
     let mut text = String::new();
-    for entry in &entries {
-        let Entry { key, sequence, ordinal, kind, release, now, event_id, input, verdict, state, output } = entry;
+    for entry in entries {
+        let Entry { key, sequence, ordinal, kind, release, now, event_id, input, verdict, state, output, .. } = entry;
         let _ = writeln!(text, "{key} {sequence}.{ordinal} {kind} {release} {now} {event_id} {input} {verdict:?} {state:?} {output}");
         model.take(entry);
     }
-    model.finish(&connection, world);
+    model.finish(&connection, world, senders);
     (model.wrong, text)
 }
 
@@ -119,28 +99,6 @@ pub(super) fn verify(scenario: &Scenario, folder: &Path, release: &str, world: &
     let report = replay::verify(&plan, sandbox, store, 1, |_| ()).expect("the store can be read");
     let told: Vec<String> = report.told.iter().map(|m| format!("{} {}.{} {}", m.entity, m.sequence, m.ordinal, m.what)).collect();
     (report.mismatches > 0).then(|| format!("verify finds {} mismatches: {}", report.mismatches, told.join("; ")))
-}
-
-fn entries(connection: &Connection) -> Vec<Entry> {
-    let sql = "SELECT e.key, j.sequence, j.ordinal, j.kind, j.release, j.now, j.event_id, j.input, j.verdict, j.state, j.output \
-               FROM journal j JOIN entities e ON e.id = j.entity ORDER BY e.key, j.sequence, j.ordinal";
-    let mut statement = connection.prepare(sql).expect("a statement");
-    let entries = statement.query_map([], |row| {
-        Ok(Entry {
-            key: row.get(0)?,
-            sequence: row.get(1)?,
-            ordinal: row.get(2)?,
-            kind: row.get(3)?,
-            release: row.get(4)?,
-            now: row.get(5)?,
-            event_id: row.get(6)?,
-            input: row.get(7)?,
-            verdict: row.get(8)?,
-            state: row.get(9)?,
-            output: row.get(10)?,
-        })
-    });
-    entries.expect("entries").collect::<Result<_, _>>().expect("entries")
 }
 
 impl Model<'_> {
@@ -157,11 +115,25 @@ impl Model<'_> {
                     (entry.key.clone(), input["sequence"].as_u64().expect("a sequence"), input["index"].as_u64().expect("an index"));
                 let place = (place.0, place.1, u32::try_from(place.2).expect("an index"));
                 match self.by_place.get(&place).cloned() {
-                    Some(id) => *self.concluded.entry(id).or_default() += 1,
+                    Some(id) => {
+                        let output: Value = serde_json::from_str(&entry.output).expect("JSON");
+                        self.note_failure(&id, &output);
+                        *self.concluded.entry(id).or_default() += 1;
+                    }
                     None => self.wrong.push(format!("{} {}: concludes an intent that nobody asked for", entry.key, entry.sequence)),
                 }
             }
+            "abandoned" if !self.abandoned.insert(entry.event_id.clone()) => {
+                self.wrong.push(format!("{} {}: gives {} up once more", entry.key, entry.sequence, entry.event_id));
+            }
+            "dropped" if !entry.key.is_empty() => *self.dropped.entry(entry.event_id.clone()).or_default() += 1,
             _ => {}
+        }
+    }
+
+    fn note_failure(&mut self, id: &str, result: &Value) {
+        if let Some((kind, text)) = result["err"].as_object().and_then(|failure| failure.iter().next()) {
+            self.failed.push((id.to_owned(), kind.clone(), text.as_str().unwrap_or_default().to_owned()));
         }
     }
 
@@ -228,6 +200,7 @@ impl Model<'_> {
                 }
             }
             "called" => {
+                self.note_failure(&entry.event_id, &record["result"]);
                 *self.concluded.entry(entry.event_id.clone()).or_default() += 1;
                 if let Some(state) = &mut account.state {
                     count(state, if record["result"].get("ok").is_some() { "succeeded" } else { "failed" });
@@ -290,7 +263,7 @@ impl Model<'_> {
         intents
     }
 
-    fn finish(&mut self, connection: &Connection, world: &World) {
+    fn finish(&mut self, connection: &Connection, world: &World, senders: &Senders) {
         for (id, name) in &self.asked {
             let times = self.concluded.get(id).copied().unwrap_or_default();
             if times != 1 {
@@ -310,32 +283,81 @@ impl Model<'_> {
                 self.wrong.push(format!("{id} took effect and nobody asked for it"));
             }
         }
-        self.events(connection);
-        if !self.scenario.event_clock {
-            self.event_order(connection);
-            self.alarms(&world.starts, connection);
+        self.failures(world);
+        let buried = &world.knowledge.buried;
+        if self.scenario.requests {
+            self.sent(senders);
+        } else {
+            self.events(connection, buried);
+            let dead: HashSet<&str> = buried.iter().filter_map(|(letter, _)| letter.event_id.as_deref()).collect();
+            if !self.scenario.event_clock {
+                self.event_order(&dead);
+                self.alarms(world, &dead);
+            }
+        }
+        let mut states = connection.prepare("SELECT entity, state FROM states").expect("a statement");
+        let states = states.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("states");
+        let states: BTreeMap<String, Option<String>> = states.collect::<Result<_, _>>().expect("states");
+        for (key, account) in &self.accounts {
+            let state = states.get(key).map(|state| state.as_ref().map_or(Value::Null, |state| serde_json::from_str(state).expect("JSON")));
+            if state != account.state {
+                self.wrong.push(format!("{key}: what is stored as its state is {state:?}, not {:?}", account.state));
+            }
         }
         self.wrong.sort();
     }
 
-    fn dead(connection: &Connection) -> Vec<(u64, Option<String>, String)> {
-        let mut statement = connection.prepare("SELECT line, event_id, code FROM dead_letters").expect("a statement");
-        let dead = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("dead letters");
-        dead.collect::<Result<_, _>>().expect("dead letters")
+    /// What was given up is concluded as that, and nobody is told that nothing happened where it did.
+    fn failures(&mut self, world: &World) {
+        for (id, kind, text) in &self.failed {
+            let given_up = text.starts_with("given up by somebody: ");
+            if given_up != self.abandoned.contains(id) {
+                self.wrong.push(format!("{id} was concluded as {kind}: {text}; given up: {}", !given_up));
+            }
+            if kind == "exhausted" && world.applied.contains_key(id) {
+                self.wrong.push(format!("{id} took effect and was concluded as {kind}: {text}"));
+            }
+        }
+        for id in &self.abandoned {
+            if !self.failed.iter().any(|(failed, ..)| failed == id) {
+                self.wrong.push(format!("{id} was given up and not concluded as failed"));
+            }
+        }
     }
 
-    /// Whether an event found an inbox full: a duplicate of it is decided in its own place.
-    fn is_dead(connection: &Connection) -> impl Fn(&str) -> bool {
-        let dead: HashSet<String> = Self::dead(connection).into_iter().filter_map(|(_, id, _)| id).collect();
-        move |id| dead.contains(id)
+    /// How often an event left the host's hands: decided for good, or dropped.
+    fn settled(&self, id: &str) -> u32 {
+        self.decided.get(id).copied().unwrap_or_default() + self.dropped.get(id).copied().unwrap_or_default()
+    }
+
+    /// An event that was answered as taken is decided once; one that was not, once at most.
+    fn sent(&mut self, senders: &Senders) {
+        let known = senders.known(self.scenario);
+        for (id, known) in &known {
+            let settled = self.settled(id);
+            let right = match known {
+                Known::Taken => settled == 1,
+                Known::Refused => settled == 0,
+                Known::Nothing => settled <= 1,
+            };
+            if !right {
+                self.wrong.push(format!("{id} was settled {settled} times; its sender knows: {known:?}"));
+            }
+        }
+        self.unheard_of(|id| known.contains_key(id));
+    }
+
+    fn unheard_of(&mut self, is_known: impl Fn(&str) -> bool) {
+        let unheard_of: Vec<_> = self.decided.keys().chain(self.dropped.keys()).filter(|id| !is_known(id)).collect();
+        self.wrong.extend(unheard_of.iter().map(|id| format!("{id} was decided and the source never had it")));
     }
 
     /// Every event is decided once, or accounted for.
-    fn events(&mut self, connection: &Connection) {
-        let dead = Self::dead(connection);
+    fn events(&mut self, connection: &Connection, buried: &[(Letter, Option<u64>)]) {
         let mut known = HashSet::new();
         for (number, line) in (1..).zip(&self.scenario.lines) {
-            let letters: Vec<&str> = dead.iter().filter(|(line, ..)| *line == number).map(|(.., code)| code.as_str()).collect();
+            let letters: Vec<&str> =
+                buried.iter().filter(|(letter, _)| letter.line == number).map(|(letter, _)| letter.code.as_str()).collect();
             let Some(event) = &line.event else {
                 if letters.len() != 1 {
                     self.wrong.push(format!("line {number} cannot be read and is {} dead letters", letters.len()));
@@ -345,20 +367,16 @@ impl Model<'_> {
             if letters.iter().any(|code| *code != "inbox-full") || letters.len() > 1 {
                 self.wrong.push(format!("line {number} is a dead letter for no reason: {letters:?}"));
             }
-            if !known.insert(&event.id) {
+            if !known.insert(event.id.as_str()) {
                 continue;
             }
-            let decided = self.decided.get(&event.id).copied().unwrap_or_default();
-            let full = dead.iter().any(|(_, id, code)| id.as_ref() == Some(&event.id) && code == "inbox-full");
-            if decided > 1 || (decided == 0 && !full) {
-                self.wrong.push(format!("{} of line {number} was decided {decided} times", event.id));
+            let settled = self.settled(&event.id);
+            let full = buried.iter().any(|(letter, _)| letter.event_id.as_ref() == Some(&event.id) && letter.code == "inbox-full");
+            if settled > 1 || (settled == 0 && !full) {
+                self.wrong.push(format!("{} of line {number} was decided {settled} times", event.id));
             }
         }
-        for id in self.decided.keys() {
-            if !known.contains(id) {
-                self.wrong.push(format!("{id} was decided and the source never had it"));
-            }
-        }
+        self.unheard_of(|id| known.contains(id));
         let read: u64 = connection.query_row("SELECT max(next_line) FROM sources", [], |row| row.get(0)).expect("a position");
         if read != self.scenario.lines.len() as u64 {
             self.wrong.push(format!("the position is {read} of {} lines", self.scenario.lines.len()));
@@ -366,11 +384,10 @@ impl Model<'_> {
     }
 
     /// The events of one account are decided in the order in which the source has them.
-    fn event_order(&mut self, connection: &Connection) {
-        let is_dead = Self::is_dead(connection);
+    fn event_order(&mut self, dead: &HashSet<&str>) {
         let line = |id: &str| self.scenario.lines.iter().position(|line| line.event.as_ref().is_some_and(|event| event.id == id));
         for (key, order) in &self.order {
-            let lines: Vec<_> = order.iter().filter(|(id, ..)| !is_dead(id)).map(|(id, ..)| line(id)).collect();
+            let lines: Vec<_> = order.iter().filter(|(id, ..)| !dead.contains(id.as_str())).map(|(id, ..)| line(id)).collect();
             if !lines.is_sorted() {
                 self.wrong.push(format!("{key}: the order of events is not the source's: {order:?}"));
             }
@@ -378,16 +395,19 @@ impl Model<'_> {
     }
 
     /// No alarm rings while an event that came before it was due is still to be read, unless it waited long enough for a
-    /// host that could read.
-    fn alarms(&mut self, starts: &[u64], connection: &Connection) {
+    /// host that could read and was not paused.
+    fn alarms(&mut self, world: &World, dead: &HashSet<&str>) {
         if self.scenario.jumps > 0 {
             return;
         }
-        let is_dead = Self::is_dead(connection);
+        let is_resumed = |entry: &&Entry| entry.kind == "resumed" && entry.key.is_empty() && entry.input.contains("\"workflow\"");
+        let mut begins: Vec<u64> = world.knowledge.entries.iter().filter(is_resumed).map(|entry| entry.now).collect();
+        begins.extend(&world.starts);
+        begins.sort_unstable();
         for (key, sequence, now, due) in &self.rang {
-            let last_start = starts.iter().rev().find(|start| *start <= now).unwrap_or(due);
-            let waits_until = due.max(last_start) + TIMER_WAIT;
-            for (id, decided) in self.order.get(key).into_iter().flatten().filter(|(id, _)| !is_dead(id)) {
+            let began = begins.iter().rev().find(|began| *began < now).unwrap_or(due);
+            let waits_until = due.max(began) + TIMER_WAIT;
+            for (id, decided) in self.order.get(key).into_iter().flatten().filter(|(id, _)| !dead.contains(id.as_str())) {
                 let line = self.scenario.lines.iter().find(|line| line.event.as_ref().is_some_and(|event| event.id == *id));
                 let Some(line) = line else { continue };
                 let available = BEGIN + u64::try_from(line.available.as_micros()).expect("a time");

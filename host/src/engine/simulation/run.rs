@@ -9,14 +9,13 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::run::Turn;
 use super::clock::SimulatedClock;
-use super::host::{Host, REFUSALS};
-use super::knowledge::Knowledge;
-use super::model;
+use super::host::{Host, READ_REFUSALS, REFUSALS, ReadTrouble};
+use super::operators::{self, Look};
 use super::scenario::Scenario;
+use super::senders::Senders;
 use super::world::Shared;
-use crate::journal::Warrant;
+use super::{model, remains};
 use crate::sandbox::Sandbox;
-use crate::store::{Question, Writer};
 use crate::time::HostClock;
 
 /// Steps after which a run that has not come to rest is stuck.
@@ -51,24 +50,32 @@ struct Run<'a> {
     release: &'static str,
     /// Whether nothing fails any more.
     calm: bool,
+    senders: Senders,
+    /// Whether the loop has turned since the effects had their turn.
+    turned: bool,
     violations: Vec<String>,
 }
 
 /// Runs `scenario` in `folder`, which is empty.
 pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran {
     let world = Shared::default();
+    let clock: Arc<SimulatedClock> = Arc::default();
+    let mut rng = StdRng::seed_from_u64(scenario.seed ^ 0x5eed);
     {
         let mut world = world.lock();
         world.seed = scenario.seed;
         world.failures = scenario.failures;
         world.steadfast = scenario.event_clock;
+        world.clock = clock.clone();
     }
     let mut run = Run {
         scenario,
         sandbox,
-        rng: StdRng::seed_from_u64(scenario.seed ^ 0x5eed),
+        senders: Senders::of(scenario, &mut rng),
+        rng,
         world,
-        clock: Arc::default(),
+        clock,
+        turned: false,
         folder,
         lives: 0,
         release: FIRST,
@@ -78,8 +85,9 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
     let (store, steps) = run.live();
     let mut violations = run.violations;
     violations.append(&mut run.world.lock().violations);
-    let (found, journal) = model::check(scenario, &store, &run.world.lock());
+    let (found, journal) = model::check(scenario, &store, &run.world.lock(), &run.senders);
     violations.extend(found);
+    violations.extend(remains::check(scenario, &store, &run.world.lock().knowledge, run.clock.wall()));
     if violations.is_empty() {
         violations.extend(model::verify(scenario, folder, run.release, &run.world, sandbox, &store));
     }
@@ -130,6 +138,10 @@ impl Run<'_> {
     fn step(&mut self, host: &mut Host, step: u32) -> Result<bool, String> {
         match self.rng.random_range(0..10) {
             0..4 => {
+                if !self.calm && self.chance(self.scenario.read_failures) {
+                    host.trouble_reads(self.read_trouble());
+                }
+                self.turned = true;
                 let turn = host.turn().map_err(|error| format!("the engine failed: {error}"))?;
                 match turn {
                     Turn::Worked => {}
@@ -137,17 +149,17 @@ impl Run<'_> {
                     Turn::Idle(timeout) => self.idle(host, timeout),
                 }
             }
-            4 | 5 => host.perform(),
+            4 | 5 => self.perform(host),
             6 | 7 => {
                 let refusal = !self.calm && self.chance(self.scenario.refusals);
                 let refusal = refusal.then(|| REFUSALS[self.rng.random_range(0..REFUSALS.len())]);
                 if host.commit(refusal).map_err(|error| format!("the store failed: {error}"))? {
-                    self.world.lock().knowledge.refresh();
+                    self.world.lock().committed();
                 }
             }
             8 => {
                 let most = self.rng.random_range(1..5);
-                host.read(self.scenario, most);
+                self.feed(host, most);
             }
             _ => {
                 let small = Duration::from_micros(self.rng.random_range(0..20_000));
@@ -157,31 +169,63 @@ impl Run<'_> {
                 }
             }
         }
-        if step % 256 == 255 && self.chance(if self.calm { 1000 } else { 300 }) && !self.scenario.event_clock {
+        if self.calm && step % 256 == 255 {
+            host.trouble_reads(ReadTrouble::default());
+            Look::at(&host.store).mend(&host.store);
+        }
+        if !self.calm && self.chance(self.scenario.acts) {
             self.operate(host);
         }
         Ok(self.calm && !self.scenario.event_clock && self.is_done(host))
     }
 
+    fn perform(&mut self, host: &Host) {
+        host.perform();
+        self.world.lock().round += u64::from(std::mem::take(&mut self.turned));
+    }
+
     /// Nothing to do: time goes on.
     fn idle(&mut self, host: &mut Host, timeout: Duration) {
-        host.perform();
+        self.perform(host);
         let most = if self.rng.random_ratio(1, 8) { timeout * 20 } else { timeout };
         let by = most.mul_f64(self.rng.random_range(0.1..1.0));
         host.advance(by);
-        host.read(self.scenario, 4);
+        self.feed(host, 4);
     }
 
-    /// Redrives what is parked.
-    fn operate(&mut self, host: &Host) {
-        for key in model::parked(&host.store) {
-            let question = Question { command: "parked redrive", subjects: &[key], warrant: &Warrant::default() };
-            Writer::ask_beside(&host.store, "simulated", &question).expect("the command can be asked");
+    /// Events come.
+    fn feed(&mut self, host: &mut Host, most: usize) {
+        if !self.scenario.requests {
+            host.read(self.scenario, most);
+            return;
         }
+        let world = self.world.lock();
+        let wrong = self.senders.hear(self.scenario, &world.knowledge, host.elapsed(), &mut self.rng);
+        drop(world);
+        self.violations.extend(wrong);
+        self.senders.send(host, self.scenario, &mut self.rng);
+    }
+
+    /// An operator does something.
+    fn operate(&mut self, host: &Host) {
+        // On the events' own clock nothing may depend on when an operator comes; what a sweep forgets leaves no trace.
+        if self.scenario.event_clock {
+            return operators::truncate(&host.store);
+        }
+        let given_up = Look::at(&host.store).act(&host.store, &mut self.rng);
+        self.world.lock().giving_up.extend(given_up);
+    }
+
+    fn read_trouble(&mut self) -> ReadTrouble {
+        let slow = self.rng.random_ratio(1, 3);
+        let takes = if slow { Duration::from_millis(self.rng.random_range(0..2000)) } else { Duration::ZERO };
+        let code = if slow && self.rng.random_ratio(1, 2) { 0 } else { READ_REFUSALS[self.rng.random_range(0..READ_REFUSALS.len())] };
+        ReadTrouble { spared: self.rng.random_range(0..6), failing: self.rng.random_range(1..8), code, takes }
     }
 
     fn is_done(&self, host: &mut Host) -> bool {
-        host.has_read_all(self.scenario) && host.is_quiet() && model::is_at_rest(&host.store)
+        let read = if self.scenario.requests { self.senders.is_done() } else { host.has_read_all(self.scenario) };
+        read && host.is_quiet() && self.world.lock().knowledge.is_at_rest()
     }
 
     /// The first life, or the next one in the folder of the store that the one before left.
@@ -198,7 +242,7 @@ impl Run<'_> {
         let host = Host::start(&folder, self.release, self.scenario, &self.world, self.sandbox, &self.clock, jitter);
         match host {
             Ok(host) => {
-                self.world.lock().knowledge = Knowledge::of(&host.store);
+                self.world.lock().started(&host.store);
                 Some(host)
             }
             Err(error) => {

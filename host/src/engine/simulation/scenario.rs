@@ -21,10 +21,16 @@ pub(super) struct Scenario {
     pub(super) seed: u64,
     /// The events' own times; else the arrival's.
     pub(super) event_clock: bool,
+    /// Events are sent by somebody who waits for an answer; else they are the lines of a source.
+    pub(super) requests: bool,
     pub(super) lines: Vec<Line>,
-    /// In a thousand steps: how often the host dies, the clock jumps, an operator looks.
+    pub(super) retention: Retention,
+    /// In a thousand steps: how often the host dies, the clock jumps, an operator does something.
     pub(super) crashes: u32,
     pub(super) jumps: u32,
+    pub(super) acts: u32,
+    /// In a thousand turns: how often the store cannot be read for a while, or slowly.
+    pub(super) read_failures: u32,
     /// In a thousand commits: how often the store refuses for a while.
     pub(super) refusals: u32,
     /// In a hundred attempts: how often an effect does not simply succeed.
@@ -33,7 +39,47 @@ pub(super) struct Scenario {
     pub(super) troubled_steps: u32,
 }
 
-/// One line of the source.
+/// What the workflow forgets, each in microseconds where it is a time.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Retention {
+    pub(super) journal: Option<Entries>,
+    pub(super) ended: Option<u64>,
+    pub(super) events: Option<u64>,
+    pub(super) dead_letters: Option<u64>,
+}
+
+/// What stays of an entity's entries.
+#[derive(Clone, Copy)]
+pub(super) enum Entries {
+    For(u64),
+    Decisions(u64),
+}
+
+impl Retention {
+    fn draw(rng: &mut StdRng) -> Self {
+        let time = |rng: &mut StdRng| rng.random_ratio(1, 2).then(|| rng.random_range(1..30) * 1_000_000);
+        let journal = match rng.random_range(0..3) {
+            0 => None,
+            1 => Some(Entries::For(rng.random_range(1..30) * 1_000_000)),
+            _ => Some(Entries::Decisions(rng.random_range(1..6))),
+        };
+        Retention { journal, ended: time(rng), events: time(rng), dead_letters: time(rng) }
+    }
+
+    /// As the manifest says it.
+    pub(super) fn text(&self) -> String {
+        let lifetime = |name: &str, time: Option<u64>| time.map(|time| format!("{name} = '{}ms'\n", time / 1000)).unwrap_or_default();
+        let journal = match self.journal {
+            None => String::new(),
+            Some(Entries::For(time)) => lifetime("journal", Some(time)),
+            Some(Entries::Decisions(count)) => format!("journal = {count}\n"),
+        };
+        let rest = [("ended", self.ended), ("events", self.events), ("dead-letters", self.dead_letters)];
+        format!("[retention]\n{journal}{}", rest.map(|(name, time)| lifetime(name, time)).concat())
+    }
+}
+
+/// One line of the source, or one event that somebody sends.
 pub(super) struct Line {
     pub(super) bytes: Arc<[u8]>,
     /// Since the run began: the source has the line from then on.
@@ -69,13 +115,19 @@ impl Scenario {
             };
             lines.push(Line { bytes: line.0, available: at, event: line.1 });
         }
+        let requests = !event_clock && rng.random_ratio(1, 3);
+        let retention = if rng.random_ratio(1, 2) { Retention::draw(&mut rng) } else { Retention::default() };
         let calm = rng.random_ratio(1, 10);
         let up_to = |rng: &mut StdRng, most: u32| if calm { 0 } else { rng.random_range(0..=most) };
         Scenario {
             seed,
             event_clock,
+            requests,
+            retention,
             crashes: up_to(&mut rng, 12),
             jumps: if event_clock || rng.random_ratio(1, 2) { 0 } else { up_to(&mut rng, 10) },
+            acts: up_to(&mut rng, 40),
+            read_failures: up_to(&mut rng, 30),
             refusals: up_to(&mut rng, 200),
             failures: up_to(&mut rng, 60),
             troubled_steps: rng.random_range(300..1500),

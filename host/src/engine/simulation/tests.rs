@@ -11,13 +11,13 @@ use crate::engine::planted::tests::plant;
 use crate::sandbox::Sandbox;
 
 /// Seeds of one test run, where `PUREFOLD_SIMULATION_SEEDS` does not say.
-const DEFAULT_SEEDS: u64 = 1500;
+const DEFAULT_SEEDS: u64 = 1200;
 
 /// Seeds within which every planted mistake must be found.
 const SEEDS_TO_FIND: u64 = 1000;
 
 /// Seeds that found something once.
-const KEPT: &[u64] = &[];
+const KEPT: &[u64] = &[1, 9, 20, 80, 126, 143, 357];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
@@ -106,6 +106,7 @@ fn on_virtual_time_trouble_leaves_no_trace() {
         let troubled = simulate(seed, &sandbox);
         let mut calm = Scenario::draw(seed);
         (calm.crashes, calm.refusals, calm.failures, calm.troubled_steps) = (0, 0, 0, u32::MAX);
+        (calm.acts, calm.read_failures) = (0, 0);
         let folder = tempfile::tempdir().expect("a folder");
         let undisturbed = run(&calm, &sandbox, folder.path());
         assert_eq!(undisturbed.crashes, 0);

@@ -1,6 +1,7 @@
 //! The effects' other side: backends that fail in every way a backend can, and remember who asked them for what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use purefold_wit::Finding;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::knowledge::{Knowledge, Name};
+use super::clock::SimulatedClock;
+use super::knowledge::{Knowledge, Name, News};
+use crate::time::HostClock;
 
 /// How an attempt ended, as far as the backend knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +31,12 @@ pub(super) struct World {
     pub(super) failures: u32,
     /// On the events' own clock what becomes of an intent must not depend on when it is tried.
     pub(super) steadfast: bool,
+    pub(super) clock: Arc<SimulatedClock>,
+    /// Counts rounds of the loop and the lanes: a turn, and all that the effects can do then.
+    pub(super) round: u64,
     pub(super) knowledge: Knowledge,
+    /// Intents that an operator asked to give up: they leave their lanes before that is durable.
+    pub(super) giving_up: HashSet<Name>,
     attempts: HashMap<IntentId, u32>,
     /// What the host that lives now was told of each intent.
     told: HashMap<Name, Last>,
@@ -152,6 +160,33 @@ impl Operation for Bound {
 }
 
 impl World {
+    /// A commit is durable.
+    pub(super) fn committed(&mut self) {
+        let news = self.knowledge.refresh(self.round, self.clock.wall());
+        self.heed(&news);
+    }
+
+    /// A host has started on the store at `path`.
+    pub(super) fn started(&mut self, path: &Path) {
+        let news = self.knowledge.open(path, self.round, self.clock.wall());
+        self.heed(&news);
+    }
+
+    /// What an attempt did is not given up.
+    fn heed(&mut self, news: &News) {
+        self.violations.extend(news.wrong.iter().cloned());
+        for entry in self.knowledge.entries[news.from..].iter().filter(|entry| entry.kind == "abandoned") {
+            let about: serde_json::Value = serde_json::from_str(&entry.input).expect("JSON");
+            let number = |field: &str| about[field].as_u64().expect("a number");
+            let name: Name = (entry.key.clone(), number("sequence"), u32::try_from(number("index")).expect("an index"));
+            match self.told.get(&name) {
+                Some(Last::Succeeded) => self.violations.push(format!("{name:?} is given up although it succeeded")),
+                Some(Last::UnderWay) => self.violations.push(format!("{name:?} is given up while it is under way")),
+                _ => {}
+            }
+        }
+    }
+
     fn apply(&mut self, id: &str, times: u32) {
         *self.applied.entry(id.to_owned()).or_default() += times;
     }
@@ -159,6 +194,7 @@ impl World {
     fn comes_after_a_failed_one(&self, name: &Name) -> bool {
         self.knowledge.same_decision("call", name).any(|call| match self.told.get(&call) {
             Some(last) => *last == Last::Failed,
+            None if self.giving_up.contains(&call) => true,
             None => !self.knowledge.is_outstanding(&call) && !self.knowledge.has_succeeded(&call),
         })
     }
@@ -170,13 +206,17 @@ impl World {
             wrong.push("is performed before its commit or after its conclusion".to_owned());
         }
         if self.knowledge.is_settled(name) {
-            wrong.push("is performed although one it comes after failed".to_owned());
+            wrong.push("is performed although it was given up, or one it comes after failed".to_owned());
         }
         if self.told.get(name) == Some(&Last::UnderWay) {
             wrong.push("has two attempts under way".to_owned());
         }
+        if self.knowledge.is_paused(if case == "call" { "first" } else { "second" }, self.round) {
+            wrong.push("is performed while its effect is paused".to_owned());
+        }
         for earlier in self.knowledge.earlier(case, name) {
             match self.told.get(earlier) {
+                None | Some(Last::Failed) if self.giving_up.contains(earlier) => {}
                 // What comes after a failed one is struck out, which the store may not know yet.
                 None if case == "follow" && self.comes_after_a_failed_one(earlier) => {}
                 None => wrong.push(format!("passes {earlier:?} in its lane, which was not tried")),

@@ -75,7 +75,7 @@ async fn an_intent_is_given_up_wherever_it_stands_unless_its_attempt_does_it() {
     world.order(Order::Redrive(name(7), key(7, 1, 0)));
     world.pass_until_done(Duration::from_secs(20)).await;
     let answers: Vec<Answer> = world.answered.iter().map(|(_, answer)| *answer).collect();
-    assert_eq!(answers, [Answer::Busy, Answer::GivenUp, Answer::NotWaiting, Answer::NotWaiting]);
+    assert_eq!(answers, [Answer::Busy, Answer::GivenUp, Answer::NotWaiting, Answer::Done]);
     assert_eq!(world.attempts(NEWS).len(), 1, "what was given up is not tried");
     let ends: Vec<_> = world.concluded.iter().map(|(at, conclusion)| (*at, conclusion.is_ok())).collect();
     assert_eq!(ends, [(key(1, 2, 0), false), (key(1, 1, 0), true)]);

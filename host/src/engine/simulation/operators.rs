@@ -1,0 +1,121 @@
+//! Operators, who ask for whatever comes to their minds.
+
+use std::path::Path;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+
+use super::knowledge::Name;
+use crate::journal::Warrant;
+use crate::store::{Question, Writer};
+
+/// What an operator sees of a store.
+pub(super) struct Look {
+    parked: Vec<String>,
+    entities: Vec<String>,
+    /// Intents without a conclusion, and whether they are held.
+    intents: Vec<(Name, bool)>,
+    letters: Vec<i64>,
+    paused: Vec<(String, String)>,
+}
+
+impl Look {
+    pub(super) fn at(store: &Path) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(store, flags).expect("the store can be read");
+        let keys = |condition: &str| -> Vec<String> {
+            let sql = format!("SELECT key FROM entities WHERE key <> '' {condition} ORDER BY key");
+            let mut statement = connection.prepare(&sql).expect("a statement");
+            let keys = statement.query_map([], |row| row.get(0)).expect("keys");
+            keys.collect::<Result<_, _>>().expect("keys")
+        };
+        let (parked, entities) = (keys("AND parked"), keys(""));
+        let sql = "SELECT key, o.sequence, o.position, status = 'held' FROM outbox o JOIN entities e ON e.id = o.entity ORDER BY 1, 2, 3";
+        let mut statement = connection.prepare(sql).expect("a statement");
+        let intents = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))).expect("intents");
+        let intents = intents.collect::<Result<_, _>>().expect("intents");
+        let mut statement = connection.prepare("SELECT id FROM dead_letters ORDER BY id").expect("a statement");
+        let letters = statement.query_map([], |row| row.get(0)).expect("ids").collect::<Result<_, _>>().expect("ids");
+        let mut statement = connection.prepare("SELECT scope, name FROM pauses ORDER BY scope, name").expect("a statement");
+        let paused = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("pauses").collect::<Result<_, _>>();
+        Look { parked, entities, intents, letters, paused: paused.expect("pauses") }
+    }
+
+    /// Has everything go on that stands still.
+    pub(super) fn mend(&self, store: &Path) {
+        for scope in &self.paused {
+            ask(store, "resume", scope_json(scope));
+        }
+        for key in &self.parked {
+            ask(store, "parked redrive", key.clone());
+        }
+        for (name, _) in self.intents.iter().filter(|(_, held)| *held) {
+            ask(store, "intents redrive", intent_json(name));
+        }
+    }
+
+    /// Does one thing. Gives the intent that is to be given up, where it is that.
+    pub(super) fn act(&self, store: &Path, rng: &mut StdRng) -> Option<Name> {
+        if !self.paused.is_empty() && rng.random_ratio(1, 2) {
+            let scope = one_of(&self.paused, rng)?;
+            ask(store, "resume", scope_json(scope));
+            if rng.random_ratio(1, 8) {
+                // For another reason.
+                ask(store, "pause", scope_json(scope));
+            }
+            return None;
+        }
+        match rng.random_range(0..20) {
+            0..2 => ask(store, "parked redrive", one_of(&self.parked, rng)?.clone()),
+            2 => ask(store, "parked drop", one_of(&self.parked, rng)?.clone()),
+            3..5 => ask(store, "dead-letters redrive", one_of(&self.letters, rng)?.to_string()),
+            5 => ask(store, "dead-letters drop", one_of(&self.letters, rng)?.to_string()),
+            6..8 => ask(store, "intents redrive", intent_json(&one_of(&self.intents, rng)?.0)),
+            8..11 => {
+                let (name, _) = one_of(&self.intents, rng)?;
+                ask(store, "intents give-up", intent_json(name));
+                return Some(name.clone());
+            }
+            11 => ask(store, "pause", scope_json(&("workflow".into(), String::new()))),
+            12..14 => {
+                let effect = if rng.random_ratio(1, 2) { "first" } else { "second" };
+                ask(store, "pause", scope_json(&("effect".into(), effect.into())));
+            }
+            14..16 => ask(store, "pause", scope_json(&("entity".into(), one_of(&self.entities, rng)?.clone()))),
+            16..19 => {
+                let entity = one_of(&self.entities, rng)?;
+                ask(store, "erase", json!({ "entity": entity, "keep_state": rng.random_ratio(2, 3) }).to_string());
+            }
+            _ => ask(store, "truncate", String::new()),
+        }
+        None
+    }
+}
+
+/// Asks for a whole sweep: what is old goes.
+pub(super) fn truncate(store: &Path) {
+    ask(store, "truncate", String::new());
+}
+
+fn one_of<'a, T>(some: &'a [T], rng: &mut StdRng) -> Option<&'a T> {
+    (!some.is_empty()).then(|| &some[rng.random_range(0..some.len())])
+}
+
+fn scope_json((scope, name): &(String, String)) -> String {
+    match scope.as_str() {
+        "workflow" => "{}".into(),
+        _ => json!({ scope: name }).to_string(),
+    }
+}
+
+fn intent_json((entity, sequence, index): &Name) -> String {
+    json!({ "entity": entity, "sequence": sequence, "index": index }).to_string()
+}
+
+fn ask(store: &Path, command: &str, subject: String) {
+    let warrant = Warrant { by: "somebody".into(), reason: Some("it seemed right".into()) };
+    let question = Question { command, subjects: &[subject], warrant: &warrant };
+    Writer::ask_beside(store, "simulated", &question).expect("the command can be asked");
+}
