@@ -20,8 +20,8 @@ mod sqlite;
 mod table;
 mod template;
 mod trace_parent;
-#[cfg(test)]
-mod trial;
+#[cfg(any(test, feature = "trial"))]
+pub mod trial;
 
 use std::sync::Arc;
 
