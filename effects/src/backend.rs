@@ -44,43 +44,23 @@ pub fn open(name: &str, settings: &toml::Table, base: &Path) -> Result<Arc<dyn E
     }
 }
 
-/// A backend's name, which is the name of the setting that chooses it.
-pub(crate) struct Backend {
-    name: &'static str,
-    built: bool,
-}
-
-impl Backend {
-    /// One that this version has.
-    pub(crate) const fn built(name: &'static str) -> Self {
-        Backend { name, built: true }
-    }
-
-    /// One that is known and that this version does not have.
-    pub(crate) const fn planned(name: &'static str) -> Self {
-        Backend { name, built: false }
-    }
-}
-
-/// The one backend that the settings name.
-pub(crate) fn choose(settings: &mut Settings<'_>, capability: &str, backends: &[Backend]) -> Option<&'static str> {
-    let built = || backends.iter().filter(|backend| backend.built).map(|backend| backend.name).collect::<Vec<_>>().join(" or ");
-    let named: Vec<&Backend> = backends.iter().filter(|backend| settings.has(backend.name)).collect();
+/// The one backend that the settings name: a backend's name is that of the setting that chooses it.
+pub(crate) fn choose(settings: &mut Settings<'_>, capability: &str, backends: &[&'static str]) -> Option<&'static str> {
+    let named: Vec<&'static str> = backends.iter().copied().filter(|backend| settings.has(backend)).collect();
     match named.as_slice() {
         [] => {
             let cause = format!("names no backend for `{capability}`");
-            settings.report("backend-unknown", "capability", cause, format!("add a setting {}", built()));
+            settings.report("backend-unknown", "capability", cause, format!("add a setting {}", backends.join(" or ")));
             None
         }
-        [backend] if backend.built => Some(backend.name),
-        [backend] => {
-            let cause = format!("the backend `{}` is not built into this version", backend.name);
-            settings.report("backend-unknown", backend.name, cause, format!("use {}", built()));
-            None
-        }
+        [backend] => Some(backend),
         [first, second, ..] => {
-            let cause = format!("both `{}` and `{}` are set", first.name, second.name);
-            settings.report("backend-twice", second.name, cause, "keep one: an effect has one backend");
+            settings.report(
+                "backend-twice",
+                second,
+                format!("both `{first}` and `{second}` are set"),
+                "keep one: an effect has one backend",
+            );
             None
         }
     }

@@ -9,19 +9,22 @@ mod backend;
 mod body;
 mod by_path;
 mod client;
+mod consul;
 mod http;
 mod key_value;
+mod postgres;
 mod publish;
 mod route;
 mod secret;
 mod service_registry;
 pub mod settings;
+mod sql;
 mod sqlite;
 mod table;
 mod template;
 mod trace_parent;
-#[cfg(test)]
-mod trial;
+#[cfg(any(test, feature = "trial"))]
+pub mod trial;
 
 use std::sync::Arc;
 
@@ -56,6 +59,16 @@ pub trait Effect: Send + Sync {
     /// # Errors
     /// Everything that keeps a route from being served, all at once.
     fn bind(&self, routes: &[Route<'_>]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>>;
+
+    /// The statements in SQL that make what these routes need of a database, each safe to execute where it is there already.
+    /// Reads no database. None for backends that need nothing of the kind.
+    ///
+    /// # Errors
+    /// Routes that say too little, or contradict each other.
+    fn schema(&self, routes: &[Route<'_>]) -> Result<Vec<String>, Vec<Finding>> {
+        let _ = routes;
+        Ok(Vec::new())
+    }
 
     /// Makes the backend ready (opens files, creates tables). Called once, after every bind and before the first perform.
     ///

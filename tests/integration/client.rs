@@ -73,8 +73,26 @@ impl Client {
         let length = response.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
+        if response.header("transfer-encoding") == Some("chunked") {
+            body = self.chunks()?;
+        }
         response.body = String::from_utf8(body).map_err(io::Error::other)?;
         Ok(response)
+    }
+
+    /// A body in pieces, each behind its length in hex; the last is empty.
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let length = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+            let begin = body.len();
+            body.resize(begin + length, 0);
+            self.stream.read_exact(&mut body[begin..])?;
+            self.line()?;
+            if length == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     fn line(&mut self) -> io::Result<String> {

@@ -17,8 +17,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("purefold-benches", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-wit", "registration"]),
     ("purefold-demo", &["purefold-wit"]),
     ("purefold-hostile", &["purefold", "purefold-wit"]),
-    ("purefold-tests", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-wit", "registration"]),
-    ("xtask", &[]),
+    ("purefold-services", &[]),
+    ("purefold-tests", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-services", "purefold-wit", "registration"]),
+    ("xtask", &["purefold-services"]),
 ];
 
 /// What guests are built on.
@@ -28,8 +29,17 @@ const GUEST: &str = "purefold-guest";
 const WITHOUT_ANYHOW: &[&str] = &["purefold-wit", "purefold-effects", GUEST];
 
 /// Crates that must hold the workspace's lints, `unsafe_code = "forbid"` among them.
-const SAFE: &[&str] =
-    &["purefold-wit", "purefold-effects", "purefold", "purefold-benches", "purefold-demo", "purefold-hostile", "purefold-tests", "xtask"];
+const SAFE: &[&str] = &[
+    "purefold-wit",
+    "purefold-effects",
+    "purefold",
+    "purefold-benches",
+    "purefold-demo",
+    "purefold-hostile",
+    "purefold-services",
+    "purefold-tests",
+    "xtask",
+];
 
 /// Words of the reducers' domains. Host and effects serve any domain, so none of these has a place there.
 const DOMAIN_WORDS: &[&str] = &[

@@ -15,6 +15,8 @@ usage: cargo xtask <command>
          --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
          --all           print whole tables
   demo-events            make demo/events.jsonl anew
+  services               keep a private Kafka, Consul and PostgreSQL up until interrupted; prints the variables by
+                         which tests find them
   simulate [OPTION]...   run the simulation's seeds, as many as one likes
          --seeds N       how many (default: 10000)
          --first SEED    the first of them (default: 1)
@@ -45,6 +47,7 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     DemoEvents,
+    Services,
     Simulate(simulate::Seeds),
     Crashes(crashes::Kills),
     Hostile(hostile::Inputs),
@@ -74,6 +77,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
         "demo" => Ok(Command::Demo { arguments: rest }),
         "demo-events" => none(&rest, Command::DemoEvents),
+        "services" => none(&rest, Command::Services),
         "simulate" => {
             let mut seeds = simulate::Seeds::default();
             numbers(&rest, &mut [("--seeds", &mut seeds.count), ("--first", &mut seeds.first)]).map(|()| Command::Simulate(seeds))
@@ -137,6 +141,7 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test { steps: vec![] }));
         assert_eq!(parsed("test deny clippy"), Ok(Command::Test { steps: vec![Step::Deny, Step::Clippy] }));
         assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
+        assert_eq!(parsed("services"), Ok(Command::Services));
         assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![], scale: Scale::Full }));
         assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million], scale: Scale::Full }));
         assert_eq!(parsed("bench --trial http timers"), Ok(Command::Bench { parts: vec![Part::Http, Part::Timers], scale: Scale::Trial }));

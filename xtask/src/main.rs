@@ -12,6 +12,7 @@ mod host;
 mod hostile;
 mod process;
 mod reducers;
+mod services;
 mod simulate;
 mod source_gate;
 mod steps;
@@ -90,6 +91,7 @@ fn run(command: &Command) -> Result<()> {
             toolchain::ensure_c_compiler()?;
             hostile::run(&workspace, *inputs)
         }
+        Command::Services => services::keep(&workspace),
         Command::DemoEvents => demo::write_events(&workspace),
     }
 }

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::host::Profile;
+use crate::services::Starting;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 use crate::{deny, process, reducers, source_gate, toolchain};
@@ -61,7 +62,7 @@ impl Step {
             Step::Deny => "licences, doubled crates, sources, vulnerabilities",
             Step::Reducers => "the reducers and the deliberately bad ones are built",
             Step::SourceGate => "reducers pass the source gate, and each bad one is caught by its lint",
-            Step::Tests => "unit, property, integration and documentation tests",
+            Step::Tests => "unit, property, integration and documentation tests, with Kafka, Consul and PostgreSQL",
         }
     }
 }
@@ -109,8 +110,11 @@ fn perform(workspace: &Workspace, step: Step) -> Result<Option<Totals>> {
             source_gate::check_fixtures(workspace)?;
         }
         Step::Tests => {
+            let services = Starting::begin(workspace);
             build_tests(workspace)?;
-            return run_tests(workspace).map(Some);
+            // Held until the tests have ended, however they do.
+            let services = services.ready()?;
+            return run_tests(workspace, services.variables()).map(Some);
         }
     }
     Ok(None)
@@ -121,10 +125,11 @@ fn build_tests(workspace: &Workspace) -> Result<()> {
     process::run(process::cargo(&workspace.root).args(["build", "--workspace", "--bins", "--tests"]))
 }
 
-fn run_tests(workspace: &Workspace) -> Result<Totals> {
+fn run_tests(workspace: &Workspace, services: &[(&str, String)]) -> Result<Totals> {
     // Without --no-fail-fast the first failing crate would hide what the others have to say.
     let mut command = process::cargo(&workspace.root);
     command.args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
+    command.envs(services.iter().map(|(name, address)| (name, address)));
     let mut child = command.spawn().context("cannot start `cargo test`")?;
     let printed = child.stdout.take().context("`cargo test` has no output")?;
     let mut totals = Totals::default();

@@ -1,10 +1,12 @@
 //! What must be installed before anything can be built: made sure of here, and said so.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use purefold_services::debian;
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -50,28 +52,42 @@ fn rustup(workspace: &Workspace, arguments: &[&str], what: &str) -> Result<()> {
         .with_context(|| format!("cannot add {what}: run `{line}` in the repository once the network allows it"))
 }
 
-/// Makes sure of a C compiler, which SQLite and the TLS library are built with.
+/// Makes sure of a C compiler, which SQLite, TLS and the Kafka client are built with, and of what the last takes besides.
 ///
 /// # Errors
-/// Where there is none and it cannot be installed.
+/// Where something is missing and cannot be installed.
 pub(crate) fn ensure_c_compiler() -> Result<()> {
     let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-    if process::answers(&compiler, "--version") {
-        return Ok(());
+    if !process::answers(&compiler, "--version") {
+        let missing = format!("no C compiler: `{}` does not start, and SQLite and TLS are built with it", compiler.to_string_lossy());
+        debian::install(&missing, &["gcc", "libc6-dev"])?;
     }
-    let missing = format!("no C compiler: `{}` does not start, and SQLite and TLS are built with it", compiler.to_string_lossy());
-    debian(&missing, &["gcc", "libc6-dev"])
+    ensure_kafka_headers(&compiler)
 }
 
-/// Installs Debian packages where this is Debian (or one of its kind) and the user is root.
-fn debian(missing: &str, packages: &[&str]) -> Result<()> {
-    let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
-    let line = format!("apt-get {}", install.join(" "));
-    let root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !root || !process::answers("apt-get", "--version") {
-        bail!("{missing}. On Debian or Ubuntu: `{line}`; elsewhere install the like and set CC if it is not called cc");
+/// What librdkafka, which is built from source, takes from the system: compression and TLS.
+const KAFKA_HEADERS: [(&str, &str); 2] = [("zlib.h", "zlib1g-dev"), ("openssl/ssl.h", "libssl-dev")];
+
+/// Makes sure of what the Kafka client is built with besides a C compiler.
+fn ensure_kafka_headers(compiler: &OsStr) -> Result<()> {
+    let lacking: Vec<(&str, &str)> = KAFKA_HEADERS.into_iter().filter(|(header, _)| !has_header(compiler, header)).collect();
+    let mut packages: Vec<&str> = lacking.iter().map(|(_, package)| *package).collect();
+    let mut missing: Vec<&str> = lacking.iter().map(|(header, _)| *header).collect();
+    for tool in ["make", "pkg-config"] {
+        if !process::answers(tool, "--version") {
+            packages.push(tool);
+            missing.push(tool);
+        }
     }
-    println!("{missing}; installing Debian packages: {line}");
-    process::run(Command::new("apt-get").args(["update", "--quiet"]))?;
-    process::run(Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive"))
+    if packages.is_empty() {
+        return Ok(());
+    }
+    debian::install(&format!("the Kafka client is built with what is missing here: {}", missing.join(", ")), &packages)
+}
+
+/// Whether the compiler finds a header.
+fn has_header(compiler: &OsStr, header: &str) -> bool {
+    let mut command = Command::new(compiler);
+    command.args(["-E", "-include", header, "-x", "c", "/dev/null"]);
+    process::silent(&mut command).is_ok_and(|answer| answer.success)
 }

@@ -16,7 +16,7 @@ const REPLY_BYTES_MAX: usize = 1024 * 1024;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// No answer came.
-pub(super) fn not_answered(attempted: &str, error: reqwest::Error) -> EffectError {
+pub(crate) fn not_answered(attempted: &str, error: reqwest::Error) -> EffectError {
     let (builder, connect) = (error.is_builder(), error.is_connect());
     let reason = format!("{attempted}: {}", causes(error));
     if builder {
@@ -58,7 +58,7 @@ fn refusal(attempted: &str, status: StatusCode, headers: &HeaderMap) -> EffectEr
 }
 
 /// The reply's bytes. It has happened by now: what breaks off can be asked for again under the same key.
-async fn body(attempted: &str, mut response: Response) -> Result<Vec<u8>, EffectError> {
+pub(crate) async fn body(attempted: &str, mut response: Response) -> Result<Vec<u8>, EffectError> {
     let too_long = || EffectError::UnreadableReply(format!("{attempted}: the reply has more than {REPLY_BYTES_MAX} bytes"));
     let announced = response.content_length().unwrap_or(0);
     if announced > REPLY_BYTES_MAX as u64 {
@@ -76,7 +76,7 @@ async fn body(attempted: &str, mut response: Response) -> Result<Vec<u8>, Effect
 }
 
 /// `Retry-After` in seconds or as a date, which is read by the server's own clock where it tells it.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if text.bytes().all(|byte| byte.is_ascii_digit()) {
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))

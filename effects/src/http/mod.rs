@@ -17,9 +17,9 @@ use futures_util::future::BoxFuture;
 use purefold_wit::{Codec, Finding};
 use reqwest::Client;
 
+pub(crate) use self::answer::{body, not_answered, retry_after};
 use self::hosts::Hosts;
 use self::request::Plan;
-use crate::client::client;
 use crate::settings::Settings;
 use crate::{Call, Effect, EffectError, Operation, Reply, Route, backend, route};
 
@@ -31,12 +31,20 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, _base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
     let hosts = settings.required("hosts", Hosts::read);
     let timeout = settings.duration("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
-    let client = client(timeout);
-    if let Err(error) = &client {
-        let help = "the machine lacks what HTTP needs; mend what the cause names";
-        settings.report("http-unavailable", "capability", format!("no HTTP client can be made: {error}"), help);
+    let client = client(&mut settings, timeout);
+    backend::opened(settings, hosts.zip(client), |(hosts, client)| Arc::new(Http { name: name.into(), hosts, client }))
+}
+
+/// A client for requests that take at most `timeout`. Where none can be made, that is reported.
+pub(crate) fn client(settings: &mut Settings<'_>, timeout: Duration) -> Option<Client> {
+    match crate::client(timeout) {
+        Ok(client) => Some(client),
+        Err(error) => {
+            let help = "the machine lacks what HTTP needs; mend what the cause names";
+            settings.report("http-unavailable", "capability", format!("no HTTP client can be made: {error}"), help);
+            None
+        }
     }
-    backend::opened(settings, hosts.zip(client.ok()), |(hosts, client)| Arc::new(Http { name: name.into(), hosts, client }))
 }
 
 struct Http {

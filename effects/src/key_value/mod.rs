@@ -2,6 +2,7 @@
 //!
 //! This module reads a route's settings; a backend stores.
 
+mod consul;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,9 @@ use std::sync::Arc;
 
 use purefold_wit::{Codec, Finding, Type, Value};
 
-use crate::backend::{self, Backend};
+use crate::backend;
 use crate::body::Body;
+use crate::consul::Agent;
 use crate::route::{self, Bound};
 use crate::settings::Settings;
 use crate::template::Template;
@@ -24,11 +26,20 @@ const KEY_BYTES_MAX: usize = 512;
 /// Largest value, in bytes: what Consul takes, so that a workflow can move there.
 const VALUE_BYTES_MAX: usize = 512 * 1024;
 
-const BACKENDS: [Backend; 2] = [Backend::built("sqlite"), Backend::planned("consul")];
+const BACKENDS: [&str; 2] = ["sqlite", "consul"];
 
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
-    let path = backend::choose(&mut settings, "key-value", &BACKENDS).and_then(|chosen| settings.path(chosen, base));
-    backend::opened(settings, path, |path| sqlite::open(name, &path))
+    match backend::choose(&mut settings, "key-value", &BACKENDS) {
+        Some("consul") => {
+            let agent = Agent::read(&mut settings);
+            let marks = settings.string("marks").unwrap_or(consul::MARKS_DEFAULT).trim_matches('/').to_owned();
+            backend::opened(settings, agent, |agent| consul::open(name, agent, marks))
+        }
+        chosen => {
+            let path = chosen.and_then(|chosen| settings.path(chosen, base));
+            backend::opened(settings, path, |path| sqlite::open(name, &path))
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 mod event;
 mod jsonl;
+mod kafka;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use purefold_wit::Finding;
 
-use crate::backend::{self, Backend};
+use self::kafka::Brokers;
+use crate::backend;
 use crate::body::Body;
 use crate::route::{self, Bound};
 use crate::settings::Settings;
@@ -21,11 +23,19 @@ use crate::{Effect, Route};
 /// Longest topic: what Kafka takes, so that a workflow can move there.
 const TOPIC_BYTES_MAX: usize = 249;
 
-const BACKENDS: [Backend; 2] = [Backend::built("jsonl"), Backend::planned("kafka")];
+const BACKENDS: [&str; 2] = ["jsonl", "kafka"];
 
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
-    let path = backend::choose(&mut settings, "publish", &BACKENDS).and_then(|chosen| settings.path(chosen, base));
-    backend::opened(settings, path, |path| jsonl::open(name, &path))
+    match backend::choose(&mut settings, "publish", &BACKENDS) {
+        Some("kafka") => {
+            let brokers = Brokers::read(&mut settings, base);
+            backend::opened(settings, brokers, |brokers| kafka::open(name, brokers))
+        }
+        chosen => {
+            let path = chosen.and_then(|chosen| settings.path(chosen, base));
+            backend::opened(settings, path, |path| jsonl::open(name, &path))
+        }
+    }
 }
 
 /// A bound route.

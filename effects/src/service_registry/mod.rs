@@ -2,6 +2,8 @@
 //!
 //! This module reads a route's settings and fields; a backend does what they ask.
 
+mod consul;
+mod health;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -10,23 +12,38 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use purefold_wit::{Finding, Type};
+use purefold_wit::{Finding, Type, Value};
 
-use crate::backend::{self, Backend};
+use self::health::Health;
+use crate::backend;
+use crate::consul::Agent;
 use crate::route::{self, Bound};
 use crate::settings::Settings;
 use crate::{Effect, Route};
 
-const BACKENDS: [Backend; 2] = [Backend::built("sqlite"), Backend::planned("consul")];
+const BACKENDS: [&str; 2] = ["sqlite", "consul"];
 
 /// Bounds of `ttl`: what Consul takes.
 const TTL_MIN: Duration = Duration::from_secs(1);
 const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
-    let path = backend::choose(&mut settings, "service-registry", &BACKENDS).and_then(|chosen| settings.path(chosen, base));
+    let chosen = backend::choose(&mut settings, "service-registry", &BACKENDS);
     let ttl = settings.duration("ttl", TTL_MIN..=TTL_MAX);
-    backend::opened(settings, path, |path| sqlite::open(name, &path, ttl))
+    match chosen {
+        Some("consul") => {
+            let (agent, health) = (Agent::read(&mut settings), Health::read(&mut settings));
+            if ttl.is_some() && settings.has("health") {
+                let help = "keep `ttl` where services say that they live, `health` where Consul asks them";
+                settings.report("setting-range", "health", "both `ttl` and `health` are set", help);
+            }
+            backend::opened(settings, agent, |agent| consul::open(name, agent, ttl, health))
+        }
+        chosen => {
+            let path = chosen.and_then(|chosen| settings.path(chosen, base));
+            backend::opened(settings, path, |path| sqlite::open(name, &path, ttl))
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,5 +144,13 @@ impl Fields<'_, '_> {
 
     fn report(&mut self, code: &'static str, name: &str, cause: String, help: String) {
         self.findings.push(Finding::new(code, format!("intents.{}.{name}", self.route.case), cause, help));
+    }
+}
+
+/// The value of a field, with or without an option around it.
+fn present(value: Option<&Value>) -> Option<&Value> {
+    match value {
+        Some(Value::Option(inner)) => inner.as_deref(),
+        other => other,
     }
 }

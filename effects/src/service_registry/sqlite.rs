@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use purefold_wit::{Codec, Finding, Type, Value, instant};
 use rusqlite::types::Value as SqlValue;
 
-use super::{Plan, Registration};
+use super::{Plan, Registration, present};
 use crate::sqlite::{Change, Database, OnNoRow};
 use crate::{Call, Effect, EffectError, Operation, Reply, Route, route};
 
@@ -125,14 +125,6 @@ impl BoundRegistry {
             SqlValue::Text(call.entity.to_string()),
         ];
         Ok(Change { sql: REGISTER.into(), values, on_no_row: OnNoRow::Success })
-    }
-}
-
-/// The value of a field, with or without an option around it.
-fn present(value: Option<&Value>) -> Option<&Value> {
-    match value {
-        Some(Value::Option(inner)) => inner.as_deref(),
-        other => other,
     }
 }
 

@@ -4,11 +4,6 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
 
-/// An identifier as SQL takes it, whatever characters it has.
-pub(crate) fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
 /// A database file, open for reading only.
 pub(crate) struct Catalog(Option<Connection>);
 

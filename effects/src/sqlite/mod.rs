@@ -11,5 +11,5 @@ mod lane;
 mod tests;
 mod worker;
 
-pub(crate) use catalog::{Catalog, ExistingTable, TableKind, quote};
+pub(crate) use catalog::{Catalog, ExistingTable, TableKind};
 pub(crate) use database::{Change, Database, OnNoRow};

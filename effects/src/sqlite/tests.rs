@@ -16,6 +16,7 @@ use super::failure::{classify, classify_commit};
 use super::lane::{Lane, Owner};
 use super::worker::Job;
 use super::*;
+use crate::sql::quote;
 use crate::trial::{call, refused};
 use crate::{Call, EffectError};
 

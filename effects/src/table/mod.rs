@@ -2,6 +2,9 @@
 //!
 //! This module reads a route's settings; a backend holds the columns against what the database has.
 
+mod check;
+mod definition;
+mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,8 @@ use std::sync::Arc;
 
 use purefold_wit::{Finding, Record, Type, finding};
 
-use crate::backend::{self, Backend};
+use crate::backend;
+use crate::postgres::Server;
 use crate::route::{self, Bound};
 use crate::settings::Settings;
 use crate::{Effect, Route};
@@ -22,11 +26,19 @@ const NAME_BYTES_MAX: usize = 63;
 /// Prefixes of tables that are not a workflow's to write.
 const RESERVED: [&str; 2] = ["purefold_", "sqlite_"];
 
-const BACKENDS: [Backend; 2] = [Backend::built("sqlite"), Backend::planned("postgres")];
+const BACKENDS: [&str; 2] = ["sqlite", "postgres"];
 
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
-    let path = backend::choose(&mut settings, "table", &BACKENDS).and_then(|chosen| settings.path(chosen, base));
-    backend::opened(settings, path, |path| sqlite::open(name, &path))
+    match backend::choose(&mut settings, "table", &BACKENDS) {
+        Some("postgres") => {
+            let server = Server::read(&mut settings, base);
+            backend::opened(settings, server, |server| postgres::open(name, server))
+        }
+        chosen => {
+            let path = chosen.and_then(|chosen| settings.path(chosen, base));
+            backend::opened(settings, path, |path| sqlite::open(name, &path))
+        }
+    }
 }
 
 /// What a route does to a row.

@@ -81,7 +81,13 @@ impl Asker<'_> {
         let begun = Instant::now();
         let mut asked: Option<Vec<i64>> = None;
         loop {
-            let Some(loaded) = workflow.take().or_else(|| open::workflows(&[self.manifest.to_path_buf()])?.pop()) else { return Ok(None) };
+            let loaded = match workflow.take() {
+                Some(loaded) => loaded,
+                None => match open::workflow_to_read(self.manifest)? {
+                    Some(loaded) => loaded,
+                    None => return Ok(None),
+                },
+            };
             let started = start(loaded, self.reader)?;
             let commands = match &asked {
                 Some(commands) => commands.clone(),

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use purefold::workflow::{self, Machine};
+use purefold::workflow::Machine;
 
 use super::exit::Exit;
-use super::report;
+use super::open;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -29,13 +29,7 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let workflow = match workflow::load(&arguments.workflow) {
-        Ok(workflow) => workflow,
-        Err(findings) => {
-            report::refuse(&arguments.workflow.display().to_string(), &findings)?;
-            return Ok(Exit::Wrong);
-        }
-    };
+    let Some(workflow) = open::workflow_to_read(&arguments.workflow)? else { return Ok(Exit::Wrong) };
     let Some(machine) = &workflow.machine else {
         eprintln!("the workflow `{}` declares no [machine]", workflow.name);
         return Ok(Exit::Negative);

@@ -19,6 +19,7 @@ mod pause;
 mod reduce;
 mod report;
 mod run;
+mod schema;
 mod state;
 mod status;
 mod table;
@@ -72,6 +73,8 @@ enum Command {
     Truncate(truncate::Arguments),
     /// Draw the state machine that a workflow declares
     Machine(machine::Arguments),
+    /// Print the SQL that makes the tables which a workflow's effects write to
+    Schema(schema::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
     Component(component::Arguments),
 }
@@ -98,6 +101,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Erase(arguments) => erase::run(&arguments),
         Command::Truncate(arguments) => truncate::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
     };
     exit::code(done)

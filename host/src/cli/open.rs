@@ -40,16 +40,21 @@ pub(super) struct Stored {
     pub(super) id: i64,
 }
 
-/// Loads a workflow and opens its store to read; none where that was told to be wrong.
-pub(super) fn stored(path: &Path) -> anyhow::Result<Option<Stored>> {
-    // What it delivers to is not looked at: only its own journal is.
-    let workflow = match workflow::load(path) {
-        Ok(workflow) => workflow,
+/// Loads a workflow for a command that performs no intent; none where that was told to be wrong. What it delivers to is not
+/// looked at: only its own journal is.
+pub(super) fn workflow_to_read(path: &Path) -> anyhow::Result<Option<Workflow>> {
+    match workflow::load_to_read(path) {
+        Ok(workflow) => Ok(Some(workflow)),
         Err(findings) => {
             super::report::refuse(&path.display().to_string(), &findings)?;
-            return Ok(None);
+            Ok(None)
         }
-    };
+    }
+}
+
+/// Loads a workflow and opens its store to read; none where that was told to be wrong.
+pub(super) fn stored(path: &Path) -> anyhow::Result<Option<Stored>> {
+    let Some(workflow) = workflow_to_read(path)? else { return Ok(None) };
     let reader = Reader::open(&workflow.manifest.store.sqlite)?;
     let Some((id, _)) = reader.workflow(&workflow.name)? else {
         eprintln!("error: the store {} knows no workflow {:?}; has it run?", workflow.manifest.store.sqlite.display(), workflow.name);

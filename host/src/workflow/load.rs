@@ -30,9 +30,14 @@ pub type Opener = dyn Fn(&str, &toml::Table, &Path) -> Result<Arc<dyn Effect>, V
 /// # Errors
 /// Everything that is wrong, at once. Values from the environment are shown as the `${NAME}` that they came from.
 pub fn load(path: &Path) -> Result<Workflow, Vec<Finding>> {
+    load_with(path, &purefold_effects::open)
+}
+
+/// [`load`] with effects of the caller's own.
+pub(super) fn load_with(path: &Path, open: &Opener) -> Result<Workflow, Vec<Finding>> {
     // Without a current folder the manifest's own folder is searched only.
     let current = std::env::current_dir().unwrap_or_default();
-    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current, open: &purefold_effects::open })
+    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current, open })
 }
 
 /// [`load`] in surroundings that the caller provides.

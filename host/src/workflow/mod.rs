@@ -1,5 +1,6 @@
 //! A workflow, loaded and checked: everything the engine needs to run one manifest.
 
+mod closed;
 mod component;
 mod deliver;
 mod inputs;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use purefold_effects::{Effect, Operation};
 use purefold_wit::{Codec, Contract};
 
+pub use closed::{Statements, load_to_read, schema};
 pub use component::REDUCERS_VARIABLE;
 pub use link::link;
 pub use load::{Opener, Surroundings, load, load_in};

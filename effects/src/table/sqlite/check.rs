@@ -3,8 +3,10 @@
 use purefold_wit::{Finding, Name, finding};
 
 use super::column::{ColumnType, Form};
-use super::definition::{Definition, admitted, same_names};
-use crate::sqlite::{ExistingTable, TableKind, quote};
+use crate::sql::quote;
+use crate::sqlite::{ExistingTable, TableKind};
+use crate::table::check::{key_not_unique, place, unfilled, without_column};
+use crate::table::definition::{Definition, admitted, same_names};
 use crate::table::{Plan, PlannedColumn, Verb};
 
 /// The table that a route meets.
@@ -88,14 +90,9 @@ fn defined_column(plan: &Plan, planned: &PlannedColumn, definition: &Definition)
         let help = "add the field to the record that fills the table, or name another column under `columns`";
         return Some(without_column(planned, &plan.table, place, help.to_owned()));
     };
-    if column.storage() != ty.form.storage() {
-        let cause = format!(
-            "`{}` is {}, and another route makes the column `{}` {}",
-            planned.field,
-            planned.ty,
-            planned.column,
-            column.storage().sql()
-        );
+    if column.ty() != ty.form.storage().sql() {
+        let cause =
+            format!("`{}` is {}, and another route makes the column `{}` {}", planned.field, planned.ty, planned.column, column.ty());
         return Some(Finding::new("column-type", place, cause, "give the fields of one column one type, or separate them under `columns`"));
     }
     if ty.optional && !column.nullable() {
@@ -106,26 +103,10 @@ fn defined_column(plan: &Plan, planned: &PlannedColumn, definition: &Definition)
     None
 }
 
-fn without_column(planned: &PlannedColumn, table: &str, place: String, help: String) -> Finding {
-    let cause = format!("the table `{table}` has no column `{}` for the field `{}`", planned.column, planned.field);
-    Finding::new("field-without-column", place, cause, help)
-}
-
 /// A new row needs every column that may not stay empty.
 fn columns_without_field(plan: &Plan, table: &ExistingTable) -> Vec<Finding> {
-    if !plan.defines() {
-        return Vec::new();
-    }
-    let filled = |name: &str| plan.columns.iter().any(|planned| planned.column.eq_ignore_ascii_case(name));
     let needed = table.columns.iter().filter(|column| column.not_null && !column.has_default && !column.generated && !column.rowid);
-    needed
-        .filter(|column| !filled(&column.name))
-        .map(|column| {
-            let cause = format!("the column `{}` of `{}` is NOT NULL without a default, and no field goes there", column.name, table.name);
-            let help = "add a field, send one there under `columns`, or give the column a default";
-            Finding::new("column-without-field", format!("{}.columns", plan.place), cause, help)
-        })
-        .collect()
+    unfilled(plan, &table.name, needed.map(|column| column.name.as_str()))
 }
 
 /// An upsert finds the row that is there by a key that the database holds to be unique.
@@ -138,18 +119,5 @@ fn key(plan: &Plan, shape: &Shape<'_>) -> Option<Finding> {
         Shape::Existing(table) => table.unique.iter().any(|unique| same_names(unique, &key)),
         Shape::Defined(definition) => same_names(definition.key(), &key),
     };
-    (!unique).then(|| {
-        let cause = format!("the columns ({}) of `{}` are neither its primary key nor a unique index", key.join(", "), plan.table);
-        let names: Vec<String> = key.iter().map(|name| quote(name)).collect();
-        let help = format!(
-            "name the primary key's fields, or create the index: CREATE UNIQUE INDEX … ON {} ({})",
-            quote(&plan.table),
-            names.join(", ")
-        );
-        Finding::new("key-not-unique", format!("{}.key", plan.place), cause, help)
-    })
-}
-
-fn place(plan: &Plan, planned: &PlannedColumn) -> String {
-    format!("{}.columns.{}", plan.place, planned.field)
+    (!unique).then(|| key_not_unique(plan, &quote(&plan.table)))
 }

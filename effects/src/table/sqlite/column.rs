@@ -5,6 +5,8 @@ use std::sync::Arc;
 use purefold_wit::{Codec, Enum, Type, Value, instant, uuid};
 use rusqlite::types::Value as SqlValue;
 
+use crate::table::definition::{Described, case_names};
+
 /// What SQLite stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
@@ -50,6 +52,13 @@ impl ColumnType {
             Type::Option(inner) => ColumnType { optional: true, form: Form::of(inner) },
             other => ColumnType { optional: false, form: Form::of(other) },
         }
+    }
+
+    /// The column that is made for a field's type.
+    pub(super) fn describe(ty: &Type) -> Described {
+        let ty = ColumnType::of(ty);
+        let names = if let Form::Enum(cases) = &ty.form { Some(case_names(cases)) } else { None };
+        Described { sql: ty.form.storage().sql().to_owned(), optional: ty.optional, names }
     }
 
     /// The value as SQLite takes it.

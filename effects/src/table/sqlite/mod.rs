@@ -1,11 +1,10 @@
 //! `table` on SQLite.
 //!
-//! [`definition`] and the file's catalogue say what columns there are, [`check`] holds routes against them,
+//! The definition and the file's catalogue say what columns there are, [`check`] holds routes against them,
 //! [`statement`] writes the SQL once at bind, [`column`] turns values into SQL's.
 
 mod check;
 mod column;
-mod definition;
 mod statement;
 
 use std::path::{Path, PathBuf};
@@ -16,10 +15,14 @@ use purefold_wit::{Finding, Value};
 
 use self::check::Shape;
 use self::column::ColumnType;
-use self::definition::Definition;
 use super::Plan;
+use super::definition::{Definition, Dialect};
+use crate::sql::quote;
 use crate::sqlite::{Catalog, Change, Database, ExistingTable, OnNoRow};
 use crate::{Call, Effect, EffectError, Operation, Reply, Route};
+
+const DIALECT: Dialect =
+    Dialect { describe: ColumnType::describe, table_name: quote, is_same_table: str::eq_ignore_ascii_case, ending: " STRICT" };
 
 struct SqliteTable {
     name: Arc<str>,
@@ -65,6 +68,10 @@ impl Effect for SqliteTable {
         Ok(bound.into_iter().map(|operation| Arc::new(operation) as Arc<dyn Operation>).collect())
     }
 
+    fn schema(&self, routes: &[Route<'_>]) -> Result<Vec<String>, Vec<Finding>> {
+        DIALECT.schema(routes)
+    }
+
     fn start(&self) -> BoxFuture<'_, Result<(), EffectError>> {
         let Prepared { definitions, statements } = std::mem::take(&mut *self.prepared.lock().unwrap_or_else(PoisonError::into_inner));
         Box::pin(self.database.start(definitions, statements))
@@ -80,7 +87,7 @@ fn check_group(plans: &[&Plan], existing: Option<&ExistingTable>, definitions: &
     if let Some(table) = existing {
         return plans.iter().flat_map(|plan| check::against(plan, &Shape::Existing(table))).collect();
     }
-    match Definition::derive(plans) {
+    match Definition::derive(plans, &DIALECT) {
         None => plans.iter().map(|plan| check::unknown_table(plan)).collect(),
         Some(Err(findings)) => findings,
         Some(Ok(definition)) => {
@@ -99,17 +106,13 @@ impl SqliteTable {
             Ok(catalog) => catalog,
             Err(error) => return (vec![self.unreadable(&error)], definitions),
         };
-        for (index, plan) in plans.iter().enumerate() {
-            let same = |other: &&Plan| other.table.eq_ignore_ascii_case(&plan.table);
-            if plans[..index].iter().any(|other| same(&other)) {
-                continue;
-            }
-            let existing = match catalog.table(&plan.table) {
+        for group in DIALECT.by_table(plans) {
+            let name = &group[0].table;
+            let existing = match catalog.table(name) {
                 Ok(existing) => existing,
                 Err(error) => return (vec![self.unreadable(&error)], definitions),
             };
-            let group: Vec<&Plan> = plans.iter().filter(same).collect();
-            if existing.is_some() || !broken.iter().any(|table| table.is_none_or(|table| table.eq_ignore_ascii_case(&plan.table))) {
+            if existing.is_some() || !broken.iter().any(|table| table.is_none_or(|table| table.eq_ignore_ascii_case(name))) {
                 findings.extend(check_group(&group, existing.as_ref(), &mut definitions));
             }
         }

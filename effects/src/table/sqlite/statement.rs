@@ -1,6 +1,6 @@
 //! The one statement of a route. Parameter `?n` is the route's n-th column, in the record's order.
 
-use crate::sqlite::quote;
+use crate::sql::quote;
 use crate::table::{Plan, Verb};
 
 pub(super) fn write(plan: &Plan) -> String {

@@ -1,0 +1,83 @@
+//! What an error of PostgreSQL means for the call that met it.
+
+use std::error::Error as _;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::EffectError;
+
+/// Whether the server can have done it by the time of the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The statement itself: what the server answers an error to has not happened.
+    Statement,
+    /// The commit of a transaction: some errors leave it open whether it stands.
+    Commit,
+}
+
+/// What an error means, by its SQLSTATE where the server sent one.
+///
+/// What lies at the intent's values is refused. What lies at the server, the table or the rights of the role can be mended
+/// from outside: it is not done, and waits.
+pub(super) fn sort(error: &Error, attempted: &str, stage: Stage) -> EffectError {
+    let reason = format!("{attempted}: {}", told(error));
+    let Some(error) = error.as_db_error() else {
+        // Sent, as far as anybody knows, and not answered.
+        return EffectError::Unknown(reason);
+    };
+    match (error.code().code().get(..2).unwrap_or_default(), stage) {
+        _ if is_refusal(error.code()) => EffectError::Refused(reason),
+        // Connection, resources, operator intervention, system and internal errors: while committing, nobody knows.
+        ("08" | "53" | "57" | "58" | "XX", Stage::Commit) => EffectError::Unknown(reason),
+        _ if *error.code() == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => EffectError::Unknown(reason),
+        _ => EffectError::NotDone { reason, retry_after: None },
+    }
+}
+
+/// Whether the intent's own values are at fault: data exceptions, constraints, checks of views, exceptions that a trigger
+/// raises, rows past the limits.
+pub(super) fn is_refusal(code: &SqlState) -> bool {
+    matches!(code.code().get(..2), Some("21" | "22" | "23" | "44" | "54" | "P0"))
+}
+
+/// No connection: nothing was sent.
+pub(super) fn not_connected(error: &PoolError, attempted: &str) -> EffectError {
+    let why = match error {
+        PoolError::Backend(error) => told(error),
+        PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => told(error),
+        PoolError::Timeout(_) => "no connection in time".to_owned(),
+        other => other.to_string(),
+    };
+    EffectError::NotDone { reason: format!("{attempted}: {why}"), retry_after: None }
+}
+
+/// The error in words. A server's details are left out: they repeat values.
+pub(crate) fn told(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} (SQLSTATE {})", told_by_server(error), error.code().code()),
+        None => {
+            let mut text = error.to_string();
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                text = format!("{text}: {inner}");
+                cause = inner.source();
+            }
+            text
+        }
+    }
+}
+
+fn told_by_server(error: &DbError) -> String {
+    let message = error.message();
+    if !error.code().code().starts_with("22") {
+        return message.to_owned();
+    }
+    // `invalid input syntax for type integer: "…"` and its like end with the value.
+    let bare = message.split_once(": \"").map_or(message, |(bare, _)| bare);
+    match error.column() {
+        Some(column) => format!("{bare}, in the column {column}"),
+        None => bare.to_owned(),
+    }
+}

@@ -1,0 +1,15 @@
+//! What backends on PostgreSQL share: how they connect, what its errors mean, and a writer that commits the calls of
+//! independent lanes together, with the high-water marks that make repeats and stragglers change nothing.
+
+mod connect;
+mod failure;
+mod mark;
+mod tls;
+mod value;
+mod writer;
+
+pub(crate) use connect::Server;
+pub(crate) use failure::told;
+pub(crate) use mark::{DEFINITION as MARKS_DEFINITION, PARAMETERS as MARK_PARAMETERS, TABLE as MARKS_TABLE, WITH as WITH_MARK};
+pub(crate) use value::Text;
+pub(crate) use writer::{Change, Writer};
