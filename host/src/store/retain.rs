@@ -53,28 +53,33 @@ pub struct Checkpoint {
     pub sequence: u64,
 }
 
-pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+/// Lets go what the batch says. Gives how many entries that were, by entity: where a look was taken twice before it was
+/// durable, the second finds them gone.
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Vec<(EntityId, usize)>> {
     let mut event = transaction.prepare_cached("DELETE FROM events WHERE row = ?")?;
     for row in &batch.events_forgotten {
         event.execute([row])?;
     }
     if batch.truncations.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let mut gone = Vec::with_capacity(batch.truncations.len());
     let mut entry = transaction.prepare_cached("DELETE FROM journal WHERE row = ?")?;
     let mut erased = transaction.prepare_cached("DELETE FROM erased WHERE row = ?")?;
     let mut begin = transaction.prepare_cached("UPDATE journal SET previous_row = 0 WHERE row = ?")?;
     let mut checkpoint = transaction.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)")?;
     for Truncation { entity, first_row, hash, sequence, rows } in &batch.truncations {
+        let mut entries = 0;
         for row in rows {
-            entry.execute([row])?;
+            entries += entry.execute([row])?;
             event.execute([row])?;
             erased.execute([row])?;
         }
         begin.execute([first_row])?;
         checkpoint.execute(params![entity, first_row, hash, int(*sequence)])?;
+        gone.push((*entity, entries));
     }
-    Ok(())
+    Ok(gone)
 }
 
 impl Reader {

@@ -50,7 +50,8 @@ CREATE TABLE sources (id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENC
 CREATE TABLE accepted (row INTEGER PRIMARY KEY, source INTEGER NOT NULL, line INTEGER NOT NULL, fingerprint BLOB NOT NULL) STRICT;
 -- `key` is the entity's, where it could be read; `now` is when the event was buried, on the workflow's clock.
 CREATE TABLE dead_letters (
-  id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, source INTEGER NOT NULL, line INTEGER NOT NULL,
+  -- No id comes twice: an operator who names one that is gone must not meet another.
+  id INTEGER PRIMARY KEY AUTOINCREMENT, workflow INTEGER NOT NULL REFERENCES workflows, source INTEGER NOT NULL, line INTEGER NOT NULL,
   event_id TEXT, code TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL,
   key TEXT, now INTEGER NOT NULL
 ) STRICT;

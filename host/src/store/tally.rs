@@ -37,8 +37,9 @@ impl Tally {
 
 const TALLY: &str = "SELECT entities, entries, heads, journal, clock_name, clock FROM tallies WHERE workflow = ?";
 
-/// Follows what `batch` changes, in one row for each workflow that it is about.
-pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+/// Follows what `batch` changes, in one row for each workflow that it is about. `truncated` is how many entries of which
+/// entities are gone with it.
+pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch, truncated: &[(EntityId, usize)]) -> Result<(), StoreError> {
     let mut tallies: BTreeMap<i64, Tally> = BTreeMap::new();
     for entity in &batch.entities {
         let tally = of(transaction, &mut tallies, entity.workflow)?;
@@ -62,11 +63,11 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), 
             }
         }
     }
-    for truncation in &batch.truncations {
+    for (entity, entries) in truncated {
         let query = "SELECT workflow FROM entities WHERE id = ?";
-        let workflow = transaction.prepare_cached(query)?.query_row([truncation.entity], |row| row.get(0))?;
+        let workflow = transaction.prepare_cached(query)?.query_row([entity], |row| row.get(0))?;
         let tally = of(transaction, &mut tallies, workflow)?;
-        tally.entries = tally.entries.saturating_sub(truncation.rows.len() as u64);
+        tally.entries = tally.entries.saturating_sub(*entries as u64);
     }
     for (workflow, clock) in &batch.clocks {
         of(transaction, &mut tallies, *workflow)?.clock = *clock;
@@ -170,8 +171,18 @@ mod tests {
         let mut writer = store.writer().unwrap();
         let workflow = writer.workflow("a").unwrap();
         writer.commit(&Batch { entities: vec![entity(1, workflow, 3, None)], ..Batch::default() }).unwrap();
-        writer.connection().execute("UPDATE tallies SET entries = 10", []).unwrap();
+        let connection = writer.connection();
+        connection.execute("UPDATE tallies SET entries = 10", []).unwrap();
+        for row in 1..=10 {
+            let columns =
+                "row, entity, sequence, ordinal, kind, release, profile, now, event_id, correlation_id, input, output, previous_row, hash";
+            let entry = format!("INSERT INTO journal ({columns}) VALUES (?, 1, 1, 0, 'decided', 1, 1, 0, '', '', '', '', 0, x'')");
+            connection.execute(&entry, [row]).unwrap();
+        }
         let gone = Truncation { entity: 1, first_row: 4, hash: [0; 32], sequence: 3, rows: vec![1, 2, 3] };
+        writer.commit(&Batch { truncations: vec![gone.clone()], ..Batch::default() }).unwrap();
+        assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
+        // Looked at once more before that was durable.
         writer.commit(&Batch { truncations: vec![gone], ..Batch::default() }).unwrap();
         assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
     }

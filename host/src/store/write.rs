@@ -42,8 +42,8 @@ impl Writer {
         write_sources(&transaction, batch)?;
         super::operate::write(&transaction, batch)?;
         super::erase::write(&transaction, batch)?;
-        super::retain::write(&transaction, batch)?;
-        super::tally::write(&transaction, batch)?;
+        let truncated = super::retain::write(&transaction, batch)?;
+        super::tally::write(&transaction, batch, &truncated)?;
         transaction.commit()?;
         // It is durable: what is left to do about the log must not have it committed once more.
         if let Err(error) = super::erase::after(&self.connection, batch) {
