@@ -11,6 +11,7 @@ mod collector;
 mod commands;
 mod crashes;
 mod error_pages;
+mod failing_disk;
 mod faults;
 mod layering;
 mod observability;

@@ -80,9 +80,15 @@ pub enum StoreError {
     /// The store holds what no host wrote.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
-    /// SQLite failed.
+    /// SQLite failed. Its own causes say nothing more.
     #[error("the store failed: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::Sql(error)
+    }
 }
 
 impl StoreError {
