@@ -1,7 +1,7 @@
 /* A disk that fails, for one program: loaded before the C library, it stands between SQLite and the files of the store.
  *
  * FAILING_STORE  beginning of the paths of the files that it is about
- * FAILING_ERROR  the error number of writes and syncs
+ * FAILING_ERROR  the error number; EIO fails reads too
  * FAILING_AFTER  writes that succeed before
  * FAILING_UNTIL  once this file is there, the disk is mended
  */
@@ -18,7 +18,7 @@
 
 static atomic_long writes;
 
-static int fails(int file) {
+static int fails(int file, int is_write) {
     const char *store = getenv("FAILING_STORE"), *until = getenv("FAILING_UNTIL");
     char link[64], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
@@ -27,8 +27,11 @@ static int fails(int file) {
     path[length] = 0;
     if (strncmp(path, store, strlen(store)) != 0) return 0;
     long after = atol(getenv("FAILING_AFTER"));
-    if (atomic_fetch_add(&writes, 1) < after || access(until, F_OK) == 0) return 0;
-    errno = atoi(getenv("FAILING_ERROR"));
+    long before = is_write ? atomic_fetch_add(&writes, 1) : atomic_load(&writes);
+    if (before < after || access(until, F_OK) == 0) return 0;
+    int error = atoi(getenv("FAILING_ERROR"));
+    if (!is_write && error != EIO) return 0;
+    errno = error;
     return 1;
 }
 
@@ -39,15 +42,23 @@ static int fails(int file) {
 #define WRITES(name) \
     ssize_t name(int file, const void *bytes, size_t count, off_t offset) { \
         REAL(ssize_t, #name, int, const void *, size_t, off_t); \
-        return fails(file) ? -1 : real(file, bytes, count, offset); \
+        return fails(file, 1) ? -1 : real(file, bytes, count, offset); \
     }
 WRITES(pwrite)
 WRITES(pwrite64)
 
+#define READS(name) \
+    ssize_t name(int file, void *bytes, size_t count, off_t offset) { \
+        REAL(ssize_t, #name, int, void *, size_t, off_t); \
+        return fails(file, 0) ? -1 : real(file, bytes, count, offset); \
+    }
+READS(pread)
+READS(pread64)
+
 #define SYNCS(name) \
     int name(int file) { \
         REAL(int, #name, int); \
-        return fails(file) ? -1 : real(file); \
+        return fails(file, 1) ? -1 : real(file); \
     }
 SYNCS(fsync)
 SYNCS(fdatasync)

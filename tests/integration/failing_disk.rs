@@ -68,7 +68,7 @@ fn failing_with(error: &str, told: &[&str]) {
 const COMMITS: [&str; 2] = ["the store does not take the commit", "the store works again"];
 
 #[test]
-fn an_error_of_writing_is_waited_for() {
+fn an_error_of_reading_and_writing_is_waited_for() {
     failing_with("5", &COMMITS);
 }
 

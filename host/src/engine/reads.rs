@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::writer::{FIRST_RETRY, MOST_RETRY};
+use super::writer::{DAMAGE_WAIT, FIRST_RETRY, MOST_RETRY};
 use crate::source::Standing;
 use crate::store::StoreError;
 
@@ -23,6 +23,8 @@ struct Failing {
     again: Duration,
     /// How long after that once more.
     delay: Duration,
+    /// When it failed first.
+    since: Duration,
 }
 
 impl Reads {
@@ -37,17 +39,23 @@ impl Reads {
 }
 
 impl Engine {
+    /// Whether a read that failed may succeed later.
+    pub(super) fn may_pass(&self, error: &StoreError) -> bool {
+        let waited = self.state.reads.failing.as_ref().map_or(Duration::ZERO, |failing| self.clock.elapsed().saturating_sub(failing.since));
+        error.is_passing() || (error.looks_like_damage() && waited < DAMAGE_WAIT)
+    }
+
     /// A read failed, and may succeed later. Gives how long to wait before that.
     pub(super) fn read_failed(&mut self, error: &StoreError) -> Duration {
         let now = self.clock.elapsed();
-        let delay = match &self.state.reads.failing {
-            Some(failing) => failing.delay,
+        let (delay, since) = match &self.state.reads.failing {
+            Some(failing) => (failing.delay, failing.since),
             None => {
                 tracing::error!(%error, "the store cannot be read; no events are taken until it can");
-                FIRST_RETRY
+                (FIRST_RETRY, now)
             }
         };
-        let is_new = self.state.reads.failing.replace(Failing { again: now + delay, delay: (delay * 2).min(MOST_RETRY) }).is_none();
+        let is_new = self.state.reads.failing.replace(Failing { again: now + delay, delay: (delay * 2).min(MOST_RETRY), since }).is_none();
         if is_new {
             self.tell_store();
         }

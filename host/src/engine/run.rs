@@ -305,7 +305,7 @@ impl Engine {
             return Ok(if self.stops_in_vain() { Turn::Over } else { Turn::Idle(left.min(PROGRESS_INTERVAL)) });
         }
         match self.work() {
-            Err(EngineError::Store(error)) if error.is_passing() => Ok(Turn::Idle(self.read_failed(&error))),
+            Err(EngineError::Store(error)) if self.may_pass(&error) => Ok(Turn::Idle(self.read_failed(&error))),
             Err(error) => Err(error),
             Ok(turn) => {
                 // Where something is ready and no commit finds room, what failed was not tried again.

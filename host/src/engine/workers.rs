@@ -111,7 +111,7 @@ impl Workers {
 fn decide(shared: &Shared, reader: &Reader, moment: Moment, mut items: Vec<Item>) -> Done {
     match read(shared, reader, &mut items) {
         Ok(()) => {}
-        Err(EngineError::Store(error)) if error.is_passing() => {
+        Err(EngineError::Store(error)) if error.is_passing() || error.looks_like_damage() => {
             return Ok(Decided { unread: items, failure: Some(error), ..Decided::default() });
         }
         Err(error) => return Err(error),

@@ -18,6 +18,9 @@ pub(super) const MOST_BATCHES: usize = 2;
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(50);
 pub(super) const MOST_RETRY: Duration = Duration::from_secs(5);
 
+/// How long a store that looks damaged is waited for: it may be a disk that cannot be read for a while.
+pub(super) const DAMAGE_WAIT: Duration = Duration::from_secs(60);
+
 /// Takes batches, commits them in order and tells the engine of each.
 pub(super) trait Committer: Send {
     /// Hands over the next batch. At most [`MOST_BATCHES`] wait to become durable.
@@ -57,11 +60,13 @@ pub(super) struct Commits<S> {
     delay: Duration,
     /// Whether the failure was told.
     told: bool,
+    /// How long what looks like damage has been waited for.
+    doubted: Duration,
 }
 
 impl<S: Commit> Commits<S> {
     pub(super) fn new(store: S, engine: Sender<Message>) -> Self {
-        Commits { store, engine, delay: FIRST_RETRY, told: false }
+        Commits { store, engine, delay: FIRST_RETRY, told: false, doubted: Duration::ZERO }
     }
 
     /// Tries to commit `batch`. Tells the engine what came of it, and of a failure that may pass once.
@@ -71,11 +76,11 @@ impl<S: Commit> Commits<S> {
                 if std::mem::take(&mut self.told) {
                     tracing::warn!("the store works again");
                 }
-                self.delay = FIRST_RETRY;
+                (self.delay, self.doubted) = (FIRST_RETRY, Duration::ZERO);
                 self.tell(Message::Committed(batch.number));
                 Attempt::Done
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_passing() || (error.looks_like_damage() && self.doubted < DAMAGE_WAIT) => {
                 if planted(Mistake::RefusedCommitTaken) {
                     self.tell(Message::Committed(batch.number));
                     return Attempt::Done;
@@ -86,6 +91,9 @@ impl<S: Commit> Commits<S> {
                 }
                 let delay = self.delay;
                 self.delay = (delay * 2).min(MOST_RETRY);
+                if error.looks_like_damage() {
+                    self.doubted += delay;
+                }
                 Attempt::Again(delay)
             }
             Err(error) => Attempt::Failed(error),
@@ -150,5 +158,45 @@ fn commit_all(mut commits: Commits<Writer>, todo: &Receiver<Batch>, ending: &Ato
                 Attempt::Again(delay) => std::thread::sleep(delay),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crossbeam_channel::unbounded;
+    use rusqlite::ffi;
+
+    use super::*;
+
+    struct Failing(i32);
+
+    impl Commit for Failing {
+        fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
+            Err(rusqlite::Error::SqliteFailure(ffi::Error::new(self.0), None).into())
+        }
+    }
+
+    /// How long a store that fails with `code` is waited for, up to ten minutes.
+    fn waited(code: i32) -> Duration {
+        let mut commits = Commits::new(Failing(code), unbounded().0);
+        let mut waited = Duration::ZERO;
+        while waited < Duration::from_secs(600) {
+            match commits.attempt(&Batch::default()) {
+                Attempt::Again(delay) => waited += delay,
+                Attempt::Failed(_) => break,
+                Attempt::Done => panic!("nothing can be done"),
+            }
+        }
+        waited
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_waited_for_and_damage_for_a_minute() {
+        assert!(waited(ffi::SQLITE_IOERR) >= Duration::from_secs(600));
+        let damage = waited(ffi::SQLITE_CORRUPT);
+        assert!(damage >= DAMAGE_WAIT && damage < DAMAGE_WAIT + MOST_RETRY, "{damage:?}");
+        assert_eq!(waited(ffi::SQLITE_ERROR), Duration::ZERO);
     }
 }

@@ -113,4 +113,11 @@ impl StoreError {
             )
         )
     }
+
+    /// Whether the file looks damaged. A disk that cannot be read for a while looks the same: SQLite tells the I/O error of
+    /// a read as damage.
+    #[must_use]
+    pub fn looks_like_damage(&self) -> bool {
+        matches!(self, StoreError::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
+    }
 }
