@@ -163,7 +163,7 @@ fn commit_all(mut commits: Commits<Writer>, todo: &Receiver<Batch>, ending: &Ato
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::panic)]
 
     use crossbeam_channel::unbounded;
     use rusqlite::ffi;
