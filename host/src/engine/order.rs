@@ -244,7 +244,8 @@ impl Fold<'_> {
         let record = Value::Record(Box::new([Value::String(timer.name.as_ref().into()), Value::Instant(timer.due)]));
         Next::Decide(Ready {
             origin: Origin::Timer,
-            time: now.unwrap_or(timer.due),
+            // A clock that was set back meanwhile does not let it come before its time.
+            time: now.unwrap_or(timer.due).max(timer.due),
             event_id: id.to_string().into(),
             correlation_id: timer.correlation_id,
             input: Value::Variant(case, Some(Box::new(record))),

@@ -11,7 +11,7 @@ use crate::engine::planted::tests::plant;
 use crate::sandbox::Sandbox;
 
 /// Seeds of one test run, where `PUREFOLD_SIMULATION_SEEDS` does not say.
-const DEFAULT_SEEDS: u64 = 2400;
+const DEFAULT_SEEDS: u64 = 1200;
 
 /// Seeds within which every planted mistake must be found.
 const SEEDS_TO_FIND: u64 = 1000;
