@@ -2,6 +2,7 @@
 //!
 //! This module reads a route's settings; a backend holds the columns against what the database has.
 
+mod bound;
 mod check;
 mod definition;
 mod postgres;

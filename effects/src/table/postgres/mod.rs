@@ -17,6 +17,7 @@ use purefold_wit::{Finding, Value};
 use self::catalog::Catalog;
 use self::column::Encoder;
 use super::Plan;
+use super::bound::{self, BoundColumn};
 use super::definition::Dialect;
 use crate::postgres::{Change, MARKS_DEFINITION, Server, Writer};
 use crate::{Call, Effect, EffectError, Operation, Reply, Route, route};
@@ -101,24 +102,12 @@ impl PostgresTable {
 struct BoundTable {
     writer: Arc<Writer>,
     sql: Arc<str>,
-    columns: Vec<BoundColumn>,
-}
-
-struct BoundColumn {
-    index: usize,
-    field: String,
-    encoder: Encoder,
+    columns: Vec<BoundColumn<Encoder>>,
 }
 
 impl BoundTable {
     fn change(&self, payload: &Value) -> Result<Change, EffectError> {
-        let refuse = |field: &str, reason: &str| EffectError::Refused(format!("cannot store the field `{field}`: {reason}"));
-        let Value::Record(fields) = payload else { return Err(EffectError::Refused("the intent is not a record".to_owned())) };
-        let mut values = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            let value = fields.get(column.index).ok_or_else(|| refuse(&column.field, "the record does not have it"))?;
-            values.push(column.encoder.encode(value).map_err(|reason| refuse(&column.field, &reason))?);
-        }
+        let values = bound::values(&self.columns, payload, Encoder::encode)?;
         Ok(Change { sql: Arc::clone(&self.sql), values })
     }
 }

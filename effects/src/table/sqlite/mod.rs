@@ -16,6 +16,7 @@ use purefold_wit::{Finding, Value};
 use self::check::Shape;
 use self::column::ColumnType;
 use super::Plan;
+use super::bound::{self, BoundColumn};
 use super::definition::{Definition, Dialect};
 use crate::sql::quote;
 use crate::sqlite::{Catalog, Change, Database, ExistingTable, OnNoRow};
@@ -132,7 +133,7 @@ impl SqliteTable {
         let columns = plan.columns.iter().map(|planned| BoundColumn {
             index: planned.index,
             field: planned.field.clone(),
-            ty: ColumnType::of(&planned.ty),
+            encoder: ColumnType::of(&planned.ty),
         });
         BoundTable {
             effect: Arc::clone(&self.name),
@@ -148,24 +149,12 @@ struct BoundTable {
     effect: Arc<str>,
     database: Arc<Database>,
     sql: Arc<str>,
-    columns: Vec<BoundColumn>,
-}
-
-struct BoundColumn {
-    index: usize,
-    field: String,
-    ty: ColumnType,
+    columns: Vec<BoundColumn<ColumnType>>,
 }
 
 impl BoundTable {
     fn change(&self, payload: &Value) -> Result<Change, EffectError> {
-        let refuse = |field: &str, reason: &str| EffectError::Refused(format!("cannot store the field `{field}`: {reason}"));
-        let Value::Record(fields) = payload else { return Err(EffectError::Refused("the intent is not a record".to_owned())) };
-        let mut values = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            let value = fields.get(column.index).ok_or_else(|| refuse(&column.field, "the record does not have it"))?;
-            values.push(column.ty.encode(value).map_err(|reason| refuse(&column.field, &reason))?);
-        }
+        let values = bound::values(&self.columns, payload, ColumnType::encode)?;
         Ok(Change { sql: Arc::clone(&self.sql), values, on_no_row: OnNoRow::Success })
     }
 }
