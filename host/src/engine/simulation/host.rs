@@ -91,15 +91,43 @@ pub(super) struct Host {
     patience: Duration,
     runtime: tokio::runtime::Runtime,
     lines: Sender<Vec<Taken>>,
-    waiting_since: Arc<AtomicU64>,
+    waiting: Rc<Waiting>,
     decoder: Decoder,
     to_engine: Sender<Message>,
     clock: Arc<SimulatedClock>,
-    /// Lines handed on.
-    read: usize,
     source_ended: bool,
     trouble: Rc<Cell<ReadTrouble>>,
     pub(super) store: PathBuf,
+}
+
+/// A reader of lines, blocked where there is none: it wakes as soon as one comes, whenever it is let to hand it on.
+struct Waiting {
+    since: Arc<AtomicU64>,
+    clock: Arc<SimulatedClock>,
+    /// When each line comes. None where events are sent.
+    lines: Vec<Duration>,
+    /// Lines handed on.
+    read: Cell<usize>,
+}
+
+impl Waiting {
+    /// Lines that are there and were not handed on.
+    fn available(&self) -> usize {
+        let now = self.clock.elapsed();
+        self.lines.iter().skip(self.read.get()).take_while(|available| **available <= now).count()
+    }
+
+    fn begin(&self) {
+        self.since.store(self.clock.wall(), Ordering::Relaxed);
+    }
+
+    /// Time goes on.
+    fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        if self.available() > 0 {
+            self.since.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Host {
@@ -147,13 +175,13 @@ fn manifest(release: &str, scenario: &Scenario) -> String {
     )
 }
 
-fn before_read(trouble: Rc<Cell<ReadTrouble>>, clock: Arc<SimulatedClock>) -> impl Fn() -> rusqlite::Result<()> {
+fn before_read(trouble: Rc<Cell<ReadTrouble>>, waiting: Rc<Waiting>) -> impl Fn() -> rusqlite::Result<()> {
     move || {
         let now = trouble.get();
         if now.failing == 0 {
             return Ok(());
         }
-        clock.advance(now.takes);
+        waiting.advance(now.takes);
         if now.spared > 0 {
             trouble.set(ReadTrouble { spared: now.spared - 1, ..now });
             return Ok(());
@@ -200,20 +228,24 @@ impl Host {
         let bounds = if scenario.seed.is_multiple_of(2) { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
         runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);
-        let waiting_since = Arc::new(AtomicU64::new(0));
-        let mut source = SourceHandle::of_lines(receiver, waiting_since.clone(), None, Arc::default());
+        let read = opened.positions.iter().map(|position| position.next_line).min().unwrap_or(0);
+        let waiting = Rc::new(Waiting {
+            since: Arc::default(),
+            clock: clock.clone(),
+            lines: if scenario.requests { Vec::new() } else { scenario.lines.iter().map(|line| line.available).collect() },
+            read: Cell::new(usize::try_from(read).unwrap_or(usize::MAX)),
+        });
+        let mut source = SourceHandle::of_lines(receiver, waiting.since.clone(), None, Arc::default());
         if scenario.requests {
             source.quiet = QUIET_SENDERS;
-            waiting_since.store(clock.wall(), Ordering::Relaxed);
+            waiting.begin();
         }
         let queue = Queue::default();
         let decoder = opened.decoder.clone();
-        let read = opened.positions.iter().map(|position| position.next_line).min().unwrap_or(0);
-        let read = usize::try_from(read).unwrap_or(usize::MAX);
         let writer = Box::new(Handover(queue.clone()));
         let engine = opened.engine(Parts { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
         let trouble = Rc::new(Cell::new(ReadTrouble::default()));
-        set_before_read(Some(Box::new(before_read(trouble.clone(), clock.clone()))));
+        set_before_read(Some(Box::new(before_read(trouble.clone(), waiting.clone()))));
         Ok(Host {
             engine,
             queue,
@@ -222,11 +254,10 @@ impl Host {
             patience: Duration::ZERO,
             runtime,
             lines,
-            waiting_since,
+            waiting,
             decoder,
             to_engine,
             clock: clock.clone(),
-            read,
             source_ended: false,
             trouble,
             store,
@@ -256,7 +287,7 @@ impl Host {
         let taken = self.lines.try_send(batch).is_ok();
         if !taken {
             // Who was turned away comes back.
-            self.waiting_since.store(self.clock.wall(), Ordering::Relaxed);
+            self.waiting.begin();
         }
         taken
     }
@@ -271,33 +302,33 @@ impl Host {
     }
 
     pub(super) fn advance(&self, by: Duration) {
-        self.clock.advance(by);
+        self.waiting.advance(by);
         self.runtime.block_on(tokio::time::advance(by));
     }
 
     /// Hands on lines that the source has by now. Gives whether there was one.
     pub(super) fn read(&mut self, scenario: &Scenario, most: usize) -> bool {
-        let now = self.clock.elapsed();
-        let available = scenario.lines[self.read.min(scenario.lines.len())..].iter().take_while(|line| line.available <= now).count();
+        let available = self.waiting.available();
+        let read = self.waiting.read.get();
         if available == 0 {
-            if self.waiting_since.load(Ordering::Relaxed) == 0 {
-                self.waiting_since.store(self.clock.wall(), Ordering::Relaxed);
+            if self.waiting.since.load(Ordering::Relaxed) == 0 {
+                self.waiting.begin();
             }
-            if self.read >= scenario.lines.len() && !std::mem::replace(&mut self.source_ended, true) {
+            if read >= scenario.lines.len() && !std::mem::replace(&mut self.source_ended, true) {
                 let _ = self.to_engine.send(Message::SourceEnded(Ok(())));
             }
             return false;
         }
-        self.waiting_since.store(0, Ordering::Relaxed);
+        self.waiting.since.store(0, Ordering::Relaxed);
         if self.lines.is_full() {
             return false;
         }
         let mut batch = Vec::new();
-        for line in &scenario.lines[self.read..self.read + available.min(most).min(LINES_TOGETHER)] {
-            self.read += 1;
-            let number = Line(self.read as u64);
+        for (line, number) in scenario.lines.iter().zip(1..).skip(read).take(available.min(most).min(LINES_TOGETHER)) {
+            self.waiting.read.set(self.waiting.read.get() + 1);
+            let number = Line(number);
             let taken = self.decoder.decode(&line.bytes, EventOrigin::Line(number), self.clock.wall());
-            let end = scenario.lines[..self.read].iter().map(|line| line.bytes.len() as u64 + 1).sum();
+            let end = scenario.lines[..self.waiting.read.get()].iter().map(|line| line.bytes.len() as u64 + 1).sum();
             batch.push(Taken::Line(TakenLine { line: number, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken }));
         }
         self.lines.send(batch).is_ok()
@@ -305,7 +336,7 @@ impl Host {
 
     /// Whether every line was handed on.
     pub(super) fn has_read_all(&self, scenario: &Scenario) -> bool {
-        self.read >= scenario.lines.len()
+        self.waiting.read.get() >= scenario.lines.len()
     }
 
     /// Tries to commit the oldest batch. Gives whether one became durable.
