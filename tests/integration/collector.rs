@@ -2,9 +2,6 @@
 //! spans.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +10,8 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message;
 
-use crate::payments::Answer;
 use crate::request::Request;
+use crate::service::{Answer, Manner, Service};
 
 /// Longest wait for spans.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,39 +40,28 @@ impl Span {
     }
 }
 
-type Behaviour = dyn Fn(&Request, usize) -> Answer + Send + Sync;
-
 /// A running collector; it lives as long as the test's process.
 pub(crate) struct Collector {
     pub(crate) port: u16,
-    requests: Arc<Mutex<Vec<Request>>>,
+    service: Service<Request>,
 }
 
 impl Collector {
     /// One that takes everything.
     pub(crate) fn willing() -> Collector {
-        Collector::answering(|_, _| Answer::Reply("200 OK", String::new(), String::new()))
+        Collector::answering(|_, _| Answer::status("200 OK"))
     }
 
     /// One that is told each request and how many came before.
     pub(crate) fn answering(answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Collector {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("a listener has an address").port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer): (_, Arc<Behaviour>) = (Arc::clone(&requests), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-                // A host that goes away in the middle is what some tests are about.
-                thread::spawn(move || serve(stream, &kept, &*answer).ok());
-            }
-        });
-        Collector { port, requests }
+        let manner = Manner { read: |request| request, earlier: |kept: &[Request], _| kept.len() };
+        let service = Service::start(0, manner, answer);
+        Collector { port: service.port, service }
     }
 
     /// What came so far, as it came.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().expect("no server thread failed").clone()
+        self.service.requests()
     }
 
     /// The spans that came so far.
@@ -96,25 +82,6 @@ impl Collector {
             thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-fn serve(stream: TcpStream, kept: &Mutex<Vec<Request>>, answer: &Behaviour) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
-    while let Some(request) = Request::read(&mut reader)? {
-        let before = {
-            let mut kept = kept.lock().expect("no server thread failed");
-            kept.push(request.clone());
-            kept.len() - 1
-        };
-        let Answer::Reply(status, headers, body) = answer(&request, before) else {
-            // It says nothing and keeps the connection, for longer than any test takes.
-            thread::sleep(PATIENCE);
-            return Ok(());
-        };
-        writer.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len()).as_bytes())?;
-    }
-    Ok(())
 }
 
 fn decode(request: &Request) -> Vec<Span> {

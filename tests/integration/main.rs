@@ -24,6 +24,7 @@ mod purity_gates;
 mod releases;
 mod repository;
 mod request;
+mod service;
 mod shop;
 mod sources;
 mod spans;

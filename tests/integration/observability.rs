@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::payments::closed_port;
 use crate::place::{Place, Running};
+use crate::service::closed_port;
 use crate::shop::{arrived, placed};
 
 /// A host with an admin port, which it chooses itself.

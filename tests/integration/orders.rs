@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::payments::{Answer, Payments, Request};
+use crate::payments::{Payments, Request, receipt};
 use crate::place::{Place, Running};
+use crate::service::Answer;
 use crate::shop::{arrived, placed, withdrawn};
 use crate::traces::Traces;
 
 /// How the service answers, by what the order is called.
 fn by_name(request: &Request, before: usize) -> Answer {
-    let receipt = Answer::receipt(&request.body["amount"]);
+    let charged = receipt(&request.body["amount"]);
     let first = before == 0;
     match request.what.rsplit('/').next().unwrap_or_default() {
         _ if request.what.starts_with("POST /refunds/") => Answer::status("204 No Content"),
@@ -20,8 +21,8 @@ fn by_name(request: &Request, before: usize) -> Answer {
         "busy" if first => Answer::Reply("503 Service Unavailable", "Retry-After: 1\r\n".to_owned(), String::new()),
         "hangs-up" if first => Answer::HangUp,
         "unreadable" => Answer::Reply("200 OK", String::new(), r#"{"charge_id":"ch-1","amount":"a lot"}"#.to_owned()),
-        "wrong-amount" => Answer::receipt(&1.into()),
-        _ => receipt,
+        "wrong-amount" => receipt(&1.into()),
+        _ => charged,
     }
 }
 

@@ -1,14 +1,11 @@
 //! A payment service on the loopback: it speaks HTTP/1.1, answers as a test has it, and keeps what it was asked.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::request;
+use crate::service::{Answer, Manner, Service};
 
 /// What the service was asked.
 #[derive(Clone, Debug)]
@@ -29,38 +26,17 @@ pub(crate) struct Request {
     pub(crate) body: Value,
 }
 
-/// What the service does.
-#[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    /// Status, further header lines (each with its end), body.
-    Reply(&'static str, String, String),
-    /// Closes without a word.
-    HangUp,
+/// A receipt over this amount.
+pub(crate) fn receipt(amount: &Value) -> Answer {
+    let receipt = json!({"charge_id": "ch-1", "amount": amount, "fee_rate": 0.015, "ignored": true});
+    Answer::Reply("200 OK", String::new(), receipt.to_string())
 }
-
-impl Answer {
-    /// A receipt over this amount.
-    pub(crate) fn receipt(amount: &Value) -> Answer {
-        Answer::Reply(
-            "200 OK",
-            String::new(),
-            json!({"charge_id": "ch-1", "amount": amount, "fee_rate": 0.015, "ignored": true}).to_string(),
-        )
-    }
-
-    /// No, in so many words.
-    pub(crate) fn status(status: &'static str) -> Answer {
-        Answer::Reply(status, String::new(), String::new())
-    }
-}
-
-type Behaviour = dyn Fn(&Request, usize) -> Answer + Send + Sync;
 
 /// A running service; it lives as long as the test's process.
 pub(crate) struct Payments {
     /// Its port on the loopback.
     pub(crate) port: u16,
-    requests: Arc<Mutex<Vec<Request>>>,
+    service: Service<Request>,
 }
 
 impl Payments {
@@ -71,28 +47,19 @@ impl Payments {
 
     /// Starts on that port.
     pub(crate) fn answering_at(port: u16, answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Payments {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
-        let port = listener.local_addr().expect("a listener has an address").port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer): (_, Arc<Behaviour>) = (Arc::clone(&requests), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-                // A client that goes away in the middle is what some tests are about.
-                thread::spawn(move || serve(stream, &kept, &*answer).ok());
-            }
-        });
-        Payments { port, requests }
+        let earlier = |kept: &[Request], request: &Request| kept.iter().filter(|other| other.what == request.what).count();
+        let service = Service::start(port, Manner { read, earlier }, answer);
+        Payments { port: service.port, service }
     }
 
     /// A service that charges whatever it is asked to.
     pub(crate) fn willing() -> Payments {
-        Payments::answering(|request, _| Answer::receipt(&request.body["amount"]))
+        Payments::answering(|request, _| receipt(&request.body["amount"]))
     }
 
     /// What it was asked so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().expect("no server thread failed").clone()
+        self.service.requests()
     }
 
     /// What it was asked so far under a path.
@@ -101,31 +68,8 @@ impl Payments {
     }
 }
 
-/// A port of the loopback on which nobody listens.
-pub(crate) fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a free port").port()
-}
-
-fn serve(stream: TcpStream, kept: &Mutex<Vec<Request>>, answer: &Behaviour) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
-    while let Some(request) = read(&mut reader)? {
-        let before = {
-            let mut kept = kept.lock().expect("no server thread failed");
-            kept.push(request.clone());
-            kept.iter().filter(|other| other.what == request.what).count() - 1
-        };
-        let Answer::Reply(status, headers, body) = answer(&request, before) else { return Ok(()) };
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
-        // In one piece: the rest of an answer in pieces would wait until the client has acknowledged the first.
-        writer.write_all((head + &body).as_bytes())?;
-    }
-    Ok(())
-}
-
-fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
-    let Some(request) = request::Request::read(reader)? else { return Ok(None) };
-    Ok(Some(Request {
+fn read(request: request::Request) -> Request {
+    Request {
         at: Instant::now(),
         idempotency_key: request.header("idempotency-key"),
         correlation_id: request.header("x-correlation-id"),
@@ -133,5 +77,5 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
         trace_parent: request.header("traceparent"),
         body: serde_json::from_slice(&request.body).unwrap_or(Value::Null),
         what: request.what,
-    }))
+    }
 }

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::client::{Client, STRUCTURED};
 use crate::collector::{Collector, Span};
-use crate::payments::{Answer, Payments, closed_port};
+use crate::payments::{Payments, receipt};
 use crate::place::{Place, Running};
 use crate::program::{Done, signal};
 use crate::repository::root;
+use crate::service::{Answer, closed_port};
 use crate::shop::{arrived, placed};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -214,7 +215,7 @@ fn a_request_says_what_its_events_follow_from_and_whether_that_is_recorded() {
 fn a_trace_goes_on_after_a_crash_by_its_correlation_id() {
     let payments = Payments::answering(|request, before| match before {
         0 => Answer::status("503 Service Unavailable"),
-        _ => Answer::receipt(&request.body["amount"]),
+        _ => receipt(&request.body["amount"]),
     });
     let collector = Collector::willing();
     let place = orders(payments.port, collector.port, "");
@@ -289,7 +290,7 @@ fn registration(collector: Option<u16>, settings: &str) -> (Place, Done, Duratio
 fn a_collector_that_is_away_hangs_or_refuses_costs_nothing_but_spans() {
     let (plain, done, _) = registration(None, "");
     let summary = done.out;
-    let hanging = Collector::answering(|_, _| Answer::HangUp);
+    let hanging = Collector::answering(|_, _| Answer::Silence);
     let refusing = Collector::answering(|_, _| Answer::status("400 Bad Request"));
     for (what, port) in [("away", closed_port()), ("hanging", hanging.port), ("refusing", refusing.port)] {
         let (place, done, took) = registration(Some(port), "queue = 64");

@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::collector::Collector;
-use crate::payments::{Answer, Payments};
+use crate::payments::{Payments, receipt};
 use crate::place::{Place, Running};
 use crate::program::{Done, signal};
 use crate::repository::root;
+use crate::service::Answer;
 use crate::shop::{arrived, placed};
 use crate::traces::Traces;
 
@@ -102,7 +103,7 @@ impl Leaky {
                 "broken" => Answer::Reply("500 Internal Server Error", echo, body),
                 "unreadable" => Answer::Reply("200 OK", echo, body),
                 "busy" if before == 0 => Answer::Reply("503 Service Unavailable", echo, body),
-                _ => Answer::receipt(&request.body["amount"]),
+                _ => receipt(&request.body["amount"]),
             }
         });
         let collector = Collector::answering(|request, before| {

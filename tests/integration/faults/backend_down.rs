@@ -1,7 +1,8 @@
 //! An effect is down: its intents are retried, other effects and entities go on, and what waited is done when it returns.
 
-use crate::payments::{Answer, Payments, Request, closed_port};
+use crate::payments::{Payments, Request, receipt};
 use crate::place::{Place, Running};
+use crate::service::{Answer, closed_port};
 use crate::shop::{arrived, placed};
 use crate::tables::{number, try_rows};
 
@@ -33,7 +34,7 @@ fn intents_wait_for_their_backend_and_others_go_on() {
     let reason = place.value("orders.db", "SELECT reason FROM outbox WHERE attempts > 0");
     assert!(reason.contains("refused") && reason.contains("http://127.0.0.1:${PAYMENT_PORT}"), "as the manifest names it: {reason}");
 
-    let payments = Payments::answering_at(port, |request, _| Answer::receipt(&request.body["amount"]));
+    let payments = Payments::answering_at(port, |request, _| receipt(&request.body["amount"]));
     running.end().well();
     assert_eq!(payments.requests_for("POST /charges/waits").len(), 1);
     assert_eq!(place.value("shop.db", "SELECT phase FROM orders WHERE order_id = 'waits'"), "shipped");
@@ -67,7 +68,7 @@ fn a_backend_that_is_down_when_the_host_is_killed_gets_its_intents_from_the_next
     let journal = place.path("orders.db");
     running.until("an attempt", || number(&journal, "SELECT max(attempts) FROM outbox") >= 1);
     running.kill();
-    let payments = Payments::answering_at(port, |request, _| Answer::receipt(&request.body["amount"]));
+    let payments = Payments::answering_at(port, |request, _| receipt(&request.body["amount"]));
     Running::start(place.running(ARRIVAL)).end().well();
     assert_eq!(payments.requests().len(), 1);
     assert_eq!(place.value("shop.db", "SELECT phase FROM orders"), "shipped");

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{acts, answers, close, open};
 use crate::faults::poke;
-use crate::payments::closed_port;
 use crate::place::{Place, Running};
 use crate::program::signal;
+use crate::service::closed_port;
 use crate::shop::{arrived, placed};
 use crate::tables::number;
 
