@@ -1,5 +1,6 @@
 //! One Consul agent: where it is, who asks, and how long one answer may take.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
@@ -39,13 +40,13 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Agent {
-    /// Reads `consul`, `token`, `datacentre` and `timeout`.
-    pub(crate) fn read(settings: &mut Settings<'_>) -> Option<Agent> {
+    /// Reads `consul`, `ca`, `token`, `datacentre` and `timeout`.
+    pub(crate) fn read(settings: &mut Settings<'_>, folder: &Path) -> Option<Agent> {
         let base = settings.required("consul", Settings::string).and_then(|text| address(settings, text));
         let token = settings.secret("token").and_then(|secret| token(settings, secret));
         let datacentre = settings.string("datacentre").map(str::to_owned);
         let timeout = settings.duration("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
-        let client = http::client(settings, timeout);
+        let client = http::client(settings, timeout, folder);
         Some(Agent { client: client?, base: base?, token, datacentre })
     }
 

@@ -20,6 +20,7 @@ use reqwest::Client;
 pub(crate) use self::answer::{body, not_answered, retry_after};
 use self::hosts::Hosts;
 use self::request::Plan;
+use crate::client::certificates;
 use crate::settings::Settings;
 use crate::{Call, Effect, EffectError, Operation, Reply, Route, backend, route};
 
@@ -28,16 +29,24 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-pub(crate) fn open(name: &str, mut settings: Settings<'_>, _base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
+pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
     let hosts = settings.required("hosts", Hosts::read);
     let timeout = settings.duration("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
-    let client = client(&mut settings, timeout);
+    let client = client(&mut settings, timeout, base);
     backend::opened(settings, hosts.zip(client), |(hosts, client)| Arc::new(Http { name: name.into(), hosts, client }))
 }
 
-/// A client for requests that take at most `timeout`. Where none can be made, that is reported.
-pub(crate) fn client(settings: &mut Settings<'_>, timeout: Duration) -> Option<Client> {
-    match crate::client(timeout) {
+/// A client for requests that take at most `timeout`, which trusts the certificates of `ca` where that is set. Where none
+/// can be made, that is reported.
+pub(crate) fn client(settings: &mut Settings<'_>, timeout: Duration, base: &Path) -> Option<Client> {
+    let trusted = match settings.path("ca", base).map(|path| certificates(&path)).transpose() {
+        Ok(trusted) => trusted,
+        Err(reason) => {
+            settings.report("setting-range", "ca", reason, "name a file with the authority's certificates, in PEM");
+            return None;
+        }
+    };
+    match crate::client(timeout, trusted) {
         Ok(client) => Some(client),
         Err(error) => {
             let help = "the machine lacks what HTTP needs; mend what the cause names";

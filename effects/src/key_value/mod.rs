@@ -31,7 +31,7 @@ const BACKENDS: [&str; 2] = ["sqlite", "consul"];
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
     match backend::choose(&mut settings, "key-value", &BACKENDS) {
         Some("consul") => {
-            let agent = Agent::read(&mut settings);
+            let agent = Agent::read(&mut settings, base);
             let marks = settings.string("marks").unwrap_or(consul::MARKS_DEFAULT).trim_matches('/').to_owned();
             backend::opened(settings, agent, |agent| consul::open(name, agent, marks))
         }

@@ -32,7 +32,7 @@ pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Resul
     let ttl = settings.duration("ttl", TTL_MIN..=TTL_MAX);
     match chosen {
         Some("consul") => {
-            let (agent, health) = (Agent::read(&mut settings), Health::read(&mut settings));
+            let (agent, health) = (Agent::read(&mut settings, base), Health::read(&mut settings));
             if ttl.is_some() && settings.has("health") {
                 let help = "keep `ttl` where services say that they live, `health` where Consul asks them";
                 settings.report("setting-range", "health", "both `ttl` and `health` are set", help);

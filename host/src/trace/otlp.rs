@@ -59,7 +59,7 @@ impl Collector {
             headers.insert(name.clone(), value);
         }
         let went = Arc::new(Mutex::new(Sent::Taken));
-        let client = purefold_effects::client(settings.timeout)?;
+        let client = purefold_effects::client(settings.timeout, None)?;
         let transport = Transport { client, url: settings.endpoint.clone(), headers, went: went.clone() };
         let mut exporter = SpanExporter::builder()
             .with_http()

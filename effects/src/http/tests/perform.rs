@@ -6,8 +6,8 @@ use purefold_wit::{Type, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::server::{Answer, Server, answer};
-use crate::trial::{Trial, call, choice, option, record, refused, started, text, trial};
+use super::server::{Answer, Identity, Server, answer};
+use crate::trial::{Trial, call, choice, open, option, record, refused, started, text, trial};
 use crate::{Call, EffectError, Operation, Reply};
 
 /// A route to `address`, whose reply is a receipt.
@@ -174,6 +174,41 @@ async fn a_server_that_speaks_no_tls_is_sent_nothing() {
     let result = operation(&address, "5s", route).await.perform(call("o", 1, 0, &[text("x")])).await;
     assert!(matches!(&result, Err(EffectError::NotDone { .. })), "{result:?}");
     assert!(!String::from_utf8_lossy(&heard.await.unwrap()).contains("s3cret"));
+}
+
+#[tokio::test]
+async fn only_who_the_named_authority_vouches_for_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (known, other) = (Identity::new(), Identity::new());
+    std::fs::write(folder.path().join("ca.pem"), known.pem()).unwrap();
+    let answer = answer("200 OK", "", r#"{"number":1}"#);
+    for (identity, is_trusted) in [(&known, true), (&other, false)] {
+        let server = Server::answering_by_tls(answer.clone(), identity).await;
+        let settings = format!("capability = 'http'\nhosts = ['{}']\ntimeout = '5s'\nca = 'ca.pem'", server.address);
+        let intent = record("charge", &[("order-id", Type::String)]);
+        let route = trial("charge", &intent, &format!("url = 'https://{}/'", server.address));
+        let operation = started(&settings, folder.path(), &[route]).await.remove(0);
+        let result = operation.perform(call("o", 1, 0, &[text("x")])).await;
+        if is_trusted {
+            assert_eq!(result, Ok(None));
+        } else {
+            assert!(matches!(&result, Err(EffectError::NotDone { reason, .. }) if reason.contains("certificate")), "{result:?}");
+        }
+        assert_eq!(server.requests().len(), usize::from(is_trusted));
+    }
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_is_told_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.pem"), "no certificate").unwrap();
+    for (file, why) in [("missing.pem", "No such file"), ("empty.pem", "none in it")] {
+        let settings = format!("capability = 'http'\nhosts = ['pay.example']\nca = '{file}'");
+        let findings = open(&settings, folder.path()).err().unwrap();
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((finding.code, finding.place.as_str()), ("setting-range", "effects.e.ca"));
+        assert!(finding.cause.contains(why) && finding.cause.contains(file), "{finding:?}");
+    }
 }
 
 #[tokio::test]
