@@ -14,6 +14,7 @@ mod error_pages;
 mod failing_disk;
 mod faults;
 mod layering;
+mod lifecycle;
 mod observability;
 mod operators;
 mod orders;

@@ -203,7 +203,7 @@ fn a_component_with_an_import_does_not_link_either() {
 
 #[test]
 fn every_real_reducer_passes() {
-    for name in ["registration", "orders"] {
+    for name in ["registration", "registry", "orders"] {
         check(&crate::program::reducer(name)).well();
     }
 }

@@ -1,4 +1,5 @@
-//! The recorded decisions of the reference domain, by the library and by the command line; `tests/vectors/` says what they are.
+//! The recorded decisions of the reference domain's two reducers, by the library and by the command line; `tests/vectors/` says
+//! what they are.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,6 +11,11 @@ use serde_json::{Value, json};
 use crate::program::{purefold, reducer, with_input};
 use crate::repository::root;
 
+/// The reducers that have recorded decisions, and how many there are at least.
+const RECORDED: [(&str, usize); 2] = [(REFERENCE, 400), ("registry", 10)];
+
+const REFERENCE: &str = "registration";
+
 /// A recorded case, as its line has it.
 struct Case {
     line: Value,
@@ -17,17 +23,23 @@ struct Case {
 
 #[test]
 fn the_component_decides_as_recorded() {
-    let decide = Decider::new();
-    check(cases().iter().map(|case| decide.answer(&case.line)));
+    for (name, least) in RECORDED {
+        let (decide, cases) = (Decider::of(name), cases(name));
+        assert!(cases.len() >= least, "{name}: {} cases", cases.len());
+        check(&cases, cases.iter().map(|case| decide.answer(&case.line)));
+    }
 }
 
 #[test]
 fn the_command_line_decides_as_recorded() {
-    let lines: String = cases().iter().map(|case| format!("{}\n", case.line)).collect();
-    let mut command = purefold(["reduce"]);
-    command.arg(reducer("registration"));
-    let answers = with_input(command, lines.into_bytes()).well().json();
-    check(answers.into_iter());
+    for (name, _) in RECORDED {
+        let cases = cases(name);
+        let lines: String = cases.iter().map(|case| format!("{}\n", case.line)).collect();
+        let mut command = purefold(["reduce"]);
+        command.arg(reducer(name));
+        let answers = with_input(command, lines.into_bytes()).well().json();
+        check(&cases, answers.into_iter());
+    }
 }
 
 #[test]
@@ -39,18 +51,15 @@ fn the_comparison_sees_what_differs() {
     assert_eq!(same(json!({"a": null}), json!({"a": {"b": 1}})), Err(".a: expected null, found {\"b\":1}".to_owned()));
 }
 
-fn cases() -> Vec<Case> {
-    let path = root().join("tests/vectors/registration.jsonl");
+fn cases(name: &str) -> Vec<Case> {
+    let path = root().join("tests/vectors").join(name).with_extension("jsonl");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-    let cases: Vec<Case> = text.lines().map(|line| Case { line: serde_json::from_str(line).expect("a case is JSON") }).collect();
-    assert!(cases.len() > 400, "{} cases", cases.len());
-    cases
+    text.lines().map(|line| Case { line: serde_json::from_str(line).expect("a case is JSON") }).collect()
 }
 
 /// Compares every answer with its case, and tells all that differ.
 #[track_caller]
-fn check(answers: impl Iterator<Item = Value>) {
-    let cases = cases();
+fn check(cases: &[Case], answers: impl Iterator<Item = Value>) {
     let mut count = 0;
     let mut wrong = Vec::new();
     for (case, answer) in cases.iter().zip(answers) {
@@ -127,7 +136,11 @@ pub(crate) struct Decider {
 impl Decider {
     /// For the reference reducer.
     pub(crate) fn new() -> Decider {
-        let component = fs::read(reducer("registration")).expect("the component can be read");
+        Decider::of(REFERENCE)
+    }
+
+    fn of(name: &str) -> Decider {
+        let component = fs::read(reducer(name)).expect("the component can be read");
         let contract = Arc::new(Contract::read(&component).expect("the contract holds"));
         let limits = Limits::default();
         let codec = DecisionCodec::new(&contract, &limits);
@@ -182,5 +195,5 @@ fn context(json: &Value) -> Context {
 
 /// The lines of all recorded cases.
 pub(crate) fn recorded_lines() -> Vec<Value> {
-    cases().into_iter().map(|case| case.line).collect()
+    cases(REFERENCE).into_iter().map(|case| case.line).collect()
 }

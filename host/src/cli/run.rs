@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use purefold::engine::{self, Clock, Options, Progress, Summary};
 use purefold::observe::Admin;
 use purefold::sandbox::Sandbox;
-use purefold::source::{Feed, HttpSettings};
-use purefold::time::SystemClock;
+use purefold::source::{Feed, HttpSettings, Started};
+use purefold::time::{HostClock, SystemClock};
 use purefold::trace::{Exporter, TraceSettings};
 use purefold::workflow::Workflow;
 
@@ -44,6 +44,9 @@ pub(super) struct Arguments {
     /// Listen for `/metrics`, `/healthz` and `/readyz`; keep it to this machine or to a network of your own
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
+    /// The name by which the host tells of itself; the machine's where it is left out
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
     /// The summary as JSON
     #[arg(long)]
     json: bool,
@@ -97,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
     let (store, names) = (workflows[0].manifest.store.sqlite.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
     let sandbox = Sandbox::new()?;
-    let (engine, stopper) = engine::start(workflows, &sandbox, &options)?;
+    let (mut engine, stopper) = engine::start(workflows, &sandbox, &options)?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             stopper.stop();
@@ -106,10 +109,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if let Some(address) = engine.listens_on() {
         eprintln!("listening on http://{address}");
     }
-    if let Some(address) = arguments.admin {
-        let admin = Admin::start(address, engine.observed(), store, names)?;
+    let admin = arguments.admin.map(|address| Admin::start(address, engine.observed(), store, names)).transpose()?;
+    if let Some(admin) = &admin {
         eprintln!("metrics, health and readiness on http://{}", admin.address());
     }
+    engine.host_started(&started(arguments.name.as_deref(), admin.as_ref().map(Admin::address)));
     let bar = progress_bar();
     let summary = engine.run(|progress| show(&bar, &progress))?;
     bar.finish_and_clear();
@@ -119,6 +123,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         super::report::line(&text(&summary))?;
     }
     Ok(Exit::Well)
+}
+
+/// This start of the host, for workflows that take it as an event.
+fn started(name: Option<&str>, admin: Option<SocketAddr>) -> Started {
+    let host = name.map_or_else(|| whoami::hostname().unwrap_or_else(|_| "unknown".to_owned()), str::to_owned);
+    let admin = admin.map(|address| match address.ip().is_unspecified() {
+        // Whoever is elsewhere reaches every address of the machine by its name.
+        true => format!("http://{host}:{}", address.port()),
+        false => format!("http://{address}"),
+    });
+    Started { id: (rand::random(), rand::random()), host: host.into(), at: SystemClock::new().wall(), admin: admin.map(Into::into) }
 }
 
 /// Where events come from: what the command line says, else what the manifests do. What is wrong about it is told.

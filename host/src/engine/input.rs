@@ -30,6 +30,8 @@ pub enum EventOrigin {
     Line(Line),
     /// In a request of this number, whose sender waits for the answer.
     Request(u64),
+    /// Nowhere: the host tells of its own start.
+    Host,
     /// Among the dead letters: an operator has it decided after all.
     DeadLetter {
         /// Its id.

@@ -15,8 +15,8 @@ use crate::store::{AcceptedRow, Batch, DeadLetterRow, Reader, SourceRow, StoreEr
 /// Accepted rows that leave the window together.
 const FORGET_TOGETHER: i64 = 4096;
 
-/// Stands for the line of an event that came in a request.
-const NO_LINE: Line = Line(0);
+/// Stands for the line of an event that was read in none.
+pub(super) const NO_LINE: Line = Line(0);
 
 /// How far one workflow has read the source.
 struct Track {
@@ -160,6 +160,17 @@ impl Intake {
         fresh
     }
 
+    /// An event of the host's own, where it was not taken before.
+    pub(super) fn sort_own(&mut self, workflow: usize, event: EventInput) -> Option<EventInput> {
+        if self.known.contains(&event.fingerprint) {
+            self.duplicates += 1;
+            self.tracks[workflow].row.duplicates += 1;
+            return None;
+        }
+        self.remember(event.fingerprint);
+        Some(event)
+    }
+
     /// Sorts an event that was sent. All workflows that take it do so or none does, so that its sender has one thing to mend.
     fn sort_request(&mut self, request: TakenRequest) -> Vec<(EntityName, EventInput)> {
         let TakenRequest { taken, ticket } = request;
@@ -297,8 +308,8 @@ impl Intake {
         self.accepted(source, Line(line), fingerprint, batch);
     }
 
-    /// The event of a request is decided or waits in an inbox.
-    pub(super) fn request_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
+    /// An event that was read in no line is decided or waits in an inbox.
+    pub(super) fn unread_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
         let track = &mut self.tracks[workflow];
         track.changed = true;
         let source = track.row.id;

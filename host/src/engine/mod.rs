@@ -33,6 +33,7 @@ mod run;
 mod simulation;
 mod spans;
 mod start;
+mod started;
 mod step;
 mod stored;
 mod summary;

@@ -7,6 +7,7 @@ use super::dispatch::Order;
 use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{EntityName, EventOrigin};
+use super::intake::NO_LINE;
 use super::planted::{Mistake, planted};
 use super::run::{MOST_ITEMS, MOST_KEPT, Work};
 use super::workers::{Decided, Item};
@@ -97,7 +98,7 @@ impl Engine {
             for (origin, fingerprint) in assembled.done {
                 match origin {
                     EventOrigin::Line(line) => self.intake.done(name.workflow, line, Some(fingerprint), &mut batch),
-                    EventOrigin::Request(_) => self.intake.request_done(name.workflow, fingerprint, &mut batch),
+                    EventOrigin::Request(_) | EventOrigin::Host => self.intake.unread_done(name.workflow, fingerprint, &mut batch),
                     EventOrigin::DeadLetter { id, source, line } => {
                         batch.dead_letters_removed.push(id);
                         self.intake.accepted(source, line, fingerprint, &mut batch);
@@ -114,6 +115,9 @@ impl Engine {
                         self.intake.done(name.workflow, line, None, &mut batch);
                     }
                     EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
+                    EventOrigin::Host => {
+                        self.intake.bury(name.workflow, NO_LINE, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
+                    }
                     // It stays a dead letter.
                     EventOrigin::DeadLetter { .. } => {}
                 }

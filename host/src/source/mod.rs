@@ -11,6 +11,7 @@ mod lag;
 mod lines;
 mod position;
 mod request;
+mod started;
 
 pub use cloudevent::{CloudEvent, EnvelopeError};
 pub use decode::{Decoded, Decoder, Undecodable};
@@ -20,3 +21,4 @@ pub use http::{HttpSettings, Listener, Standing};
 pub use lag::Lag;
 pub use lines::{LineSource, TakenLine};
 pub use request::{Decided, DecidedEntry, Fate, Reply, Taken, TakenRequest, Ticket};
+pub use started::{STARTED, Started};

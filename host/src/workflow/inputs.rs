@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use purefold_wit::{Codec, Contract, Finding, Type, finding};
 
 use super::{EventInput, Manifest, standard};
+use crate::source::STARTED;
 
 const KEY_FIELD_MISSING: &str = "key-field-missing";
 
@@ -58,7 +59,44 @@ fn input(manifest: &Manifest, contract: &Contract, event: &str, name: &str) -> R
             "use a string, a uuid, an integer or an enum",
         ));
     }
+    if event == STARTED {
+        started(record, &place)?;
+    }
     Ok(EventInput { case: index, codec: Codec::new(ty), key_field, correlation_field: correlation_field(record) })
+}
+
+/// What the event of a start holds. The host fills it, so what does not fit is known before anything runs.
+const STARTED_FIELDS: [(&str, Type, bool); 5] = [
+    ("workflow", Type::String, true),
+    ("host", Type::String, true),
+    ("started-at", Type::Instant, true),
+    ("start-id", Type::Uuid, true),
+    ("admin", Type::String, false),
+];
+
+/// Whether the event of a start can fill the record.
+fn started(record: &purefold_wit::Record, place: &str) -> Result<(), Finding> {
+    for field in &record.fields {
+        let name = field.name.kebab();
+        let (inner, optional) = if let Type::Option(inner) = &field.ty { (&**inner, true) } else { (&field.ty, false) };
+        let fits = match STARTED_FIELDS.iter().find(|(known, ..)| *known == name) {
+            Some((_, ty, always)) => ty == inner && (optional || *always),
+            None => optional,
+        };
+        if !fits {
+            return Err(Finding::new(
+                "started-shape",
+                place,
+                format!(
+                    "nothing fills the field `{name}: {}` of `{}`: the event `{STARTED}` has no such one",
+                    field.ty,
+                    record.name.kebab()
+                ),
+                "it has `workflow: string`, `host: string`, `started-at: instant`, `start-id: uuid` and `admin: option<string>`; other fields must be options",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn correlation_field(record: &purefold_wit::Record) -> Option<usize> {

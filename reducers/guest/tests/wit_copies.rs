@@ -6,6 +6,7 @@ const ORIGINAL: &str = include_str!("../../../wit/purefold/reducer.wit");
 fn every_copy_of_the_standard_types_is_the_original() {
     for (reducer, copy) in [
         ("registration", include_str!("../../registration/wit/deps/purefold/reducer.wit")),
+        ("registry", include_str!("../../registry/wit/deps/purefold/reducer.wit")),
         ("orders", include_str!("../../orders/wit/deps/purefold/reducer.wit")),
         ("fixtures/contract", include_str!("../../fixtures/contract/wit/deps/purefold/reducer.wit")),
         ("fixtures/contract/migrations", include_str!("../../fixtures/contract/migrations/deps/purefold/reducer.wit")),

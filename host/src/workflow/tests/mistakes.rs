@@ -62,6 +62,11 @@ const MISTAKES: &[Mistake] = &[
         "\"parcel.scanned\" = \"noted\"",
         &[("key-field-missing", "inputs.\"parcel.scanned\"", "add the field")],
     ),
+    Mistake(
+        "[machine]",
+        "\"purefold.workflow.started\" = \"packed\"\n[machine]",
+        &[("started-shape", "inputs.\"purefold.workflow.started\"", "start-id: uuid")],
+    ),
     // The machine.
     Mistake("field = \"phase\"", "field = \"fase\"", &[("machine-field-unknown", "machine.field", "`phase`")]),
     Mistake("field = \"phase\"", "field = \"weight\"", &[("machine-field-type", "machine.field", "enum")]),
