@@ -408,6 +408,15 @@ impl Model<'_> {
         for (key, sequence, now, due) in &self.rang {
             let began = begins.iter().rev().find(|began| *began < now).unwrap_or(due);
             let waits_until = due.max(began) + TIMER_WAIT;
+            let entity = format!("\"entity\":{}", json!(key));
+            let went_on = |entry: &&Entry| {
+                matches!(entry.kind.as_str(), "resumed" | "dropped")
+                    && (entry.key == *key || (entry.key.is_empty() && entry.input.contains(&entity)))
+            };
+            // It had fallen due before, and waited in the inbox of an entity that stood still.
+            if world.knowledge.entries.iter().filter(went_on).any(|entry| (due..=now).contains(&&entry.now)) {
+                continue;
+            }
             for (id, decided) in self.order.get(key).into_iter().flatten().filter(|(id, _)| !dead.contains(id.as_str())) {
                 let line = self.scenario.lines.iter().find(|line| line.event.as_ref().is_some_and(|event| event.id == *id));
                 let Some(line) = line else { continue };
