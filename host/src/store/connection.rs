@@ -132,6 +132,7 @@ impl<'v> Transaction<'_, 'v> {
     }
 
     /// Does one statement.
+    #[allow(clippy::needless_pass_by_value, reason = "what is not done at once is kept until it is")]
     pub(super) fn execute<const N: usize>(&mut self, statement: &'static str, values: [Value<'v>; N]) -> Result<(), StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.execute(statement, &values),
