@@ -1,12 +1,12 @@
 //! Asking for what only a host may do: the running one where there is one, else one that is started for no more than that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use purefold::engine::{self, Clock, Engine, EngineError, Options, Progress, Stopper, Summary};
 use purefold::sandbox::Sandbox;
-use purefold::store::{Question, Reader, StoreError, Writer};
+use purefold::store::{Location, Question, Reader, StoreError, Writer};
 use purefold::workflow::Workflow;
 
 use super::open::{self, Stored};
@@ -56,7 +56,7 @@ enum Started {
 /// Has what `question` asks done; none where that was told to be impossible.
 pub(super) fn ask(manifest: &Path, stored: Stored, question: &Question<'_>) -> anyhow::Result<Option<Answered>> {
     let Stored { workflow, reader, id } = stored;
-    let asker = Asker { manifest, name: workflow.name.clone(), path: workflow.manifest.store.sqlite.clone(), reader: &reader };
+    let asker = Asker { manifest, name: workflow.name.clone(), location: workflow.manifest.store.location.clone(), reader: &reader };
     let mut workflow = Some(workflow);
     let mut answered = (Vec::with_capacity(question.subjects.len()), true);
     for subjects in question.subjects.chunks(ASKED_TOGETHER) {
@@ -71,7 +71,7 @@ pub(super) fn ask(manifest: &Path, stored: Stored, question: &Question<'_>) -> a
 struct Asker<'a> {
     manifest: &'a Path,
     name: Arc<str>,
-    path: PathBuf,
+    location: Location,
     reader: &'a Reader,
 }
 
@@ -91,7 +91,7 @@ impl Asker<'_> {
             let started = start(loaded, self.reader)?;
             let commands = match &asked {
                 Some(commands) => commands.clone(),
-                None => asked.insert(Writer::ask_beside(&self.path, &self.name, question)?).clone(),
+                None => asked.insert(Writer::ask_beside(&self.location, &self.name, question)?).clone(),
             };
             match started {
                 Started::Engine(engine, stopper) => {

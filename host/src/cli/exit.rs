@@ -86,14 +86,14 @@ mod tests {
         let wrong = [
             read(io::ErrorKind::NotFound).into(),
             read(io::ErrorKind::IsADirectory).into(),
-            EngineError::Store(StoreError::Missing { path: "a.db".into() }).into(),
-            anyhow::Error::from(StoreError::Missing { path: "a.db".into() }),
+            EngineError::Store(StoreError::Missing { store: "a.db".into() }).into(),
+            anyhow::Error::from(StoreError::Missing { store: "a.db".into() }),
             anyhow::Error::from(io::Error::from(io::ErrorKind::NotFound)).context("cannot read a.wasm"),
         ];
         assert!(wrong.iter().all(is_wrong_input), "{wrong:?}");
         let failed = [
             read(io::ErrorKind::PermissionDenied).into(),
-            EngineError::Store(StoreError::Taken { path: "a.db".into() }).into(),
+            EngineError::Store(StoreError::Taken { store: "a.db".into() }).into(),
             anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("cannot write b.wasm"),
         ];
         assert!(!failed.iter().any(is_wrong_input), "{failed:?}");

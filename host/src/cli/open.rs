@@ -18,7 +18,7 @@ pub(super) fn workflows(paths: &[PathBuf]) -> Option<Vec<Workflow>> {
     if findings.is_empty() {
         findings = workflow::link(&loaded);
     }
-    let stores: Vec<_> = loaded.iter().map(|workflow| &workflow.manifest.store.sqlite).collect();
+    let stores: Vec<_> = loaded.iter().map(|workflow| &workflow.manifest.store.location).collect();
     if findings.is_empty() && stores.windows(2).any(|pair| pair[0] != pair[1]) {
         eprintln!("error: workflows of one host share one store; start one host for each store");
         return None;
@@ -55,9 +55,9 @@ pub(super) fn workflow_to_read(path: &Path) -> anyhow::Result<Option<Workflow>> 
 /// Loads a workflow and opens its store to read; none where that was told to be wrong.
 pub(super) fn stored(path: &Path) -> anyhow::Result<Option<Stored>> {
     let Some(workflow) = workflow_to_read(path)? else { return Ok(None) };
-    let reader = Reader::open(&workflow.manifest.store.sqlite)?;
+    let reader = Reader::open(&workflow.manifest.store.location)?;
     let Some((id, _)) = reader.workflow(&workflow.name)? else {
-        eprintln!("error: the store {} knows no workflow {:?}; has it run?", workflow.manifest.store.sqlite.display(), workflow.name);
+        eprintln!("error: the store {} knows no workflow {:?}; has it run?", workflow.manifest.store.location, workflow.name);
         return Ok(None);
     };
     Ok(Some(Stored { workflow, reader, id }))

@@ -98,7 +98,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (traces, _exporter) =
         told.map(|settings| Exporter::start(&settings, rand::random(), Arc::new(SystemClock::new()))).transpose()?.unzip();
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
-    let (store, names) = (workflows[0].manifest.store.sqlite.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
+    let (store, names) =
+        (workflows[0].manifest.store.location.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
     let sandbox = Sandbox::new()?;
     let (mut engine, stopper) = engine::start(workflows, &sandbox, &options)?;
     std::thread::spawn(move || {

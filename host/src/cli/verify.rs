@@ -22,13 +22,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Some(open::Stored { workflow, reader, id }) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let path = workflow.manifest.store.sqlite.clone();
+    let location = workflow.manifest.store.location.clone();
     let sandbox = Sandbox::new()?;
     let plan = Plan::new(workflow, &sandbox, id, reader.journal()?)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed_precise} {pos} entries checked ({per_sec})")?);
-    let found = replay::verify(&plan, &sandbox, &path, threads, |entries| bar.set_position(entries))?;
+    let found = replay::verify(&plan, &sandbox, &location, threads, |entries| bar.set_position(entries))?;
     bar.finish_and_clear();
     for mismatch in &found.told {
         report::line(&if arguments.json { serde_json::to_string(mismatch)? } else { text(mismatch) })?;

@@ -175,7 +175,7 @@ impl Opened {
     ) -> Result<Self, EngineError> {
         assert!(!workflows.is_empty(), "an engine runs at least one workflow");
         let settings = workflows[0].manifest.store.clone();
-        let store = Store::open(&settings.sqlite, settings.id, random)?;
+        let store = Store::open(&settings.location, settings.id, random)?;
         let mut writer = store.writer()?;
         let journal_clock = writer.clock(options.clock.name())?;
         if journal_clock != options.clock.name() {

@@ -1,7 +1,6 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`. It changes nothing and shows no payload.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -12,6 +11,7 @@ use axum::routing::get;
 
 use super::Observed;
 use super::store::Counting;
+use crate::store::Location;
 
 /// Why there is no admin port.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ impl Admin {
     ///
     /// # Errors
     /// Where the address cannot be had.
-    pub fn start(address: SocketAddr, observed: Arc<Observed>, store: PathBuf, workflows: Vec<String>) -> Result<Self, AdminError> {
+    pub fn start(address: SocketAddr, observed: Arc<Observed>, store: Location, workflows: Vec<String>) -> Result<Self, AdminError> {
         let listener = TcpListener::bind(address)
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|cause| AdminError::Listen { address, cause })?;

@@ -1,9 +1,8 @@
 //! Figures that stand in the store, counted there at most every few seconds.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::store::{Reader, StoreError};
+use crate::store::{Location, Reader, StoreError};
 
 /// Counting reads an index from end to end: not at every look.
 const LEAST_INTERVAL: Duration = Duration::from_secs(5);
@@ -25,14 +24,14 @@ pub(super) struct StoreFigures {
 
 /// Counts when it is asked, and remembers for a while.
 pub(super) struct Counting {
-    path: PathBuf,
+    location: Location,
     workflows: Vec<String>,
     counted: Option<(Instant, StoreFigures)>,
 }
 
 impl Counting {
-    pub(super) fn new(path: PathBuf, workflows: Vec<String>) -> Self {
-        Counting { path, workflows, counted: None }
+    pub(super) fn new(location: Location, workflows: Vec<String>) -> Self {
+        Counting { location, workflows, counted: None }
     }
 
     /// The counts, a few seconds old at most.
@@ -42,7 +41,7 @@ impl Counting {
         {
             return Ok(figures.clone());
         }
-        let reader = Reader::open(&self.path)?;
+        let reader = Reader::open(&self.location)?;
         let mut workflows = Vec::with_capacity(self.workflows.len());
         for name in &self.workflows {
             let id = reader.workflow(name)?.map_or(0, |(id, _)| id);

@@ -14,7 +14,7 @@ use super::whole::{self, Whole};
 use crate::engine::{Plan, check};
 use crate::journal::{EntryHash, Kind, Verdict, hex, seed, sha256};
 use crate::sandbox::{Context, Decision, DecisionCodec, ENGINE_BUILD, Limits, Reducer, Sandbox, SandboxError};
-use crate::store::{EntityRow, Reader, StoreError, StoredEntry};
+use crate::store::{EntityRow, Location, Reader, StoreError, StoredEntry};
 
 /// Entities that are read together.
 const PAGE: u32 = 256;
@@ -104,14 +104,8 @@ struct Verifier<'a> {
 ///
 /// # Errors
 /// Where the store or the sandbox fails; what is wrong with the journal is in the report.
-pub fn verify(
-    plan: &Plan,
-    sandbox: &Sandbox,
-    path: &std::path::Path,
-    threads: usize,
-    progress: impl Fn(u64),
-) -> Result<Report, VerifyError> {
-    let mut readers = whole::readers(path, plan.id, threads + 1)?;
+pub fn verify(plan: &Plan, sandbox: &Sandbox, location: &Location, threads: usize, progress: impl Fn(u64)) -> Result<Report, VerifyError> {
+    let mut readers = whole::readers(location, plan.id, threads + 1)?;
     let Some(reader) = readers.pop() else { return Err(VerifyError::Thread) };
     let releases = reader.releases(plan.id)?;
     let same_manifest =

@@ -1,7 +1,6 @@
 //! The journal as a whole: what no single chain tells.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +8,7 @@ use super::diff::Difference;
 use super::verify::{Mismatch, VerifyError};
 use crate::engine::Plan;
 use crate::journal::hex;
-use crate::store::{EntityId, EntityRow, Reader, Row, StoreError, Tally};
+use crate::store::{EntityId, EntityRow, Location, Reader, Row, StoreError, Tally};
 
 /// Rows of the journal that are looked at together.
 const PAGE: u32 = 4096;
@@ -18,8 +17,8 @@ const PAGE: u32 = 4096;
 const MOST_TRIES: u32 = 1000;
 
 /// `count` readers that all see the same moment of the workflow's journal, for as long as they live.
-pub(super) fn readers(path: &Path, workflow: i64, count: usize) -> Result<Vec<Reader>, VerifyError> {
-    let readers = (0..count).map(|_| Reader::open(path)).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn readers(location: &Location, workflow: i64, count: usize) -> Result<Vec<Reader>, VerifyError> {
+    let readers = (0..count).map(|_| Reader::open(location)).collect::<Result<Vec<_>, _>>()?;
     for _ in 0..MOST_TRIES {
         let mut tallies = Vec::with_capacity(readers.len());
         for reader in &readers {

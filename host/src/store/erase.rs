@@ -1,14 +1,11 @@
 //! Erasing what entries hold, so that it is gone from the file and the chain can still be checked.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, Row as SqlRow, Transaction, params};
-
+use super::change::{Change, bytes, int, text};
+use super::connection::Transaction;
+use super::retain::GONE_EVENTS;
+use super::value::{Columns, Value, values};
 use super::{Batch, ErasedRow, ErasingRow, Reader, StoreError, StoredEntry};
 use crate::journal::{EntryHash, Kind, Payloads};
-
-/// How long the log is waited for, so that nothing erased is left in it. Commits wait meanwhile.
-const LOG_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The hashes of what an entry held that is erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +20,7 @@ pub struct Erased {
 
 impl Erased {
     /// From four columns: the row, where there is one, and the hashes.
-    pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Option<Self>> {
+    pub(super) fn read(row: &Columns<'_>, first: usize) -> Result<Option<Self>, StoreError> {
         let there: Option<i64> = row.get(first)?;
         Ok(match there {
             None => None,
@@ -72,60 +69,31 @@ impl StoredEntry {
     }
 }
 
-pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut blank = transaction.prepare_cached(
-        "UPDATE journal SET input = iif(?2, '', input), state = iif(?3, NULL, state), output = iif(?4, '', output) WHERE row = ?1",
-    )?;
-    let mut hash = transaction.prepare_cached(
-        "INSERT INTO erased VALUES (?, ?, ?, ?) ON CONFLICT (row) DO UPDATE SET input = coalesce(input, excluded.input), \
-         state = coalesce(state, excluded.state), output = coalesce(output, excluded.output)",
-    )?;
-    let mut event = transaction.prepare_cached("DELETE FROM events WHERE row = ?")?;
-    for e in &batch.erased {
-        blank.execute(params![e.row, e.input.is_some(), e.state.is_some(), e.output.is_some()])?;
-        hash.execute(params![e.row, e.input, e.state, e.output])?;
-        event.execute([e.row])?;
-    }
-    let mut begin = transaction.prepare_cached(
-        "INSERT INTO erasing VALUES (?, ?, ?, ?) ON CONFLICT (entity) DO UPDATE SET next_row = excluded.next_row, \
-         keep_row = excluded.keep_row, command = excluded.command",
-    )?;
-    let mut letters = transaction.prepare_cached(
-        "DELETE FROM dead_letters WHERE (workflow, key) = (SELECT workflow, key FROM entities WHERE id = ?) \
-         AND line <= (SELECT next_line FROM sources WHERE sources.id = dead_letters.source)",
-    )?;
-    let mut end = transaction.prepare_cached("DELETE FROM erasing WHERE entity = ?")?;
-    for ErasingRow { entity, next_row, keep_row, command } in &batch.erasing {
-        if *next_row > 0 {
-            begin.execute(params![entity, next_row, keep_row, command])?;
-        } else {
-            letters.execute([entity])?;
-            end.execute([entity])?;
-        }
-    }
-    Ok(())
-}
+static INPUTS: Change = Change::update("journal", &[text("input")], &[int("row")]);
+static STATES: Change = Change::update("journal", &[text("state")], &[int("row")]);
+static OUTPUTS: Change = Change::update("journal", &[text("output")], &[int("row")]);
+static HASHES: Change = Change::complete("erased", &[bytes("input"), bytes("state"), bytes("output")], &[int("row")]);
+static BEGUN: Change = Change::replace("erasing", &[int("next_row"), int("keep_row"), int("command")], &[int("entity")]);
+static ENDED: Change = Change::delete("erasing", &[int("entity")]);
 
-/// Has SQLite overwrite what the next transaction frees, if that is to erase something.
-pub(super) fn before(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
-    if batch.erased.is_empty() && batch.erasing.is_empty() { Ok(()) } else { connection.pragma_update(None, "secure_delete", "ON") }
-}
+/// What lies after the position is still needed to know what is done there.
+const LETTERS: &str = "DELETE FROM dead_letters WHERE (workflow, key) = (SELECT workflow, key FROM entities WHERE id = ?) \
+                       AND line <= (SELECT next_line FROM sources WHERE sources.id = dead_letters.source)";
 
-/// Clears the log of what the commit erased, as far as no reader is in the way: it is overwritten later in any case.
-pub(super) fn after(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
-    if batch.erased.is_empty() && batch.erasing.is_empty() {
-        return Ok(());
+pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
+    let erased = &batch.erased;
+    transaction.change(&INPUTS, erased.iter().filter(|e| e.input.is_some()).map(|e| values!["", e.row]))?;
+    transaction.change(&STATES, erased.iter().filter(|e| e.state.is_some()).map(|e| [Value::Null, e.row.into()]))?;
+    transaction.change(&OUTPUTS, erased.iter().filter(|e| e.output.is_some()).map(|e| values!["", e.row]))?;
+    transaction.change(&HASHES, erased.iter().map(|e| values![e.input.as_ref(), e.state.as_ref(), e.output.as_ref(), e.row]))?;
+    transaction.change(&GONE_EVENTS, erased.iter().map(|e| values![e.row]))?;
+    let goes_on = |e: &&ErasingRow| e.next_row > 0;
+    let begun = batch.erasing.iter().filter(goes_on).map(|e| values![e.next_row, e.keep_row, e.command, e.entity]);
+    transaction.change(&BEGUN, begun)?;
+    for ended in batch.erasing.iter().filter(|e| !goes_on(e)) {
+        transaction.execute(LETTERS, values![ended.entity])?;
     }
-    connection.pragma_update(None, "secure_delete", "OFF")?;
-    if batch.erasing.iter().any(|erasing| erasing.next_row == 0) {
-        connection.busy_timeout(LOG_TIMEOUT)?;
-        let cleared = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        connection.busy_timeout(super::BUSY_TIMEOUT)?;
-        if !matches!(cleared, Ok(0)) {
-            tracing::debug!("the log could not be cleared at once of what was erased");
-        }
-    }
-    Ok(())
+    transaction.change(&ENDED, batch.erasing.iter().filter(|e| !goes_on(e)).map(|e| values![e.entity]))
 }
 
 impl Reader {
@@ -134,7 +102,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn erasing(&self) -> Result<Vec<ErasingRow>, StoreError> {
-        self.rows("SELECT entity, next_row, keep_row, command FROM erasing ORDER BY entity", [], |row| {
+        self.rows("SELECT entity, next_row, keep_row, command FROM erasing ORDER BY entity", &[], |row| {
             Ok(ErasingRow { entity: row.get(0)?, next_row: row.get(1)?, keep_row: row.get(2)?, command: row.get(3)? })
         })
     }
@@ -145,6 +113,6 @@ impl Reader {
     /// Where the store fails.
     pub fn deliveries_to(&self, workflow: &str, key: &str) -> Result<u64, StoreError> {
         let query = "SELECT count(*) FROM deliveries WHERE workflow = ? AND key = ?";
-        Ok(self.row(query, [workflow, key], |row| row.get(0))?.unwrap_or_default())
+        self.count(query, &values![workflow, key])
     }
 }

@@ -15,11 +15,11 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
-    /// There is no file.
-    #[error("there is no store {}; has the workflow run yet?", path.display())]
+    /// There is none.
+    #[error("there is no store {store}; has the workflow run yet?")]
     Missing {
         /// Where it should be.
-        path: PathBuf,
+        store: String,
     },
     /// It cannot be read where it lies.
     #[error(
@@ -42,30 +42,29 @@ pub enum StoreError {
         cause: std::io::Error,
     },
     /// Another process has the store.
-    #[error("the store {} is in use by another host; stop that one, or give this one a store of its own", path.display())]
+    #[error("the store {store} is in use by another host; stop that one, or give this one a store of its own")]
     Taken {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
     },
     /// The tables are of another version.
     #[error(
-        "the store {} has tables of version {found}, and this host knows version {known} only; go on with the purefold that made it, \
-         or begin a new store",
-        path.display()
+        "the store {store} has tables of version {found}, and this host knows version {known} only; go on with the purefold that made it, \
+         or begin a new store"
     )]
     OtherVersion {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// Its version.
         found: i64,
         /// Ours.
         known: i64,
     },
     /// The manifest names another journal.
-    #[error("the store {} is journal {found}; the manifest's `store.id` is {expected}", path.display())]
+    #[error("the store {store} is journal {found}; the manifest's `store.id` is {expected}")]
     OtherJournal {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        store: String,
         /// What the manifest says.
         expected: String,
         /// What the store says.
@@ -73,7 +72,7 @@ pub enum StoreError {
     },
     /// An entity is not as the engine read it: somebody else wrote the store.
     #[error("entity {key:?} was changed by somebody else between reading and committing; nothing was committed")]
-    Conflict {
+    Overtaken {
         /// The entity.
         key: String,
     },

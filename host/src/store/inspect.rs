@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
-use super::write::int;
+use super::connection::View;
+use super::value::{Columns, Json, values};
 use super::{EntityId, IntentKey, OutboxStatus, Reader, Row, StoreError};
-use crate::journal::{Kind, UnknownName, Verdict};
+use crate::journal::{Kind, Verdict};
 
 /// One entry of an entity's chain without its texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ pub struct Chain<'r> {
 /// While it lives, everything that its reader reads is of one moment.
 pub struct Snapshot<'r> {
     // Held, not used: its end is the snapshot's.
-    _transaction: Transaction<'r>,
+    _view: View<'r>,
 }
 
 /// An entry that no chain leads to.
@@ -139,7 +138,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
-        Ok(Snapshot { _transaction: self.connection().unchecked_transaction()? })
+        Ok(Snapshot { _view: self.connection().view()? })
     }
 
     /// Makes everything that is read from now on of one moment, for as long as the reader lives; called again, of a later one.
@@ -147,11 +146,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn stay(&self) -> Result<(), StoreError> {
-        let connection = self.connection();
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK")?;
-        }
-        connection.execute_batch("BEGIN")?;
+        self.connection().stay()?;
         // The moment is that of the first read.
         self.last_entry()?;
         Ok(())
@@ -162,9 +157,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn rows_after(&self, row: Row, limit: u32) -> Result<Vec<(Row, EntityId)>, StoreError> {
-        let mut statement = self.connection().prepare_cached("SELECT row, entity FROM journal WHERE row > ? ORDER BY row LIMIT ?")?;
-        let rows = statement.query_map(params![row, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let query = "SELECT row, entity FROM journal WHERE row > ? ORDER BY row LIMIT ?";
+        self.rows(query, &values![row, limit], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Where an entry stands that no chain leads to.
@@ -174,11 +168,9 @@ impl Reader {
     pub fn orphan(&self, row: Row) -> Result<Option<Orphan>, StoreError> {
         let query = "SELECT workflow, key, journal.sequence, journal.ordinal FROM journal \
                      LEFT JOIN entities ON entities.id = journal.entity WHERE row = ?";
-        let found = self
-            .connection()
-            .prepare_cached(query)?
-            .query_row([row], |row| Ok(Orphan { workflow: row.get(0)?, key: row.get(1)?, sequence: row.get(2)?, ordinal: row.get(3)? }));
-        Ok(found.optional()?)
+        self.row(query, &values![row], |row| {
+            Ok(Orphan { workflow: row.get(0)?, key: row.get(1)?, sequence: row.get(2)?, ordinal: row.get(3)? })
+        })
     }
 
     /// The entries of an entity from `head_row` back to its first.
@@ -189,22 +181,20 @@ impl Reader {
 
     fn link(&self, row: Row) -> Result<Link, StoreError> {
         let query = "SELECT row, previous_row, sequence, kind, verdict, release, state IS NOT NULL, event_hash IS NOT NULL FROM journal WHERE row = ?";
-        let unknown =
-            |column, error: UnknownName| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error));
-        let found = self.connection().prepare_cached(query)?.query_row([row], |r| {
-            let (kind, verdict): (String, Option<String>) = (r.get(3)?, r.get(4)?);
+        let found = self.row(query, &values![row], |r| {
+            let verdict: Option<Arc<str>> = r.get(4)?;
             Ok(Link {
                 row: r.get(0)?,
                 previous_row: r.get(1)?,
                 sequence: r.get(2)?,
-                kind: kind.parse().map_err(|error| unknown(3, error))?,
-                verdict: verdict.map(|name| name.parse()).transpose().map_err(|error| unknown(4, error))?,
+                kind: r.named(3, |name| name.parse().ok())?,
+                verdict: verdict.map(|_| r.named(4, |name| name.parse().ok())).transpose()?,
                 release: r.get(5)?,
                 has_state: r.get(6)?,
                 from_event: r.get(7)?,
             })
-        });
-        found.optional()?.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
+        })?;
+        found.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
     }
 
     /// Up to `limit` intents of a workflow without a conclusion that come after `after`, in the order of their keys.
@@ -217,17 +207,15 @@ impl Reader {
                      FROM outbox CROSS JOIN entities ON entities.id = outbox.entity CROSS JOIN journal ON journal.row = outbox.row \
                      WHERE (outbox.entity, outbox.sequence, outbox.position) > (?, ?, ?) AND workflow = ? \
                      ORDER BY outbox.entity, outbox.sequence, outbox.position LIMIT ?";
-        let mut statement = self.connection().prepare_cached(query)?;
-        let rows = statement.query_map(params![after.entity, int(after.sequence), after.index, workflow, limit], |row| {
+        self.rows(query, &values![after.entity, after.sequence, after.index, workflow, limit], |row| {
             Ok(OutboxLine {
                 key: IntentKey { entity: row.get(0)?, sequence: row.get(1)?, index: row.get(2)? },
                 entity: row.get(8)?,
                 standing: standing(row, 3)?,
                 release: row.get(6)?,
-                intents: row.get_ref(7)?.as_bytes()?.to_vec(),
+                intents: row.get::<Json>(7)?.0.into(),
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// How the intents of an entity stand that have no conclusion, by decision and index.
@@ -235,10 +223,9 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn standings(&self, entity: EntityId) -> Result<HashMap<(u64, u32), Standing>, StoreError> {
-        let mut statement =
-            self.connection().prepare_cached("SELECT sequence, position, status, attempts, reason FROM outbox WHERE entity = ?")?;
-        let rows = statement.query_map([entity], |row| Ok(((row.get(0)?, row.get(1)?), standing(row, 2)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let query = "SELECT sequence, position, status, attempts, reason FROM outbox WHERE entity = ?";
+        let found = self.rows(query, &values![entity], |row| Ok(((row.get(0)?, row.get(1)?), standing(row, 2)?)))?;
+        Ok(found.into_iter().collect())
     }
 
     /// How the intent of that id was concluded; none where no entry and no waiting input says so. Looks through the whole
@@ -252,10 +239,9 @@ impl Reader {
                      WHERE event_id = ?1 AND kind IN ('decided', 'concluded') AND event_hash IS NULL AND workflow = ?2 \
                      UNION ALL SELECT key, entities.sequence, true, input FROM inbox JOIN entities ON entities.id = inbox.entity \
                      WHERE event_id = ?1 AND origin = 'outcome' AND workflow = ?2 LIMIT 1";
-        let found = self.connection().prepare_cached(query)?.query_row(params![intent_id, workflow], |row| {
-            Ok(Ended { entity: row.get(0)?, sequence: row.get(1)?, is_outcome: row.get(2)?, json: row.get_ref(3)?.as_bytes()?.to_vec() })
-        });
-        Ok(found.optional()?)
+        self.row(query, &values![intent_id, workflow], |row| {
+            Ok(Ended { entity: row.get(0)?, sequence: row.get(1)?, is_outcome: row.get(2)?, json: row.get::<Json>(3)?.0.into() })
+        })
     }
 
     /// The text of the manifest of that digest, as it was written.
@@ -263,9 +249,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails or has no such manifest.
     pub fn manifest(&self, digest: &str) -> Result<String, StoreError> {
-        self.connection()
-            .query_row("SELECT text FROM manifests WHERE digest = ?", [digest], |row| row.get(0))
-            .optional()?
+        self.row("SELECT text FROM manifests WHERE digest = ?", &values![digest], |row| row.get(0))?
             .ok_or_else(|| StoreError::Corrupt(format!("manifest {digest} is missing")))
     }
 
@@ -275,7 +259,7 @@ impl Reader {
     /// Where the store fails.
     pub fn dead_letter_ids_after(&self, workflow: i64, id: i64, limit: u32) -> Result<Vec<i64>, StoreError> {
         let query = "SELECT id FROM dead_letters WHERE id > ? AND workflow = ? ORDER BY id LIMIT ?";
-        self.rows(query, params![id, workflow, limit], |row| row.get(0))
+        self.rows(query, &values![id, workflow, limit], |row| row.get(0))
     }
 
     /// Keys of up to `limit` entities of a workflow that wait for an operator and come after `key`, in order.
@@ -283,10 +267,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn parked_keys_after(&self, workflow: i64, key: &str, limit: u32) -> Result<Vec<Arc<str>>, StoreError> {
-        let mut statement =
-            self.connection().prepare_cached("SELECT key FROM entities WHERE workflow = ? AND key > ? AND parked ORDER BY key LIMIT ?")?;
-        let rows = statement.query_map(params![workflow, key, limit], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let query = "SELECT key FROM entities WHERE workflow = ? AND key > ? AND parked ORDER BY key LIMIT ?";
+        self.rows(query, &values![workflow, key, limit], |row| row.get(0))
     }
 
     /// Up to `limit` inputs of an entity's inbox that wait behind the one of that id, in order.
@@ -295,28 +277,21 @@ impl Reader {
     /// Where the store fails.
     pub fn waiting_after(&self, entity: EntityId, id: i64, limit: u32) -> Result<Vec<WaitingInput>, StoreError> {
         let query = "SELECT id, origin, now, event_id, correlation_id, input FROM inbox WHERE entity = ? AND id > ? ORDER BY id LIMIT ?";
-        let mut statement = self.connection().prepare_cached(query)?;
-        let rows = statement.query_map(params![entity, id, limit], |row| {
+        self.rows(query, &values![entity, id, limit], |row| {
             Ok(WaitingInput {
                 id: row.get(0)?,
                 origin: row.get(1)?,
                 now: row.get(2)?,
                 event_id: row.get(3)?,
                 correlation_id: row.get(4)?,
-                input: row.get_ref(5)?.as_bytes()?.to_vec(),
+                input: row.get::<Json>(5)?.0.into(),
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }
 
-fn standing(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Standing> {
-    let status: String = row.get(first)?;
-    Ok(Standing {
-        status: OutboxStatus::from_name(&status).ok_or(rusqlite::Error::InvalidQuery)?,
-        attempts: row.get(first + 1)?,
-        reason: row.get(first + 2)?,
-    })
+fn standing(row: &Columns<'_>, first: usize) -> Result<Standing, StoreError> {
+    Ok(Standing { status: row.named(first, OutboxStatus::from_name)?, attempts: row.get(first + 1)?, reason: row.get(first + 2)? })
 }
 
 #[cfg(test)]
@@ -335,7 +310,7 @@ mod tests {
 
     fn store(folder: &Path) -> (Store, Connection) {
         let path = folder.join("test.db");
-        let store = Store::open(&path, None, (1, 2)).unwrap();
+        let store = Store::open(&path.clone().into(), None, (1, 2)).unwrap();
         (store, Connection::open(path).unwrap())
     }
 

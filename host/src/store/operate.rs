@@ -1,12 +1,11 @@
 //! How operators reach the host: what they ask, what it answers, and what stands still because of it.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row as SqlRow, Transaction, TransactionBehavior, params};
-
-use super::write::int;
-use super::{Batch, PauseRow, Reader, Scope, StoreError, Writer};
+use super::change::{Change, int, text};
+use super::connection::{Connection, Transaction};
+use super::value::{Columns, values};
+use super::{Batch, Location, PauseRow, Reader, Scope, StoreError, Writer, sqlite};
 use crate::journal::Warrant;
 
 /// Answered commands that are kept to be looked at.
@@ -43,54 +42,47 @@ pub struct Question<'a> {
     pub warrant: &'a Warrant,
 }
 
-pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+static RESUMED: Change = Change::delete("pauses", &[int("workflow"), text("scope"), text("name")]);
+static PAUSED: Change =
+    Change::replace("pauses", &[int("since"), text("by"), text("reason")], &[int("workflow"), text("scope"), text("name")]);
+static ASKED: Change = Change::insert("commands", &[text("workflow"), text("command"), text("subject"), text("by"), text("reason")]);
+static ANSWERS: Change = Change::update("commands", &[text("answer")], &[int("id")]);
+
+pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
     // What one commit resumes and pauses again stands still.
-    let mut resume = transaction.prepare_cached("DELETE FROM pauses WHERE workflow = ? AND scope = ? AND name = ?")?;
-    for (workflow, scope) in &batch.pauses_removed {
-        resume.execute(params![workflow, scope.as_str(), scope.name()])?;
-    }
-    let mut pause = transaction.prepare_cached("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?, ?)")?;
-    for p in &batch.pauses_added {
-        pause.execute(params![p.workflow, p.scope.as_str(), p.scope.name(), int(p.since), p.warrant.by, p.warrant.reason])?;
-    }
-    let mut answer = transaction.prepare_cached("UPDATE commands SET answer = ? WHERE id = ?")?;
-    for (id, text) in &batch.answers {
-        answer.execute(params![text, id])?;
-    }
+    let resumed = batch.pauses_removed.iter().map(|(workflow, scope)| values![*workflow, scope.as_str(), scope.name()]);
+    transaction.change(&RESUMED, resumed)?;
+    let paused = batch
+        .pauses_added
+        .iter()
+        .map(|p| values![p.since, &p.warrant.by, p.warrant.reason.as_ref(), p.workflow, p.scope.as_str(), p.scope.name()]);
+    transaction.change(&PAUSED, paused)?;
+    transaction.change(&ANSWERS, batch.answers.iter().map(|(id, text)| values![text, *id]))?;
     if let Some(last) = batch.answers.iter().map(|(id, _)| *id).max() {
-        let forget = "DELETE FROM commands WHERE id <= ? AND answer IS NOT NULL";
-        transaction.prepare_cached(forget)?.execute([last - MOST_ANSWERED])?;
+        transaction.execute("DELETE FROM commands WHERE id <= ? AND answer IS NOT NULL", values![last - MOST_ANSWERED])?;
     }
     Ok(())
 }
 
 impl Writer {
-    /// Asks the host that has the store at `path`, or the next one; gives the commands' ids in order. Needs no lock: it
+    /// Asks the host that has the store at `location`, or the next one; gives the commands' ids in order. Needs no lock: it
     /// adds to the table of commands, which no host numbers rows of.
     ///
     /// # Errors
     /// Where nothing was asked.
-    pub fn ask_beside(path: &Path, workflow: &str, question: &Question<'_>) -> Result<Vec<i64>, StoreError> {
-        let mut connection = Connection::open(path).map_err(|error| StoreError::open(path, &error))?;
-        super::configure(&connection).map_err(|error| StoreError::open(path, &error))?;
-        super::journal_id(&connection, path)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    pub fn ask_beside(location: &Location, workflow: &str, question: &Question<'_>) -> Result<Vec<i64>, StoreError> {
+        let mut connection = match location {
+            Location::Sqlite(path) => Connection::Sqlite(sqlite::connect(path)?),
+        };
         let Question { command, subjects, warrant } = question;
-        let mut ids = Vec::with_capacity(subjects.len());
-        for subject in *subjects {
-            transaction
-                .prepare_cached("INSERT INTO commands (workflow, command, subject, by, reason) VALUES (?, ?, ?, ?, ?)")?
-                .execute(params![workflow, command, subject, warrant.by, warrant.reason])?;
-            ids.push(transaction.last_insert_rowid());
-        }
-        transaction.commit()?;
-        Ok(ids)
+        let asked = subjects.iter().map(|subject| values![workflow, *command, subject, &warrant.by, warrant.reason.as_ref()]);
+        connection.transact(|transaction| transaction.change_telling(&ASKED, "id", asked))
     }
 }
 
 const COMMAND: &str = "SELECT id, workflow, command, subject, by, reason, answer FROM commands";
 
-fn command(row: &SqlRow<'_>) -> rusqlite::Result<CommandRow> {
+fn command(row: &Columns<'_>) -> Result<CommandRow, StoreError> {
     Ok(CommandRow {
         id: row.get(0)?,
         workflow: row.get(1)?,
@@ -107,7 +99,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn commands(&self) -> Result<Vec<CommandRow>, StoreError> {
-        self.rows(&format!("{COMMAND} WHERE answer IS NULL ORDER BY id LIMIT ?"), [COMMANDS_TOGETHER], command)
+        self.rows(&format!("{COMMAND} WHERE answer IS NULL ORDER BY id LIMIT ?"), &values![COMMANDS_TOGETHER], command)
     }
 
     /// One command.
@@ -115,7 +107,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn command(&self, id: i64) -> Result<Option<CommandRow>, StoreError> {
-        self.row(&format!("{COMMAND} WHERE id = ?"), [id], command)
+        self.row(&format!("{COMMAND} WHERE id = ?"), &values![id], command)
     }
 
     /// What of a workflow stands still.
@@ -124,11 +116,11 @@ impl Reader {
     /// Where the store fails.
     pub fn pauses(&self, workflow: i64) -> Result<Vec<PauseRow>, StoreError> {
         let query = "SELECT scope, name, since, by, reason FROM pauses WHERE workflow = ? ORDER BY scope DESC, name";
-        self.rows(query, [workflow], |row| {
-            let (scope, name): (String, Arc<str>) = (row.get(0)?, row.get(1)?);
+        self.rows(query, &values![workflow], |row| {
+            let name: Arc<str> = row.get(1)?;
             Ok(PauseRow {
                 workflow,
-                scope: Scope::from_names(&scope, name).ok_or(rusqlite::Error::InvalidQuery)?,
+                scope: row.named(0, |scope| Scope::from_names(scope, name))?,
                 since: row.get(2)?,
                 warrant: Warrant { by: row.get(3)?, reason: row.get(4)? },
             })
@@ -150,9 +142,9 @@ mod tests {
     #[test]
     fn a_host_can_be_asked_while_it_has_the_store() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
         let question = Question { command: "parked redrive", subjects: &["a".to_owned(), "b".to_owned()], warrant: &warrant() };
-        let ids = Writer::ask_beside(store.path(), "w", &question).unwrap();
+        let ids = Writer::ask_beside(store.location(), "w", &question).unwrap();
         let asked = store.reader().unwrap().commands().unwrap();
         assert_eq!(asked.iter().map(|command| command.id).collect::<Vec<_>>(), ids);
         assert_eq!(asked.iter().map(|command| command.subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -162,9 +154,9 @@ mod tests {
     #[test]
     fn only_the_last_answers_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
         let subjects: Vec<String> = (0..MOST_ANSWERED + 5).map(|n| n.to_string()).collect();
-        let ids = Writer::ask_beside(store.path(), "w", &Question { command: "c", subjects: &subjects, warrant: &warrant() }).unwrap();
+        let ids = Writer::ask_beside(store.location(), "w", &Question { command: "c", subjects: &subjects, warrant: &warrant() }).unwrap();
         // The very first is still open.
         let answers = ids[1..].iter().map(|id| (*id, "done".to_owned())).collect();
         store.writer().unwrap().commit(&Batch { number: 1, answers, ..Batch::default() }).unwrap();
@@ -177,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_paused_is_known_until_it_is_resumed() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
         let mut writer = store.writer().unwrap();
         let workflow = writer.workflow("w").unwrap();
         let pause = |scope| PauseRow { workflow, scope, since: 7, warrant: warrant() };

@@ -1,12 +1,10 @@
 //! Reading the store: what the engine loads, what commands show.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
-
-use super::write::int;
-use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, OutboxStatus, Row, StoreError};
+use super::connection::Connection;
+use super::value::{Columns, Json, Value, values};
+use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, Location, OutboxStatus, Row, StoreError, sqlite};
 use crate::journal::{Entry, EntryHash};
 
 /// A connection that only reads.
@@ -86,20 +84,19 @@ const ENTRIES: &str = "journal JOIN profiles ON profiles.id = journal.profile LE
 const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, \
                            output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
 
-fn outstanding(row: &SqlRow<'_>) -> rusqlite::Result<OutstandingRow> {
-    let status: String = row.get(3)?;
+fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreError> {
     Ok(OutstandingRow {
         key: IntentKey { entity: row.get(0)?, sequence: row.get(1)?, index: row.get(2)? },
-        status: OutboxStatus::from_name(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+        status: row.named(3, OutboxStatus::from_name)?,
         attempts: row.get(4)?,
         reason: row.get(5)?,
         now: row.get(6)?,
         correlation_id: row.get(7)?,
-        intents: bytes(row, 8)?.unwrap_or_default().into(),
+        intents: json(row, 8)?.into(),
     })
 }
 
-fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
+fn entity(row: &Columns<'_>) -> Result<EntityRow, StoreError> {
     let (head, head_row) = (row.get(6)?, row.get(7)?);
     Ok(EntityRow {
         id: row.get(0)?,
@@ -117,19 +114,13 @@ fn entity(row: &SqlRow<'_>) -> rusqlite::Result<EntityRow> {
     })
 }
 
-/// A column that holds JSON: text, or bytes where somebody wrote over it.
-fn bytes(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Box<[u8]>>> {
-    use rusqlite::types::ValueRef;
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.into()),
-        _ => None,
-    })
+/// The JSON of a column; empty where there is none.
+fn json(row: &Columns<'_>, column: usize) -> Result<Box<[u8]>, StoreError> {
+    Ok(row.get::<Option<Json>>(column)?.map(|json| json.0).unwrap_or_default())
 }
 
-fn stored_entry(row: &SqlRow<'_>) -> rusqlite::Result<StoredEntry> {
-    let name = |column: usize| -> rusqlite::Result<String> { row.get(column) };
-    let unknown = |column, error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error));
-    let verdict: Option<String> = row.get(12)?;
+fn stored_entry(row: &Columns<'_>) -> Result<StoredEntry, StoreError> {
+    let verdict: Option<Arc<str>> = row.get(12)?;
     Ok(StoredEntry {
         row: row.get(0)?,
         previous_row: row.get(1)?,
@@ -138,15 +129,15 @@ fn stored_entry(row: &SqlRow<'_>) -> rusqlite::Result<StoredEntry> {
         entry: Entry {
             sequence: row.get(4)?,
             ordinal: row.get(5)?,
-            kind: name(6)?.parse().map_err(|error: crate::journal::UnknownName| unknown(6, error))?,
+            kind: row.named(6, |name| name.parse().ok())?,
             release: row.get(7)?,
             now: row.get(8)?,
             event_id: row.get(9)?,
             correlation_id: row.get(10)?,
-            input: bytes(row, 11)?.unwrap_or_default(),
-            verdict: verdict.map(|name| name.parse()).transpose().map_err(|error| unknown(12, error))?,
-            state: bytes(row, 13)?,
-            output: bytes(row, 14)?.unwrap_or_default(),
+            input: json(row, 11)?,
+            verdict: verdict.map(|_| row.named(12, |name| name.parse().ok())).transpose()?,
+            state: row.get::<Option<Json>>(13)?.map(|json| json.0),
+            output: json(row, 14)?,
             event_hash: row.get(15)?,
         },
         erased: Erased::read(row, 16)?,
@@ -154,16 +145,15 @@ fn stored_entry(row: &SqlRow<'_>) -> rusqlite::Result<StoredEntry> {
 }
 
 impl Reader {
-    /// Opens the store at `path` to read, beside a running host or not.
+    /// Opens the store at `location` to read, beside a running host or not.
     ///
     /// # Errors
     /// Where there is no store of this version.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if !path.exists() {
-            return Err(StoreError::Missing { path: path.into() });
-        }
-        let connection = super::open_to_read(path)?;
-        super::journal_id(&connection, path)?;
+    pub fn open(location: &Location) -> Result<Self, StoreError> {
+        let connection = match location {
+            Location::Sqlite(path) => Connection::Sqlite(sqlite::open_to_read(path)?),
+        };
+        super::journal_id(&connection)?;
         Ok(Reader { connection })
     }
 
@@ -176,29 +166,32 @@ impl Reader {
     /// # Errors
     /// Where the store is damaged.
     pub fn journal(&self) -> Result<(u64, u64), StoreError> {
-        super::journal_id(&self.connection, Path::new("the store"))
+        super::journal_id(&self.connection)
     }
 
     pub(super) fn rows<T>(
         &self,
         query: &str,
-        parameters: impl rusqlite::Params,
-        map: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
+        values: &[Value<'_>],
+        map: impl FnMut(&Columns<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         super::faults::before_read()?;
-        let mut statement = self.connection.prepare_cached(query)?;
-        let rows = statement.query_map(parameters, map)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.connection.rows(query, values, map)
     }
 
     pub(super) fn row<T>(
         &self,
         query: &str,
-        parameters: impl rusqlite::Params,
-        map: impl FnOnce(&SqlRow<'_>) -> rusqlite::Result<T>,
+        values: &[Value<'_>],
+        map: impl FnOnce(&Columns<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         super::faults::before_read()?;
-        Ok(self.connection.prepare_cached(query)?.query_row(parameters, map).optional()?)
+        self.connection.row(query, values, map)
+    }
+
+    /// The number that `query` finds.
+    pub(super) fn count(&self, query: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        Ok(self.row(query, values, |row| row.get(0))?.unwrap_or_default())
     }
 
     /// Runs `read` on one view of the store, as of its beginning.
@@ -206,18 +199,10 @@ impl Reader {
     /// # Errors
     /// Those of `read`, and where the store fails.
     pub fn at_once<T, E: From<StoreError>>(&self, read: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
-        let view = self.connection.unchecked_transaction().map_err(StoreError::from)?;
+        let view = self.connection.view()?;
         let result = read(self)?;
-        view.finish().map_err(StoreError::from)?;
+        view.end()?;
         Ok(result)
-    }
-
-    /// A number that changes when another connection commits.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn data_version(&self) -> Result<i64, StoreError> {
-        Ok(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
     /// Id and virtual clock of the workflow `name`.
@@ -225,7 +210,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn workflow(&self, name: &str) -> Result<Option<(i64, u64)>, StoreError> {
-        self.row("SELECT id, clock FROM workflows WHERE name = ?", [name], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.row("SELECT id, clock FROM workflows WHERE name = ?", &values![name], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// The entity of that key.
@@ -233,7 +218,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn entity(&self, workflow: i64, key: &str) -> Result<Option<EntityRow>, StoreError> {
-        self.row(&format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND key = ?"), params![workflow, key], entity)
+        self.row(&format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND key = ?"), &values![workflow, key], entity)
     }
 
     /// Up to `limit` entities of a workflow whose keys come after `key`, by key. The workflow's own entity has the empty key.
@@ -242,7 +227,7 @@ impl Reader {
     /// Where the store fails.
     pub fn entities_after(&self, workflow: i64, key: &str, limit: u32) -> Result<Vec<EntityRow>, StoreError> {
         let query = format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND key > ? ORDER BY key LIMIT ?");
-        self.rows(&query, params![workflow, key, limit], entity)
+        self.rows(&query, &values![workflow, key, limit], entity)
     }
 
     /// The entities that wait for an operator, by key.
@@ -250,7 +235,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn parked(&self, workflow: i64) -> Result<Vec<EntityRow>, StoreError> {
-        self.rows(&format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND parked ORDER BY key"), [workflow], entity)
+        self.rows(&format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND parked ORDER BY key"), &values![workflow], entity)
     }
 
     /// How many entities of a workflow wait for an operator.
@@ -258,8 +243,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn count_parked(&self, workflow: i64) -> Result<u64, StoreError> {
-        let count = self.row("SELECT count(*) FROM entities WHERE workflow = ? AND parked", [workflow], |row| row.get(0))?;
-        Ok(count.unwrap_or_default())
+        self.count("SELECT count(*) FROM entities WHERE workflow = ? AND parked", &values![workflow])
     }
 
     /// How many dead letters of a workflow there are.
@@ -267,7 +251,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn count_dead_letters(&self, workflow: i64) -> Result<u64, StoreError> {
-        Ok(self.row("SELECT count(*) FROM dead_letters WHERE workflow = ?", [workflow], |row| row.get(0))?.unwrap_or_default())
+        self.count("SELECT count(*) FROM dead_letters WHERE workflow = ?", &values![workflow])
     }
 
     /// The entities that do not wait for an operator but have inputs left in their inbox.
@@ -277,7 +261,7 @@ impl Reader {
     pub fn resuming(&self, workflow: i64) -> Result<Vec<Arc<str>>, StoreError> {
         let query =
             "SELECT DISTINCT key FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ? AND NOT parked ORDER BY key";
-        self.rows(query, [workflow], |row| row.get(0))
+        self.rows(query, &values![workflow], |row| row.get(0))
     }
 
     /// The entry in `row`, where there is one.
@@ -285,7 +269,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn entry_if_there(&self, row: Row) -> Result<Option<StoredEntry>, StoreError> {
-        self.row(&format!("SELECT {ENTRY} FROM {ENTRIES} WHERE journal.row = ?"), [row], stored_entry)
+        self.row(&format!("SELECT {ENTRY} FROM {ENTRIES} WHERE journal.row = ?"), &values![row], stored_entry)
     }
 
     /// The entry in `row`.
@@ -301,7 +285,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn previous_row(&self, row: Row) -> Result<Option<Row>, StoreError> {
-        self.row("SELECT previous_row FROM journal WHERE row = ?", [row], |r| r.get(0))
+        self.row("SELECT previous_row FROM journal WHERE row = ?", &values![row], |r| r.get(0))
     }
 
     /// State and release generation of the entry in `row`.
@@ -309,8 +293,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails or the entry holds no state.
     pub fn state(&self, row: Row) -> Result<(Box<[u8]>, u64), StoreError> {
-        self.row("SELECT state, release FROM journal WHERE row = ?", [row], |r| Ok((bytes(r, 0)?, r.get(1)?)))?
-            .and_then(|(state, release)| Some((state?, release)))
+        self.row("SELECT state, release FROM journal WHERE row = ?", &values![row], |r| Ok((r.get::<Option<Json>>(0)?, r.get(1)?)))?
+            .and_then(|(state, release)| Some((state?.0, release)))
             .ok_or_else(|| StoreError::Corrupt(format!("the entry in row {row} holds no state")))
     }
 
@@ -319,7 +303,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn event(&self, row: Row) -> Result<Option<Vec<u8>>, StoreError> {
-        self.row("SELECT bytes FROM events WHERE row = ?", [row], |r| r.get(0))
+        self.row("SELECT bytes FROM events WHERE row = ?", &values![row], |r| r.get(0))
     }
 
     /// Up to `limit` entries of a workflow from `row` on, with their entities' keys, in the order of commits.
@@ -331,7 +315,7 @@ impl Reader {
             "SELECT {ENTRY}, entities.key FROM {ENTRIES} JOIN entities ON entities.id = journal.entity \
              WHERE journal.row >= ? AND entities.workflow = ? ORDER BY journal.row LIMIT ?"
         );
-        self.rows(&query, params![row, workflow, limit], |r| Ok((r.get(20)?, stored_entry(r)?)))
+        self.rows(&query, &values![row, workflow, limit], |r| Ok((r.get(20)?, stored_entry(r)?)))
     }
 
     /// The intents of an entity that have no conclusion, in order.
@@ -340,7 +324,7 @@ impl Reader {
     /// Where the store fails.
     pub fn outstanding(&self, entity: EntityId) -> Result<Vec<OutstandingRow>, StoreError> {
         let query = format!("{OUTSTANDING} WHERE outbox.entity = ? ORDER BY outbox.sequence, outbox.position");
-        self.rows(&query, [entity], outstanding)
+        self.rows(&query, &values![entity], outstanding)
     }
 
     /// The intents of one decision that have no conclusion, in order.
@@ -349,7 +333,7 @@ impl Reader {
     /// Where the store fails.
     pub fn outstanding_of(&self, entity: EntityId, sequence: u64) -> Result<Vec<OutstandingRow>, StoreError> {
         let query = format!("{OUTSTANDING} WHERE outbox.entity = ? AND outbox.sequence = ? ORDER BY outbox.position");
-        self.rows(&query, params![entity, int(sequence)], outstanding)
+        self.rows(&query, &values![entity, sequence], outstanding)
     }
 
     /// Up to `limit` intents of an entity that have no conclusion, from those of the decision `sequence` on, in order,
@@ -368,7 +352,7 @@ impl Reader {
             "{OUTSTANDING} WHERE outbox.entity = ? AND outbox.sequence >= ? AND outbox.row <= ? \
              ORDER BY outbox.sequence, outbox.position LIMIT ?"
         );
-        self.rows(&query, params![entity, int(sequence), row, limit], |row| Ok((outstanding(row)?, row.get(9)?)))
+        self.rows(&query, &values![entity, sequence, row, limit], |row| Ok((outstanding(row)?, row.get(9)?)))
     }
 
     /// The key of an entity.
@@ -376,7 +360,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails or has no such entity.
     pub fn key(&self, entity: EntityId) -> Result<Arc<str>, StoreError> {
-        self.row("SELECT key FROM entities WHERE id = ?", [entity], |row| row.get(0))?
+        self.row("SELECT key FROM entities WHERE id = ?", &values![entity], |row| row.get(0))?
             .ok_or_else(|| StoreError::Corrupt(format!("there is no entity {entity}")))
     }
 
@@ -388,7 +372,7 @@ impl Reader {
         let query = format!(
             "SELECT {ENTITY} FROM entities WHERE id IN (SELECT DISTINCT entity FROM outbox WHERE entity > ? ORDER BY entity LIMIT ?) ORDER BY id"
         );
-        self.rows(&query, params![id, limit], entity)
+        self.rows(&query, &values![id, limit], entity)
     }
 
     /// How many entities of a workflow have intents without a conclusion.
@@ -397,7 +381,7 @@ impl Reader {
     /// Where the store fails.
     pub fn count_with_outstanding(&self, workflow: i64) -> Result<u64, StoreError> {
         let query = "SELECT count(*) FROM entities WHERE workflow = ? AND id IN (SELECT entity FROM outbox)";
-        Ok(self.row(query, [workflow], |row| row.get(0))?.unwrap_or(0))
+        self.count(query, &values![workflow])
     }
 
     /// Up to `limit` deliveries whose id comes after `id`, by id.
@@ -407,13 +391,13 @@ impl Reader {
     pub fn deliveries_after(&self, id: i64, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
         let query = "SELECT id, workflow, key, input, payload, now, sender, sequence, position, event_id, correlation_id FROM deliveries \
                      WHERE id > ? ORDER BY id LIMIT ?";
-        self.rows(query, params![id, limit], |row| {
+        self.rows(query, &values![id, limit], |row| {
             Ok(DeliveryRow {
                 id: row.get(0)?,
                 workflow: row.get(1)?,
                 key: row.get(2)?,
                 input: row.get(3)?,
-                payload: bytes(row, 4)?.unwrap_or_default(),
+                payload: json(row, 4)?,
                 now: row.get(5)?,
                 sender: row.get(6)?,
                 sequence: row.get(7)?,
@@ -430,20 +414,19 @@ impl Reader {
     /// Where the store fails.
     pub fn inbox(&self, entity: EntityId) -> Result<Vec<InboxRow>, StoreError> {
         let query = "SELECT id, entity, origin, sequence, position, now, event_id, correlation_id, input, bytes FROM inbox WHERE entity = ? ORDER BY id";
-        self.rows(query, [entity], |row| {
-            let origin: String = row.get(2)?;
-            let origin = ["event", "outcome", "timer", "delivery"].into_iter().find(|known| *known == origin);
+        self.rows(query, &values![entity], |row| {
+            let known = |name: &str| ["event", "outcome", "timer", "delivery"].into_iter().find(|known| *known == name);
             let event: Option<Vec<u8>> = row.get(9)?;
             Ok(InboxRow {
                 id: row.get(0)?,
                 entity: row.get(1)?,
-                origin: origin.ok_or(rusqlite::Error::InvalidQuery)?,
+                origin: row.named(2, known)?,
                 sequence: row.get(3)?,
                 index: row.get(4)?,
                 now: row.get(5)?,
                 event_id: row.get(6)?,
                 correlation_id: row.get(7)?,
-                input: bytes(row, 8)?.unwrap_or_default(),
+                input: json(row, 8)?,
                 bytes: event.map(Arc::from),
             })
         })
@@ -454,7 +437,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn inbox_length(&self, entity: EntityId) -> Result<u64, StoreError> {
-        Ok(self.row("SELECT count(*) FROM inbox WHERE entity = ?", [entity], |row| row.get(0))?.unwrap_or(0))
+        self.count("SELECT count(*) FROM inbox WHERE entity = ?", &values![entity])
     }
 
     /// The last `count` accepted events, oldest first: row, source, line, fingerprint.
@@ -463,9 +446,11 @@ impl Reader {
     /// Where the store fails.
     pub fn accepted(&self, count: u64) -> Result<Vec<(i64, i64, u64, u128)>, StoreError> {
         let last: i64 = self.last("accepted", "row")?;
-        self.rows("SELECT row, source, line, fingerprint FROM accepted WHERE row > ? ORDER BY row", [last - int(count)], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, u128::from_be_bytes(row.get(3)?)))
-        })
+        self.rows(
+            "SELECT row, source, line, fingerprint FROM accepted WHERE row > ? ORDER BY row",
+            &values![last - bounded(count)],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, u128::from_be_bytes(row.get(3)?))),
+        )
     }
 
     /// Lines of a source after `line` whose events were accepted before the last `count`.
@@ -475,7 +460,7 @@ impl Reader {
     pub fn lines_accepted_before(&self, count: u64, source: i64, line: u64) -> Result<Vec<u64>, StoreError> {
         let last: i64 = self.last("accepted", "row")?;
         let query = "SELECT line FROM accepted WHERE row <= ? AND source = ? AND line > ?";
-        self.rows(query, params![last - int(count), source, int(line)], |row| row.get(0))
+        self.rows(query, &values![last - bounded(count), source, line], |row| row.get(0))
     }
 
     /// Lines of a source after `line` that are dead letters.
@@ -483,7 +468,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn dead_lines(&self, source: i64, line: u64) -> Result<Vec<u64>, StoreError> {
-        self.rows("SELECT line FROM dead_letters WHERE source = ? AND line > ?", params![source, int(line)], |row| row.get(0))
+        self.rows("SELECT line FROM dead_letters WHERE source = ? AND line > ?", &values![source, line], |row| row.get(0))
     }
 
     /// Row of the journal's last entry; 0 where it is empty.
@@ -499,7 +484,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub(crate) fn last(&self, table: &'static str, column: &'static str) -> Result<i64, StoreError> {
-        Ok(self.row(&format!("SELECT max({column}) FROM {table}"), [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
+        Ok(self.row(&format!("SELECT max({column}) FROM {table}"), &[], |row| row.get::<Option<i64>>(0))?.flatten().unwrap_or(0))
     }
 
     /// The dead letters of a workflow, oldest first.
@@ -507,7 +492,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn dead_letters(&self, workflow: i64) -> Result<Vec<DeadLetter>, StoreError> {
-        self.rows(&format!("{DEAD_LETTER} WHERE dead_letters.workflow = ? ORDER BY dead_letters.id"), [workflow], dead_letter)
+        self.rows(&format!("{DEAD_LETTER} WHERE dead_letters.workflow = ? ORDER BY dead_letters.id"), &values![workflow], dead_letter)
     }
 
     /// One dead letter of a workflow.
@@ -515,7 +500,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn dead_letter(&self, workflow: i64, id: i64) -> Result<Option<DeadLetter>, StoreError> {
-        self.row(&format!("{DEAD_LETTER} WHERE dead_letters.workflow = ? AND dead_letters.id = ?"), [workflow, id], dead_letter)
+        self.row(&format!("{DEAD_LETTER} WHERE dead_letters.workflow = ? AND dead_letters.id = ?"), &values![workflow, id], dead_letter)
     }
 
     /// The clock that this journal runs on, where a run has chosen one.
@@ -523,14 +508,19 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn clock(&self) -> Result<Option<String>, StoreError> {
-        self.row("SELECT value FROM meta WHERE name = 'clock'", [], |row| row.get(0))
+        self.row("SELECT value FROM meta WHERE name = 'clock'", &[], |row| row.get(0))
     }
+}
+
+/// A number of rows; more than there can be is all of them.
+fn bounded(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 const DEAD_LETTER: &str = "SELECT dead_letters.id, source, sources.name, line, event_id, code, path, reason, bytes, key, now FROM dead_letters \
                            JOIN sources ON sources.id = dead_letters.source";
 
-fn dead_letter(row: &SqlRow<'_>) -> rusqlite::Result<DeadLetter> {
+fn dead_letter(row: &Columns<'_>) -> Result<DeadLetter, StoreError> {
     Ok(DeadLetter {
         id: row.get(0)?,
         source_id: row.get(1)?,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
-use super::write::int;
+use super::connection::Transaction;
+use super::value::{Columns, Value, values};
 use super::{Reader, SourceRow, StoreError, Writer};
+use crate::journal::EntryHash;
 
 /// A component digest together with a manifest digest; one is in force at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,15 +35,14 @@ pub struct NewRelease {
     pub manifest: Arc<str>,
 }
 
-pub(super) fn write(transaction: &Transaction<'_>, new: &NewRelease) -> rusqlite::Result<()> {
-    let release = &new.release;
-    transaction.execute("INSERT OR IGNORE INTO components VALUES (?, ?)", params![release.component, new.component])?;
-    transaction.execute("INSERT OR IGNORE INTO manifests VALUES (?, ?)", params![release.manifest, new.manifest])?;
-    transaction.execute(
-        "INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?)",
-        params![new.workflow, int(release.generation), release.component, release.manifest, release.contract, release.state_type],
-    )?;
-    Ok(())
+pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, new: &'v NewRelease) -> Result<(), StoreError> {
+    let Release { generation, component, manifest, contract, state_type } = &new.release;
+    let components = "INSERT INTO components (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    transaction.execute(components, values![component, &*new.component])?;
+    let manifests = "INSERT INTO manifests (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    transaction.execute(manifests, values![manifest, &new.manifest])?;
+    let releases = "INSERT INTO releases (workflow, generation, component, manifest, contract, state_type) VALUES (?, ?, ?, ?, ?, ?)";
+    transaction.execute(releases, values![new.workflow, *generation, component, manifest, contract, state_type])
 }
 
 impl Writer {
@@ -52,8 +51,8 @@ impl Writer {
     /// # Errors
     /// Where the store fails.
     pub fn workflow(&self, name: &str) -> Result<i64, StoreError> {
-        self.connection().execute("INSERT OR IGNORE INTO workflows (name) VALUES (?)", [name])?;
-        Ok(self.connection().query_row("SELECT id FROM workflows WHERE name = ?", [name], |row| row.get(0))?)
+        let make = "INSERT INTO workflows (name) VALUES (?) ON CONFLICT DO NOTHING";
+        self.made("SELECT id FROM workflows WHERE name = ?", &values![name], |row| row.get(0), make, &values![name])
     }
 
     /// How far the workflow has read the source `name`, from the beginning where it is new.
@@ -61,12 +60,10 @@ impl Writer {
     /// # Errors
     /// Where the store fails.
     pub fn source(&self, workflow: i64, name: &str) -> Result<SourceRow, StoreError> {
-        self.connection().execute(
-            "INSERT OR IGNORE INTO sources (workflow, name, next_offset, next_line, read_line, tail, duplicates) VALUES (?, ?, 0, 0, 0, zeroblob(32), 0)",
-            params![workflow, name],
-        )?;
-        let query = "SELECT id, next_offset, next_line, read_line, tail, duplicates FROM sources WHERE workflow = ? AND name = ?";
-        Ok(self.connection().query_row(query, params![workflow, name], |row| {
+        let find = "SELECT id, next_offset, next_line, read_line, tail, duplicates FROM sources WHERE workflow = ?1 AND name = ?2";
+        let make = "INSERT INTO sources (workflow, name, next_offset, next_line, read_line, tail, duplicates) \
+                    VALUES (?1, ?2, 0, 0, 0, ?3, 0) ON CONFLICT DO NOTHING";
+        let read = |row: &Columns<'_>| {
             Ok(SourceRow {
                 id: row.get(0)?,
                 next_offset: row.get(1)?,
@@ -75,7 +72,10 @@ impl Writer {
                 tail: row.get(4)?,
                 duplicates: row.get(5)?,
             })
-        })?)
+        };
+        let named = values![workflow, name];
+        let nothing: EntryHash = [0; 32];
+        self.made(find, &named, read, make, &values![workflow, name, &nothing])
     }
 
     /// The id of a semantic profile and engine build, made where it is new.
@@ -83,8 +83,8 @@ impl Writer {
     /// # Errors
     /// Where the store fails.
     pub fn profile(&self, text: &str) -> Result<i64, StoreError> {
-        self.connection().execute("INSERT OR IGNORE INTO profiles (text) VALUES (?)", [text])?;
-        Ok(self.connection().query_row("SELECT id FROM profiles WHERE text = ?", [text], |row| row.get(0))?)
+        let make = "INSERT INTO profiles (text) VALUES (?) ON CONFLICT DO NOTHING";
+        self.made("SELECT id FROM profiles WHERE text = ?", &values![text], |row| row.get(0), make, &values![text])
     }
 
     /// Fixes which clock this journal runs on.
@@ -92,8 +92,24 @@ impl Writer {
     /// # Errors
     /// Where the store fails. Gives the clock in force, which is another one where an earlier run chose it.
     pub fn clock(&self, name: &str) -> Result<String, StoreError> {
-        self.connection().execute("INSERT OR IGNORE INTO meta VALUES ('clock', ?)", [name])?;
-        Ok(self.connection().query_row("SELECT value FROM meta WHERE name = 'clock'", [], |row| row.get(0))?)
+        let make = "INSERT INTO meta (name, value) VALUES ('clock', ?) ON CONFLICT DO NOTHING";
+        self.made("SELECT value FROM meta WHERE name = 'clock'", &[], |row| row.get(0), make, &values![name])
+    }
+
+    /// The row that `find` finds, made by `make` where it is not there.
+    fn made<T>(
+        &self,
+        find: &str,
+        by: &[Value<'_>],
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+        make: &str,
+        of: &[Value<'_>],
+    ) -> Result<T, StoreError> {
+        if let Some(found) = self.connection().row(find, by, &read)? {
+            return Ok(found);
+        }
+        self.connection().execute(make, of)?;
+        self.connection().row(find, by, &read)?.ok_or_else(|| StoreError::Corrupt("a row is gone that was just written".into()))
     }
 }
 
@@ -104,8 +120,7 @@ impl Reader {
     /// Where the store fails.
     pub fn releases(&self, workflow: i64) -> Result<Vec<Release>, StoreError> {
         let query = "SELECT generation, component, manifest, contract, state_type FROM releases WHERE workflow = ? ORDER BY generation";
-        let mut statement = self.connection().prepare_cached(query)?;
-        let rows = statement.query_map([workflow], |row| {
+        self.rows(query, &values![workflow], |row| {
             Ok(Release {
                 generation: row.get(0)?,
                 component: row.get(1)?,
@@ -113,8 +128,7 @@ impl Reader {
                 contract: row.get(3)?,
                 state_type: row.get(4)?,
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// The bytes of the component of that digest.
@@ -122,9 +136,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails or has no such component.
     pub fn component(&self, digest: &str) -> Result<Vec<u8>, StoreError> {
-        self.connection()
-            .query_row("SELECT bytes FROM components WHERE digest = ?", [digest], |row| row.get(0))
-            .optional()?
+        self.row("SELECT bytes FROM components WHERE digest = ?", &values![digest], |row| row.get(0))?
             .ok_or_else(|| StoreError::Corrupt(format!("component {digest} is missing")))
     }
 }

@@ -1,9 +1,11 @@
 //! What is looked at, and what goes, where a workflow's retention says so.
 
-use rusqlite::{Transaction, params};
+use std::collections::BTreeMap;
 
-use super::write::int;
-use super::{Batch, EntityId, Reader, Row, StoreError, Truncation};
+use super::change::{Change, bytes, int};
+use super::connection::Transaction;
+use super::value::values;
+use super::{Batch, EntityId, Reader, Row, StoreError};
 use crate::journal::EntryHash;
 
 /// An entry as far as its age matters.
@@ -53,32 +55,28 @@ pub struct Checkpoint {
     pub sequence: u64,
 }
 
+pub(super) static GONE_EVENTS: Change = Change::delete("events", &[int("row")]);
+static GONE_ENTRIES: Change = Change::delete("journal", &[int("row")]);
+static GONE_ERASED: Change = Change::delete("erased", &[int("row")]);
+static FIRST_ENTRIES: Change = Change::update("journal", &[int("previous_row")], &[int("row")]);
+static CHECKPOINTS: Change = Change::replace("checkpoints", &[int("row"), bytes("hash"), int("sequence")], &[int("entity")]);
+
 /// Lets go what the batch says. Gives how many entries that were, by entity: where a look was taken twice before it was
 /// durable, the second finds them gone.
-pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Vec<(EntityId, usize)>> {
-    let mut event = transaction.prepare_cached("DELETE FROM events WHERE row = ?")?;
-    for row in &batch.events_forgotten {
-        event.execute([row])?;
-    }
+pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<BTreeMap<EntityId, u64>, StoreError> {
+    transaction.change(&GONE_EVENTS, batch.events_forgotten.iter().map(|row| values![*row]))?;
+    let mut gone = BTreeMap::new();
     if batch.truncations.is_empty() {
-        return Ok(Vec::new());
+        return Ok(gone);
     }
-    let mut gone = Vec::with_capacity(batch.truncations.len());
-    let mut entry = transaction.prepare_cached("DELETE FROM journal WHERE row = ?")?;
-    let mut erased = transaction.prepare_cached("DELETE FROM erased WHERE row = ?")?;
-    let mut begin = transaction.prepare_cached("UPDATE journal SET previous_row = 0 WHERE row = ?")?;
-    let mut checkpoint = transaction.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)")?;
-    for Truncation { entity, first_row, hash, sequence, rows } in &batch.truncations {
-        let mut entries = 0;
-        for row in rows {
-            entries += entry.execute([row])?;
-            event.execute([row])?;
-            erased.execute([row])?;
-        }
-        begin.execute([first_row])?;
-        checkpoint.execute(params![entity, first_row, hash, int(*sequence)])?;
-        gone.push((*entity, entries));
+    let rows = || batch.truncations.iter().flat_map(|truncation| &truncation.rows).map(|row| values![*row]);
+    for entity in transaction.change_telling(&GONE_ENTRIES, "entity", rows())? {
+        *gone.entry(entity).or_default() += 1;
     }
+    transaction.change(&GONE_EVENTS, rows())?;
+    transaction.change(&GONE_ERASED, rows())?;
+    transaction.change(&FIRST_ENTRIES, batch.truncations.iter().map(|t| values![0_i64, t.first_row]))?;
+    transaction.change(&CHECKPOINTS, batch.truncations.iter().map(|t| values![t.first_row, &t.hash, t.sequence, t.entity]))?;
     Ok(gone)
 }
 
@@ -91,7 +89,7 @@ impl Reader {
         let query = "SELECT journal.row, entity, workflow, journal.sequence, journal.ordinal, journal.now, \
                      event_hash IS NOT NULL AND EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) \
                      FROM journal JOIN entities ON entities.id = entity WHERE journal.row > ? ORDER BY journal.row LIMIT ?";
-        self.rows(query, params![row, limit], |row| {
+        self.rows(query, &values![row, limit], |row| {
             Ok(Aged {
                 row: row.get(0)?,
                 entity: row.get(1)?,
@@ -110,10 +108,10 @@ impl Reader {
     /// Where the store fails.
     pub fn protection(&self, entity: EntityId) -> Result<Option<Protection>, StoreError> {
         let query = "SELECT sequence, head_row, now, state_row, \
-                     (SELECT min(sequence) FROM (SELECT sequence FROM outbox WHERE entity = ?1 UNION ALL SELECT sequence FROM timers WHERE entity = ?1)), \
+                     (SELECT min(sequence) FROM (SELECT sequence FROM outbox WHERE entity = ?1 UNION ALL SELECT sequence FROM timers WHERE entity = ?1) AS asked), \
                      key = '' OR parked OR EXISTS (SELECT 1 FROM inbox WHERE entity = ?1) OR EXISTS (SELECT 1 FROM erasing WHERE entity = ?1) \
                      FROM entities WHERE id = ?1";
-        self.row(query, [entity], |row| {
+        self.row(query, &values![entity], |row| {
             Ok(Protection {
                 sequence: row.get(0)?,
                 head_row: row.get(1)?,
@@ -130,7 +128,9 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn chained(&self, row: Row) -> Result<Option<(Row, EntryHash, u64)>, StoreError> {
-        self.row("SELECT previous_row, hash, sequence FROM journal WHERE row = ?", [row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        self.row("SELECT previous_row, hash, sequence FROM journal WHERE row = ?", &values![row], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
     }
 
     /// Up to `limit` dead letters of a workflow that were buried before `now` and whose lines are done for good.
@@ -140,7 +140,7 @@ impl Reader {
     pub fn dead_letters_before(&self, workflow: i64, now: u64, limit: u32) -> Result<Vec<i64>, StoreError> {
         let query = "SELECT dead_letters.id FROM dead_letters JOIN sources ON sources.id = source \
                      WHERE dead_letters.workflow = ? AND now < ? AND line <= next_line ORDER BY dead_letters.id LIMIT ?";
-        self.rows(query, params![workflow, int(now), limit], |row| row.get(0))
+        self.rows(query, &values![workflow, now, limit], |row| row.get(0))
     }
 
     /// Where an entity's chain begins, if its first entries are truncated.
@@ -148,7 +148,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn checkpoint(&self, entity: EntityId) -> Result<Option<Checkpoint>, StoreError> {
-        self.row("SELECT row, hash, sequence FROM checkpoints WHERE entity = ?", [entity], |row| {
+        self.row("SELECT row, hash, sequence FROM checkpoints WHERE entity = ?", &values![entity], |row| {
             Ok(Checkpoint { row: row.get(0)?, hash: row.get(1)?, sequence: row.get(2)? })
         })
     }

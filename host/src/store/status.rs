@@ -1,7 +1,6 @@
 //! How a workflow stands, in numbers.
 
-use rusqlite::params;
-
+use super::value::values;
 use super::{OutboxStatus, Reader, SourceRow, StoreError};
 
 /// A workflow's numbers, as of one moment where they are read within a snapshot.
@@ -35,42 +34,23 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn workflow_standings(&self, workflow: i64, name: &str) -> Result<Standings, StoreError> {
-        let connection = self.connection();
-        let (entities, parked) = connection.query_row(
-            "SELECT count(*), coalesce(sum(parked), 0) FROM entities WHERE workflow = ? AND key <> ''",
-            [workflow],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let waiting = connection.query_row(
-            "SELECT count(*) FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ?",
-            [workflow],
-            |row| row.get(0),
-        )?;
-        let (timers, next_due) =
-            connection.query_row("SELECT count(*), min(due) FROM timers WHERE waits = 0 AND workflow = ?", [workflow], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let deliveries = connection.query_row("SELECT count(*) FROM deliveries WHERE workflow = ?", [name], |row| row.get(0))?;
-        let commands =
-            connection.query_row("SELECT count(*) FROM commands WHERE answer IS NULL AND workflow = ?", [name], |row| row.get(0))?;
-
-        let mut statement = connection.prepare_cached(
-            "SELECT effect, status, count(*) FROM outbox JOIN entities ON entities.id = outbox.entity WHERE workflow = ? \
-             GROUP BY effect, status ORDER BY effect, status",
-        )?;
-        let outstanding = statement.query_map([workflow], |row| {
-            let status: String = row.get(1)?;
-            Ok((row.get(0)?, OutboxStatus::from_name(&status).ok_or(rusqlite::Error::InvalidQuery)?, row.get(2)?))
-        })?;
-        let outstanding = outstanding.collect::<Result<_, _>>()?;
-        let mut statement =
-            connection.prepare_cached("SELECT code, count(*) FROM dead_letters WHERE workflow = ? GROUP BY code ORDER BY code")?;
-        let dead_letters = statement.query_map([workflow], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        let mut statement = connection.prepare_cached(
-            "SELECT name, id, next_offset, next_line, read_line, tail, duplicates FROM sources \
-             WHERE workflow = ? AND name <> ? ORDER BY name",
-        )?;
-        let sources = statement.query_map(params![workflow, NO_SOURCE], |row| {
+        let counts = "SELECT count(*), count(CASE WHEN parked THEN 1 END) FROM entities WHERE workflow = ? AND key <> ''";
+        let (entities, parked) = self.row(counts, &values![workflow], |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or_default();
+        let waiting = "SELECT count(*) FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ?";
+        let waiting = self.count(waiting, &values![workflow])?;
+        let timers = "SELECT count(*), min(due) FROM timers WHERE NOT waits AND workflow = ?";
+        let (timers, next_due) = self.row(timers, &values![workflow], |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or_default();
+        let deliveries = self.count("SELECT count(*) FROM deliveries WHERE workflow = ?", &values![name])?;
+        let commands = self.count("SELECT count(*) FROM commands WHERE answer IS NULL AND workflow = ?", &values![name])?;
+        let outstanding = "SELECT effect, status, count(*) FROM outbox JOIN entities ON entities.id = outbox.entity WHERE workflow = ? \
+                           GROUP BY effect, status ORDER BY effect, status";
+        let outstanding =
+            self.rows(outstanding, &values![workflow], |row| Ok((row.get(0)?, row.named(1, OutboxStatus::from_name)?, row.get(2)?)))?;
+        let dead_letters = "SELECT code, count(*) FROM dead_letters WHERE workflow = ? GROUP BY code ORDER BY code";
+        let dead_letters = self.rows(dead_letters, &values![workflow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let sources = "SELECT name, id, next_offset, next_line, read_line, tail, duplicates FROM sources \
+                       WHERE workflow = ? AND name <> ? ORDER BY name";
+        let sources = self.rows(sources, &values![workflow, NO_SOURCE], |row| {
             let source = SourceRow {
                 id: row.get(1)?,
                 next_offset: row.get(2)?,
@@ -81,7 +61,6 @@ impl Reader {
             };
             Ok((row.get(0)?, source))
         })?;
-        let sources = sources.collect::<Result<_, _>>()?;
         Ok(Standings { entities, parked, waiting, outstanding, timers, next_due, deliveries, dead_letters, sources, commands })
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
-use super::write::int;
+use super::change::{Change, bytes, int, text};
+use super::connection::Transaction;
+use super::value::{Columns, Value, values};
 use super::{Batch, EntityId, Reader, StoreError};
 use crate::journal::EntryHash;
 
@@ -37,12 +37,23 @@ impl Tally {
 
 const TALLY: &str = "SELECT entities, entries, heads, journal, clock_name, clock FROM tallies WHERE workflow = ?";
 
+static TALLIES: Change = Change::replace(
+    "tallies",
+    &[int("entities"), int("entries"), bytes("heads"), text("journal"), text("clock_name"), int("clock")],
+    &[int("workflow")],
+);
+
 /// Follows what `batch` changes, in one row for each workflow that it is about. `truncated` is how many entries of which
-/// entities are gone with it.
-pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch, truncated: &[(EntityId, usize)]) -> Result<(), StoreError> {
+/// entities are gone with it; `known` is what is known of the workflows' tallies.
+pub(super) fn write(
+    transaction: &mut Transaction<'_, '_>,
+    batch: &Batch,
+    truncated: &BTreeMap<EntityId, u64>,
+    known: &mut BTreeMap<i64, Tally>,
+) -> Result<(), StoreError> {
     let mut tallies: BTreeMap<i64, Tally> = BTreeMap::new();
     for entity in &batch.entities {
-        let tally = of(transaction, &mut tallies, entity.workflow)?;
+        let tally = of(transaction, &mut tallies, known, entity.workflow)?;
         tally.toggle(&entity.head);
         if entity.expected_head_row == 0 {
             tally.entities += 1;
@@ -64,34 +75,54 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch, truncated: &[(
         }
     }
     for (entity, entries) in truncated {
-        let query = "SELECT workflow FROM entities WHERE id = ?";
-        let workflow = transaction.prepare_cached(query)?.query_row([entity], |row| row.get(0))?;
-        let tally = of(transaction, &mut tallies, workflow)?;
-        tally.entries = tally.entries.saturating_sub(*entries as u64);
+        let workflow = transaction.row("SELECT workflow FROM entities WHERE id = ?", &values![*entity], |row| row.get(0))?;
+        let workflow = workflow.ok_or_else(|| StoreError::Corrupt(format!("there is no entity {entity}")))?;
+        let tally = of(transaction, &mut tallies, known, workflow)?;
+        tally.entries = tally.entries.saturating_sub(*entries);
     }
     for (workflow, clock) in &batch.clocks {
-        of(transaction, &mut tallies, *workflow)?.clock = *clock;
+        of(transaction, &mut tallies, known, *workflow)?.clock = *clock;
     }
-    let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)")?;
-    for (workflow, tally) in tallies {
+    let rows = tallies.iter().map(|(workflow, tally)| {
         let Tally { entities, entries, heads, journal, clock_name, clock } = tally;
-        write.execute(params![workflow, int(entities), int(entries), heads, journal, clock_name, int(clock)])?;
-    }
+        let text = |text: &String| Value::Text(text.clone().into_bytes().into());
+        let (journal, clock_name) = (text(journal), clock_name.as_ref().map_or(Value::Null, text));
+        [
+            (*entities).into(),
+            (*entries).into(),
+            Value::Bytes(heads.to_vec().into()),
+            journal,
+            clock_name,
+            (*clock).into(),
+            (*workflow).into(),
+        ]
+    });
+    transaction.change(&TALLIES, rows)?;
+    known.extend(tallies);
     Ok(())
 }
 
 /// The tally of a workflow as the store has it, to be changed. What is noted of the journal's id and clock is so once.
-fn of<'t>(transaction: &Transaction<'_>, tallies: &'t mut BTreeMap<i64, Tally>, workflow: i64) -> Result<&'t mut Tally, StoreError> {
+fn of<'t>(
+    transaction: &mut Transaction<'_, '_>,
+    tallies: &'t mut BTreeMap<i64, Tally>,
+    known: &BTreeMap<i64, Tally>,
+    workflow: i64,
+) -> Result<&'t mut Tally, StoreError> {
     use std::collections::btree_map::Entry;
     match tallies.entry(workflow) {
-        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Occupied(counted) => Ok(counted.into_mut()),
         Entry::Vacant(place) => {
-            let known = transaction.prepare_cached(TALLY)?.query_row([workflow], tally).optional()?;
-            let tally = match known {
+            let before = match known.get(&workflow) {
+                Some(known) => Some(known.clone()),
+                None => transaction.row(TALLY, &values![workflow], tally)?,
+            };
+            let tally = match before {
                 Some(tally) => tally,
                 None => {
                     let meta = "SELECT (SELECT value FROM meta WHERE name = 'journal'), (SELECT value FROM meta WHERE name = 'clock')";
-                    let (journal, clock_name) = transaction.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                    let named = transaction.row(meta, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                    let (journal, clock_name) = named.unwrap_or_default();
                     Tally { journal, clock_name, ..Tally::default() }
                 }
             };
@@ -100,7 +131,7 @@ fn of<'t>(transaction: &Transaction<'_>, tallies: &'t mut BTreeMap<i64, Tally>, 
     }
 }
 
-fn tally(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tally> {
+fn tally(row: &Columns<'_>) -> Result<Tally, StoreError> {
     Ok(Tally {
         entities: row.get(0)?,
         entries: row.get(1)?,
@@ -117,7 +148,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn tally(&self, workflow: i64) -> Result<Option<Tally>, StoreError> {
-        Ok(self.connection().prepare_cached(TALLY)?.query_row([workflow], tally).optional()?)
+        self.row(TALLY, &values![workflow], tally)
     }
 }
 
@@ -148,7 +179,7 @@ mod tests {
     #[test]
     fn each_commit_changes_the_tally_by_what_it_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
         let mut writer = store.writer().unwrap();
         let (first, second) = (writer.workflow("a").unwrap(), writer.workflow("b").unwrap());
         writer.clock("event").unwrap();
@@ -167,17 +198,17 @@ mod tests {
     #[test]
     fn what_is_truncated_is_not_counted_any_more() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db"), None, (1, 2)).unwrap();
+        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
         let mut writer = store.writer().unwrap();
         let workflow = writer.workflow("a").unwrap();
         writer.commit(&Batch { entities: vec![entity(1, workflow, 3, None)], ..Batch::default() }).unwrap();
         let connection = writer.connection();
-        connection.execute("UPDATE tallies SET entries = 10", []).unwrap();
-        for row in 1..=10 {
+        connection.execute("UPDATE tallies SET entries = 10", &[]).unwrap();
+        for row in 1..=10_i64 {
             let columns =
                 "row, entity, sequence, ordinal, kind, release, profile, now, event_id, correlation_id, input, output, previous_row, hash";
             let entry = format!("INSERT INTO journal ({columns}) VALUES (?, 1, 1, 0, 'decided', 1, 1, 0, '', '', '', '', 0, x'')");
-            connection.execute(&entry, [row]).unwrap();
+            connection.execute(&entry, &values![row]).unwrap();
         }
         let gone = Truncation { entity: 1, first_row: 4, hash: [0; 32], sequence: 3, rows: vec![1, 2, 3] };
         writer.commit(&Batch { truncations: vec![gone.clone()], ..Batch::default() }).unwrap();

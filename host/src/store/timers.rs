@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Row as SqlRow, params};
-
-use super::write::int;
+use super::value::{Columns, values};
 use super::{EntityId, Reader, StoreError, TimerRow};
 
 /// A timer that is due, with its entity.
@@ -25,16 +23,16 @@ const COLUMNS: &str = "entity, name, due, timers.sequence, position, correlation
 
 /// Of one workflow, in the order of the index.
 const DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity \
-                   WHERE timers.workflow = ? AND waits = 0 AND due <= ? ORDER BY due, timers.entity, name LIMIT ?";
+                   WHERE timers.workflow = ? AND NOT waits AND due <= ? ORDER BY due, timers.entity, name LIMIT ?";
 
 /// Of one workflow: those that share the earliest time are all looked at.
-const FIRST_DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity WHERE timers.workflow = ?1 AND waits = 0 AND due = \
-                         (SELECT due FROM timers WHERE workflow = ?1 AND waits = 0 AND due <= ?2 ORDER BY due LIMIT 1) \
+const FIRST_DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity WHERE timers.workflow = ?1 AND NOT waits AND due = \
+                         (SELECT due FROM timers WHERE workflow = ?1 AND NOT waits AND due <= ?2 ORDER BY due LIMIT 1) \
                          ORDER BY key, name LIMIT 1";
 
-const NEXT_DUE: &str = "SELECT due FROM timers WHERE workflow = ? AND waits = 0 ORDER BY due LIMIT 1";
+const NEXT_DUE: &str = "SELECT due FROM timers WHERE workflow = ? AND NOT waits ORDER BY due LIMIT 1";
 
-fn timer(row: &SqlRow<'_>) -> rusqlite::Result<TimerRow> {
+fn timer(row: &Columns<'_>) -> Result<TimerRow, StoreError> {
     Ok(TimerRow {
         entity: row.get(0)?,
         name: row.get(1)?,
@@ -47,7 +45,7 @@ fn timer(row: &SqlRow<'_>) -> rusqlite::Result<TimerRow> {
     })
 }
 
-fn due_timer(row: &SqlRow<'_>) -> rusqlite::Result<DueTimer> {
+fn due_timer(row: &Columns<'_>) -> Result<DueTimer, StoreError> {
     let timer = timer(row)?;
     Ok(DueTimer { workflow: timer.workflow, key: row.get(8)?, timer })
 }
@@ -58,9 +56,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn timers(&self, entity: EntityId) -> Result<Vec<TimerRow>, StoreError> {
-        let mut statement = self.connection().prepare_cached(&format!("SELECT {COLUMNS} FROM timers WHERE entity = ? ORDER BY name"))?;
-        let rows = statement.query_map([entity], timer)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.rows(&format!("SELECT {COLUMNS} FROM timers WHERE entity = ? ORDER BY name"), &values![entity], timer)
     }
 
     /// Up to `limit` timers of these workflows that are due by `until`, earliest first; without those that wait in an inbox.
@@ -70,10 +66,7 @@ impl Reader {
     pub fn due_timers(&self, until: u64, limit: u32, of: &[i64]) -> Result<Vec<DueTimer>, StoreError> {
         let mut due = Vec::new();
         for workflow in of {
-            let mut statement = self.connection().prepare_cached(&format!("SELECT {COLUMNS}, key {DUE}"))?;
-            for row in statement.query_map(params![workflow, int(until), limit], due_timer)? {
-                due.push(row?);
-            }
+            due.extend(self.rows(&format!("SELECT {COLUMNS}, key {DUE}"), &values![*workflow, until, limit], due_timer)?);
         }
         due.sort_by_key(|due| due.timer.due);
         due.truncate(limit as usize);
@@ -88,8 +81,7 @@ impl Reader {
     pub fn first_due_timer(&self, until: u64, of: &[i64]) -> Result<Option<DueTimer>, StoreError> {
         let mut first: Option<DueTimer> = None;
         for workflow in of {
-            let mut statement = self.connection().prepare_cached(&format!("SELECT {COLUMNS}, key {FIRST_DUE}"))?;
-            let found = statement.query_row(params![workflow, int(until)], due_timer).optional()?;
+            let found = self.row(&format!("SELECT {COLUMNS}, key {FIRST_DUE}"), &values![*workflow, until], due_timer)?;
             first = first.into_iter().chain(found).min_by_key(|due| (due.timer.due, due.workflow));
         }
         Ok(first)
@@ -102,7 +94,7 @@ impl Reader {
     pub fn next_due(&self, of: &[i64]) -> Result<Option<u64>, StoreError> {
         let mut next: Option<u64> = None;
         for workflow in of {
-            let due = self.connection().prepare_cached(NEXT_DUE)?.query_row([workflow], |row| row.get(0)).optional()?;
+            let due = self.row(NEXT_DUE, &values![*workflow], |row| row.get(0))?;
             next = next.into_iter().chain(due).min();
         }
         Ok(next)
@@ -113,7 +105,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn count_timers(&self) -> Result<u64, StoreError> {
-        Ok(self.connection().query_row("SELECT count(*) FROM timers", [], |row| row.get(0))?)
+        self.count("SELECT count(*) FROM timers", &[])
     }
 }
 
@@ -122,6 +114,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::store::value::Value;
     use crate::store::{Batch, EntityRow, Store};
 
     const FIRST: i64 = 1;
@@ -129,7 +122,7 @@ mod tests {
 
     /// A store with timers of two workflows: key, name, due.
     fn store(folder: &std::path::Path, timers: &[(i64, &str, &str, u64)]) -> Store {
-        let store = Store::open(&folder.join("test.db"), None, (1, 2)).unwrap();
+        let store = Store::open(&folder.join("test.db").into(), None, (1, 2)).unwrap();
         let mut writer = store.writer().unwrap();
         assert_eq!((writer.workflow("first").unwrap(), writer.workflow("second").unwrap()), (FIRST, SECOND));
         let mut batch = Batch::default();
@@ -198,10 +191,8 @@ mod tests {
         let store = store(folder.path(), &[]);
         let reader = store.reader().unwrap();
         for query in [format!("SELECT {COLUMNS}, key {DUE}"), NEXT_DUE.to_owned()] {
-            let mut statement = reader.connection().prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
-            let nothing = vec![0; statement.parameter_count()];
-            let rows = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
-            let plan: Vec<String> = rows.map(Result::unwrap).collect();
+            let nothing = vec![Value::Int(0); query.matches('?').count()];
+            let plan: Vec<String> = reader.rows(&format!("EXPLAIN QUERY PLAN {query}"), &nothing, |row| row.get(3)).unwrap();
             assert!(plan[0].contains("timers_due"), "{plan:?}");
             assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{plan:?}");
         }

@@ -1,23 +1,18 @@
 //! One batch, one transaction.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::collections::BTreeMap;
 
+use super::change::{Change, boolean, bytes, int, text};
+use super::connection::{Connection, Transaction};
+use super::sqlite;
+use super::tally::Tally;
+use super::value::{Value, values};
 use super::{Batch, EntityRow, EntryRow, StoreError};
+use crate::journal::Verdict;
 
 /// The one connection that writes.
 pub struct Writer {
     connection: Connection,
-}
-
-/// SQLite's integers are signed; instants, sequences and offsets stay far below the sign bit.
-#[allow(clippy::cast_possible_wrap)]
-pub(super) fn int(number: u64) -> i64 {
-    number as i64
-}
-
-/// JSON and event ids are UTF-8 by construction; SQLite stores the bytes as they are.
-fn text(bytes: &[u8]) -> rusqlite::types::ToSqlOutput<'_> {
-    rusqlite::types::ToSqlOutput::Borrowed(rusqlite::types::ValueRef::Text(bytes))
 }
 
 impl Writer {
@@ -30,23 +25,19 @@ impl Writer {
     /// # Errors
     /// Where nothing was committed. [`StoreError::is_passing`] tells whether the same batch may succeed later.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        super::erase::before(&self.connection, batch)?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(release) = &batch.release {
-            super::release::write(&transaction, release)?;
+        // Something that is erased is not to be left in the file's free pages and its log.
+        let erases = !batch.erased.is_empty() || !batch.erasing.is_empty();
+        if let Connection::Sqlite(connection) = &self.connection
+            && erases
+        {
+            sqlite::begin_to_erase(connection)?;
         }
-        write_entities(&transaction, &batch.entities)?;
-        write_entries(&transaction, &batch.entries)?;
-        write_intents(&transaction, batch)?;
-        write_inputs(&transaction, batch)?;
-        write_sources(&transaction, batch)?;
-        super::operate::write(&transaction, batch)?;
-        super::erase::write(&transaction, batch)?;
-        let truncated = super::retain::write(&transaction, batch)?;
-        super::tally::write(&transaction, batch, &truncated)?;
-        transaction.commit()?;
-        // It is durable: what is left to do about the log must not have it committed once more.
-        if let Err(error) = super::erase::after(&self.connection, batch) {
+        self.connection.transact(|transaction| write(transaction, batch, &mut BTreeMap::new()))?;
+        // It is durable: what is left to do must not have it committed once more.
+        if let Connection::Sqlite(connection) = &self.connection
+            && erases
+            && let Err(error) = sqlite::after_erasing(connection, batch.erasing.iter().any(|erasing| erasing.next_row == 0))
+        {
             tracing::debug!(%error, "the log could not be cleared of what was erased");
         }
         Ok(())
@@ -57,184 +48,220 @@ impl Writer {
     }
 }
 
-fn write_entities(transaction: &Transaction<'_>, entities: &[EntityRow]) -> Result<(), StoreError> {
-    let mut insert = transaction.prepare_cached("INSERT INTO entities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    let mut update = transaction.prepare_cached(
-        "UPDATE entities SET sequence = ?, ordinal = ?, now = ?, head = ?, head_row = ?, state_row = ?, parked = ? WHERE id = ? AND head_row = ?",
-    )?;
-    for e in entities {
-        if e.expected_head_row == 0 {
-            insert.execute(params![
-                e.id,
-                e.workflow,
-                e.key,
-                int(e.sequence),
-                e.ordinal,
-                int(e.now),
-                e.head,
-                e.head_row,
-                e.state_row,
-                e.parked
-            ])?;
-        } else {
-            let changed = update.execute(params![
-                int(e.sequence),
-                e.ordinal,
-                int(e.now),
-                e.head,
-                e.head_row,
-                e.state_row,
-                e.parked,
-                e.id,
-                e.expected_head_row
-            ])?;
-            if changed != 1 {
-                return Err(StoreError::Conflict { key: e.key.to_string() });
-            }
-        }
+/// Does all that `batch` says. `tallies` are those that are known to be as the store has them; they are what they will be
+/// once it is committed.
+fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, tallies: &mut BTreeMap<i64, Tally>) -> Result<(), StoreError> {
+    if let Some(release) = &batch.release {
+        super::release::write(transaction, release)?;
     }
-    Ok(())
+    write_entities(transaction, &batch.entities)?;
+    write_entries(transaction, &batch.entries)?;
+    write_intents(transaction, batch)?;
+    write_inputs(transaction, batch)?;
+    write_sources(transaction, batch)?;
+    super::operate::write(transaction, batch)?;
+    super::erase::write(transaction, batch)?;
+    let truncated = super::retain::write(transaction, batch)?;
+    super::tally::write(transaction, batch, &truncated, tallies)
 }
 
-fn write_entries(transaction: &Transaction<'_>, entries: &[EntryRow]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    let mut event = transaction.prepare_cached("INSERT INTO events VALUES (?, ?)")?;
-    for EntryRow { row, entity, previous_row, profile, hash, entry, event: bytes } in entries {
-        insert.execute(params![
-            row,
-            entity,
-            int(entry.sequence),
+static NEW_ENTITIES: Change = Change::insert(
+    "entities",
+    &[
+        int("id"),
+        int("workflow"),
+        text("key"),
+        int("sequence"),
+        int("ordinal"),
+        int("now"),
+        bytes("head"),
+        int("head_row"),
+        int("state_row"),
+        boolean("parked"),
+    ],
+);
+static ENTITIES: Change = Change::update(
+    "entities",
+    &[int("sequence"), int("ordinal"), int("now"), bytes("head"), int("head_row"), int("state_row"), boolean("parked")],
+    &[int("id"), int("head_row"), bytes("head")],
+);
+
+fn write_entities<'v>(transaction: &mut Transaction<'_, 'v>, entities: &'v [EntityRow]) -> Result<(), StoreError> {
+    let is_new = |e: &&EntityRow| e.expected_head_row == 0;
+    let new = entities
+        .iter()
+        .filter(is_new)
+        .map(|e| values![e.id, e.workflow, &e.key, e.sequence, e.ordinal, e.now, &e.head, e.head_row, e.state_row, e.parked]);
+    transaction.change(&NEW_ENTITIES, new)?;
+    let changed = || entities.iter().filter(|e| !is_new(e));
+    let rows = changed().map(|e| {
+        values![e.sequence, e.ordinal, e.now, &e.head, e.head_row, e.state_row, e.parked, e.id, e.expected_head_row, &e.expected_head]
+    });
+    let overtaken = transaction.change_all(&ENTITIES, rows)?.and_then(|index| changed().nth(index));
+    overtaken.map_or(Ok(()), |entity| Err(StoreError::Overtaken { key: entity.key.to_string() }))
+}
+
+static ENTRIES: Change = Change::insert(
+    "journal",
+    &[
+        int("row"),
+        int("entity"),
+        int("sequence"),
+        int("ordinal"),
+        text("kind"),
+        int("release"),
+        int("profile"),
+        int("now"),
+        text("event_id"),
+        text("correlation_id"),
+        text("input"),
+        text("verdict"),
+        text("state"),
+        text("output"),
+        bytes("event_hash"),
+        int("previous_row"),
+        bytes("hash"),
+    ],
+);
+static EVENTS: Change = Change::insert("events", &[int("row"), bytes("bytes")]);
+
+fn write_entries<'v>(transaction: &mut Transaction<'_, 'v>, entries: &'v [EntryRow]) -> Result<(), StoreError> {
+    let rows = entries.iter().map(|EntryRow { row, entity, previous_row, profile, hash, entry, .. }| {
+        values![
+            *row,
+            *entity,
+            entry.sequence,
             entry.ordinal,
             entry.kind.as_str(),
-            int(entry.release),
-            profile,
-            int(entry.now),
-            entry.event_id,
-            entry.correlation_id,
-            text(&entry.input),
-            entry.verdict.map(crate::journal::Verdict::as_str),
-            entry.state.as_deref().map(text),
-            text(&entry.output),
-            entry.event_hash,
-            previous_row,
-            hash
-        ])?;
-        if let Some(bytes) = bytes {
-            event.execute(params![row, bytes])?;
-        }
-    }
-    Ok(())
+            entry.release,
+            *profile,
+            entry.now,
+            &entry.event_id,
+            &entry.correlation_id,
+            Value::json(&entry.input),
+            entry.verdict.map(Verdict::as_str),
+            entry.state.as_deref().map(Value::json),
+            Value::json(&entry.output),
+            entry.event_hash.as_ref(),
+            *previous_row,
+            hash,
+        ]
+    });
+    transaction.change(&ENTRIES, rows)?;
+    transaction.change(&EVENTS, entries.iter().filter_map(|entry| Some(values![entry.row, &**entry.event.as_ref()?])))
 }
 
-fn write_intents(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut add = transaction.prepare_cached("INSERT INTO outbox (entity, sequence, position, row, effect) VALUES (?, ?, ?, ?, ?)")?;
-    for intent in &batch.outbox_added {
-        add.execute(params![intent.key.entity, int(intent.key.sequence), intent.key.index, intent.row, intent.effect])?;
-    }
-    let mut change = transaction
-        .prepare_cached("UPDATE outbox SET status = ?, attempts = ?, reason = ? WHERE entity = ? AND sequence = ? AND position = ?")?;
-    for c in &batch.outbox_changed {
-        change.execute(params![c.status.as_str(), c.attempts, c.reason, c.key.entity, int(c.key.sequence), c.key.index])?;
-    }
-    let mut remove = transaction.prepare_cached("DELETE FROM outbox WHERE entity = ? AND sequence = ? AND position = ?")?;
-    for key in &batch.outbox_removed {
-        remove.execute(params![key.entity, int(key.sequence), key.index])?;
-    }
-    let mut unset = transaction.prepare_cached("DELETE FROM timers WHERE entity = ? AND name = ?")?;
-    for (entity, name) in &batch.timers_removed {
-        unset.execute(params![entity, name])?;
-    }
-    let mut set = transaction.prepare_cached(
-        "INSERT INTO timers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entity, name) DO UPDATE SET due = excluded.due, \
-         sequence = excluded.sequence, position = excluded.position, correlation_id = excluded.correlation_id, waits = excluded.waits",
-    )?;
-    for timer in &batch.timers_set {
-        set.execute(params![
-            timer.entity,
-            timer.name,
-            int(timer.due),
-            int(timer.sequence),
-            timer.index,
-            timer.correlation_id,
-            timer.waits,
-            timer.workflow
-        ])?;
-    }
-    Ok(())
+static INTENTS: Change = Change::insert("outbox", &[int("entity"), int("sequence"), int("position"), int("row"), text("effect")]);
+static CHANGED_INTENTS: Change =
+    Change::update("outbox", &[text("status"), int("attempts"), text("reason")], &[int("entity"), int("sequence"), int("position")]);
+static CONCLUDED_INTENTS: Change = Change::delete("outbox", &[int("entity"), int("sequence"), int("position")]);
+static GONE_TIMERS: Change = Change::delete("timers", &[int("entity"), text("name")]);
+static TIMERS: Change = Change::replace(
+    "timers",
+    &[int("due"), int("sequence"), int("position"), text("correlation_id"), boolean("waits"), int("workflow")],
+    &[int("entity"), text("name")],
+);
+
+fn write_intents<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
+    let added = batch.outbox_added.iter().map(|o| values![o.key.entity, o.key.sequence, o.key.index, o.row, &o.effect]);
+    transaction.change(&INTENTS, added)?;
+    let changed =
+        batch.outbox_changed.iter().map(|c| values![c.status.as_str(), c.attempts, &c.reason, c.key.entity, c.key.sequence, c.key.index]);
+    transaction.change(&CHANGED_INTENTS, changed)?;
+    transaction.change(&CONCLUDED_INTENTS, batch.outbox_removed.iter().map(|key| values![key.entity, key.sequence, key.index]))?;
+    transaction.change(&GONE_TIMERS, batch.timers_removed.iter().map(|(entity, name)| values![*entity, name]))?;
+    let set =
+        batch.timers_set.iter().map(|t| values![t.due, t.sequence, t.index, &t.correlation_id, t.waits, t.workflow, t.entity, &t.name]);
+    transaction.change(&TIMERS, set)
 }
 
-fn write_inputs(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut deliver = transaction.prepare_cached("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    for d in &batch.deliveries_added {
-        deliver.execute(params![
-            d.id,
-            d.workflow,
-            d.key,
-            d.input,
-            text(&d.payload),
-            int(d.now),
-            d.sender,
-            int(d.sequence),
-            d.index,
-            d.event_id,
-            d.correlation_id
-        ])?;
-    }
-    let mut delivered = transaction.prepare_cached("DELETE FROM deliveries WHERE id = ?")?;
-    for id in &batch.deliveries_removed {
-        delivered.execute([id])?;
-    }
-    let mut wait = transaction.prepare_cached("INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    for i in &batch.inbox_added {
-        wait.execute(params![
-            i.id,
-            i.entity,
-            i.origin,
-            int(i.sequence),
-            i.index,
-            int(i.now),
-            i.event_id,
-            i.correlation_id,
-            text(&i.input),
-            i.bytes
-        ])?;
-    }
-    let mut waited = transaction.prepare_cached("DELETE FROM inbox WHERE id = ?")?;
-    for id in &batch.inbox_removed {
-        waited.execute([id])?;
-    }
-    Ok(())
+static DELIVERIES: Change = Change::insert(
+    "deliveries",
+    &[
+        int("id"),
+        text("workflow"),
+        text("key"),
+        text("input"),
+        text("payload"),
+        int("now"),
+        text("sender"),
+        int("sequence"),
+        int("position"),
+        text("event_id"),
+        text("correlation_id"),
+    ],
+);
+static DELIVERED: Change = Change::delete("deliveries", &[int("id")]);
+static WAITING: Change = Change::insert(
+    "inbox",
+    &[
+        int("id"),
+        int("entity"),
+        text("origin"),
+        int("sequence"),
+        int("position"),
+        int("now"),
+        text("event_id"),
+        text("correlation_id"),
+        text("input"),
+        bytes("bytes"),
+    ],
+);
+static WAITED: Change = Change::delete("inbox", &[int("id")]);
+
+fn write_inputs<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
+    let delivered = batch.deliveries_added.iter().map(|d| {
+        let payload = Value::json(&d.payload);
+        values![d.id, &d.workflow, &d.key, &d.input, payload, d.now, &d.sender, d.sequence, d.index, &d.event_id, &d.correlation_id]
+    });
+    transaction.change(&DELIVERIES, delivered)?;
+    transaction.change(&DELIVERED, batch.deliveries_removed.iter().map(|id| values![*id]))?;
+    let waiting = batch.inbox_added.iter().map(|i| {
+        let (input, event) = (Value::json(&i.input), i.bytes.as_deref());
+        values![i.id, i.entity, i.origin, i.sequence, i.index, i.now, &i.event_id, &i.correlation_id, input, event]
+    });
+    transaction.change(&WAITING, waiting)?;
+    transaction.change(&WAITED, batch.inbox_removed.iter().map(|id| values![*id]))
 }
 
-fn write_sources(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut accept = transaction.prepare_cached("INSERT INTO accepted VALUES (?, ?, ?, ?)")?;
-    for a in &batch.accepted {
-        accept.execute(params![a.row, a.source, int(a.line), a.fingerprint.to_be_bytes()])?;
-    }
+static ACCEPTED: Change = Change::insert("accepted", &[int("row"), int("source"), int("line"), bytes("fingerprint")]);
+static DEAD_LETTERS: Change = Change::insert(
+    "dead_letters",
+    &[
+        int("workflow"),
+        int("source"),
+        int("line"),
+        text("event_id"),
+        text("code"),
+        text("path"),
+        text("reason"),
+        bytes("bytes"),
+        text("key"),
+        int("now"),
+    ],
+);
+static GONE_DEAD_LETTERS: Change = Change::delete("dead_letters", &[int("id")]);
+static SOURCES: Change =
+    Change::update("sources", &[int("next_offset"), int("next_line"), int("read_line"), bytes("tail"), int("duplicates")], &[int("id")]);
+static CLOCKS: Change = Change::update("workflows", &[int("clock")], &[int("id")]);
+
+/// What lies after the position is still needed to know what is done there.
+const FORGET_ACCEPTED: &str =
+    "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source)";
+
+fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
+    let accepted = batch.accepted.iter().map(|a| values![a.row, a.source, a.line, a.fingerprint]);
+    transaction.change(&ACCEPTED, accepted)?;
     if let Some(row) = batch.forget_accepted {
-        // What lies after the position is still needed to know what is done there.
-        let forget = "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source)";
-        transaction.prepare_cached(forget)?.execute([row])?;
+        transaction.execute(FORGET_ACCEPTED, values![row])?;
     }
-    let mut bury = transaction.prepare_cached(
-        "INSERT INTO dead_letters (workflow, source, line, event_id, code, path, reason, bytes, key, now) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    for d in &batch.dead_letters {
-        bury.execute(params![d.workflow, d.source, int(d.line), d.event_id, d.code, d.path, d.reason, d.bytes, d.key, int(d.now)])?;
-    }
-    let mut unbury = transaction.prepare_cached("DELETE FROM dead_letters WHERE id = ?")?;
-    for id in &batch.dead_letters_removed {
-        unbury.execute([id])?;
-    }
-    let mut source = transaction
-        .prepare_cached("UPDATE sources SET next_offset = ?, next_line = ?, read_line = ?, tail = ?, duplicates = ? WHERE id = ?")?;
-    for s in &batch.sources {
-        source.execute(params![int(s.next_offset), int(s.next_line), int(s.read_line), s.tail, int(s.duplicates), s.id])?;
-    }
-    let mut clock = transaction.prepare_cached("UPDATE workflows SET clock = ? WHERE id = ?")?;
-    for (workflow, now) in &batch.clocks {
-        clock.execute(params![int(*now), workflow])?;
-    }
-    Ok(())
+    let dead = batch.dead_letters.iter().map(|d| {
+        let (event_id, key) = (d.event_id.as_ref(), d.key.as_ref());
+        values![d.workflow, d.source, d.line, event_id, d.code, &d.path, &d.reason, &*d.bytes, key, d.now]
+    });
+    transaction.change(&DEAD_LETTERS, dead)?;
+    transaction.change(&GONE_DEAD_LETTERS, batch.dead_letters_removed.iter().map(|id| values![*id]))?;
+    let read = batch.sources.iter().map(|s| values![s.next_offset, s.next_line, s.read_line, &s.tail, s.duplicates, s.id]);
+    transaction.change(&SOURCES, read)?;
+    transaction.change(&CLOCKS, batch.clocks.iter().map(|(workflow, now)| values![*now, *workflow]))
 }

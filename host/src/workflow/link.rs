@@ -26,7 +26,7 @@ pub fn link<'a>(workflows: impl IntoIterator<Item = &'a Workflow>) -> Vec<Findin
             let case = case.name.kebab();
             let found = match workflows.iter().find(|other| other.name == route.workflow) {
                 None => vec![unknown(case, &route.workflow, &workflows)],
-                Some(target) if target.manifest.store.sqlite != workflow.manifest.store.sqlite => vec![Finding::new(
+                Some(target) if target.manifest.store.location != workflow.manifest.store.location => vec![Finding::new(
                     "deliver-store",
                     format!("intents.{case}.workflow"),
                     format!("`{}` keeps its journal in another store, a delivery is committed in one transaction", route.workflow),

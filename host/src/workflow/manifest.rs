@@ -223,7 +223,7 @@ impl Manifest {
             source: SourceSettings::default(),
             inputs: Vec::new(),
             machine: None,
-            store: StoreSettings { sqlite: PathBuf::new(), id: None },
+            store: StoreSettings { location: PathBuf::new().into(), id: None },
             effects: Vec::new(),
             intents: Vec::new(),
             limits: LimitSettings::default(),

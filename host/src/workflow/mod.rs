@@ -16,12 +16,13 @@ mod standard;
 pub(crate) mod tests;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use purefold_effects::{Effect, Operation};
 use purefold_wit::{Codec, Contract};
+
+use crate::store::Location;
 
 pub use closed::{Statements, load_to_read, schema};
 pub use component::REDUCERS_VARIABLE;
@@ -219,8 +220,8 @@ pub struct Machine {
 /// Where the journal is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// The SQLite file, resolved against the manifest's folder.
-    pub sqlite: PathBuf,
+    /// Where; a file's path is resolved against the manifest's folder.
+    pub location: Location,
     /// The journal's id, where the manifest sets it.
     pub id: Option<(u64, u64)>,
 }

@@ -75,7 +75,7 @@ pub(super) fn measure(workflow: &Workflow, store: &Path, from: i64, sandbox: &Sa
 
 /// Recorded decisions, by input case: some from the beginning of the journal, some from row `from` on.
 fn samples(workflow: &Workflow, store: &Path, from: i64, codec: &DecisionCodec) -> anyhow::Result<BTreeMap<u32, Vec<Sample>>> {
-    let reader = Reader::open(store)?;
+    let reader = Reader::open(&store.into())?;
     let journal = reader.journal()?;
     let id = reader.workflow(&workflow.name)?.map_or(0, |(id, _)| id);
     let mut samples: BTreeMap<u32, Vec<Sample>> = BTreeMap::new();

@@ -67,7 +67,7 @@ fn has_sqlite_file(workflow: &Workflow, effect: &str) -> bool {
 }
 
 fn calls(workflow: &Workflow, store: &Path, from: i64) -> anyhow::Result<Vec<(Arc<dyn Operation>, Call)>> {
-    let reader = Reader::open(store)?;
+    let reader = Reader::open(&store.into())?;
     let codec = DecisionCodec::new(&workflow.contract, &workflow.manifest.limits());
     let id = reader.workflow(&workflow.name)?.map_or(0, |(id, _)| id);
     let journal = reader.journal()?;

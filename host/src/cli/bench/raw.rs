@@ -19,16 +19,16 @@ pub(super) fn last_row(store: &Path) -> anyhow::Result<i64> {
     if !store.exists() {
         return Ok(0);
     }
-    Ok(Reader::open(store)?.last_entry()?)
+    Ok(Reader::open(&store.into())?.last_entry()?)
 }
 
 /// Writes what `store` holds after `from` into a new store at `target`, in as many commits as the pipeline made, and
 /// gives the time that the commits took.
 pub(super) fn write(workflow: &Workflow, store: &Path, from: i64, target: &Path, commits: u64) -> anyhow::Result<Duration> {
-    let reader = Reader::open(store)?;
+    let reader = Reader::open(&store.into())?;
     let codec = DecisionCodec::new(&workflow.contract, &workflow.manifest.limits());
     let id = reader.workflow(&workflow.name)?.map_or(0, |(id, _)| id);
-    let copy = Store::open(target, Some(reader.journal()?), (0, 0))?;
+    let copy = Store::open(&target.into(), Some(reader.journal()?), (0, 0))?;
     let mut writer = copy.writer()?;
     let workflow_id = writer.workflow(&workflow.name)?;
     let profile = writer.profile("raw")?;

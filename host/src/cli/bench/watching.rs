@@ -144,7 +144,7 @@ fn measure(
     let (engine, _stopper) = engine::start(vec![workflow], sandbox, &options)?;
     let over = Arc::new(AtomicBool::new(false));
     let asking = if watching == Watching::Figures {
-        let admin = Admin::start(([127, 0, 0, 1], 0).into(), engine.observed(), store.to_path_buf(), vec![name])?;
+        let admin = Admin::start(([127, 0, 0, 1], 0).into(), engine.observed(), store.into(), vec![name])?;
         let (address, over) = (admin.address(), over.clone());
         Some(std::thread::spawn(move || ask(address, &over)))
     } else {

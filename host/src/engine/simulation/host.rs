@@ -203,7 +203,7 @@ impl Host {
         jitter: u64,
     ) -> Result<Self, EngineError> {
         let workflow = workflow(folder, release, scenario, world);
-        let store = workflow.manifest.store.sqlite.clone();
+        let store = folder.join("store.db");
         let options = Options {
             clock: if scenario.event_clock { Clock::Event } else { Clock::Arrival },
             advance: if scenario.event_clock { ADVANCE } else { Duration::ZERO },

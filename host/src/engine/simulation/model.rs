@@ -96,7 +96,7 @@ pub(super) fn verify(scenario: &Scenario, folder: &Path, release: &str, world: &
     let workflow = workflow(folder, release, scenario, world);
     let journal = workflow.manifest.store.id.expect("the manifest names the journal");
     let plan = Plan::new(workflow, sandbox, 1, journal).expect("the component can be loaded");
-    let report = replay::verify(&plan, sandbox, store, 1, |_| ()).expect("the store can be read");
+    let report = replay::verify(&plan, sandbox, &store.into(), 1, |_| ()).expect("the store can be read");
     let told: Vec<String> =
         report.told.iter().map(|m| format!("{} {}.{} {} {:?}", m.entity, m.sequence, m.ordinal, m.what, m.differences)).collect();
     (report.mismatches > 0).then(|| format!("verify finds {} mismatches: {}", report.mismatches, told.join("; ")))

@@ -117,5 +117,5 @@ fn intent_json((entity, sequence, index): &Name) -> String {
 fn ask(store: &Path, command: &str, subject: String) {
     let warrant = Warrant { by: "somebody".into(), reason: Some("it seemed right".into()) };
     let question = Question { command, subjects: &[subject], warrant: &warrant };
-    Writer::ask_beside(store, "simulated", &question).expect("the command can be asked");
+    Writer::ask_beside(&store.into(), "simulated", &question).expect("the command can be asked");
 }

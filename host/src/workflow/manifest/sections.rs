@@ -10,6 +10,7 @@ use super::{
     FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
 };
 use crate::source::HttpSettings;
+use crate::store::Location;
 use crate::trace::TraceSettings;
 
 /// Names end up in ids, logs and tables.
@@ -155,7 +156,7 @@ fn store(mut settings: Settings<'_>, manifest: &mut Manifest, top: &mut Settings
     if settings.has("postgres") {
         settings.report("not-built-in", "postgres", "a `postgres` store is not built into this version", "keep the journal in `sqlite`");
     } else if let Some(sqlite) = settings.required("sqlite", |settings, name| settings.path(name, &manifest.folder)) {
-        manifest.store.sqlite = sqlite;
+        manifest.store.location = Location::Sqlite(sqlite);
     }
     if let Some(id) = settings.string("id") {
         manifest.store.id = uuid::parse(id);

@@ -86,7 +86,7 @@ fn what_a_manifest_does_not_say_has_defaults() {
     assert_eq!((source.max_skew, source.dedupe, source.timer_wait), (DEFAULT_MAX_SKEW, DEFAULT_DEDUPE, DEFAULT_TIMER_WAIT));
     assert_eq!(source.file, None);
     assert_eq!(workflow.manifest.limits, LimitSettings::default());
-    assert_eq!(workflow.manifest.store.sqlite, folder.path("parcels.db"));
+    assert_eq!(workflow.manifest.store.location, folder.path("parcels.db").into());
     assert_eq!(workflow.manifest.store.id, None);
 }
 

@@ -68,7 +68,7 @@ CREATE TABLE timers (
   correlation_id TEXT NOT NULL, waits INTEGER NOT NULL, workflow INTEGER NOT NULL,
   PRIMARY KEY (entity, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX timers_due ON timers (workflow, due) WHERE waits = 0;
+CREATE INDEX timers_due ON timers (workflow, due) WHERE NOT waits;
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, key TEXT NOT NULL, input TEXT NOT NULL, payload TEXT NOT NULL, now INTEGER NOT NULL,
   sender TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL
