@@ -15,10 +15,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("purefold-effects", &["purefold-wit"]),
     ("purefold", &["purefold-effects", "purefold-wit"]),
     ("purefold-benches", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-wit", "registration"]),
-    ("purefold-demo", &["purefold-wit"]),
+    ("purefold-demo", &["purefold-nodes"]),
     ("purefold-hostile", &["purefold", "purefold-wit"]),
+    ("purefold-nodes", &["purefold-wit"]),
     ("purefold-services", &[]),
-    ("purefold-tests", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-services", "purefold-wit", "registration"]),
+    (
+        "purefold-tests",
+        &[
+            "orders",
+            "purefold",
+            "purefold-effects",
+            "purefold-guest",
+            "purefold-nodes",
+            "purefold-services",
+            "purefold-wit",
+            "registration",
+        ],
+    ),
     ("xtask", &["purefold-services"]),
 ];
 
@@ -36,6 +49,7 @@ const SAFE: &[&str] = &[
     "purefold-benches",
     "purefold-demo",
     "purefold-hostile",
+    "purefold-nodes",
     "purefold-services",
     "purefold-tests",
     "xtask",

@@ -17,6 +17,7 @@ usage: cargo xtask <command>
   demo-events            make demo/events.jsonl anew
   services               keep a private Kafka, Consul and PostgreSQL up until interrupted; prints the variables by
                          which tests find them
+  nodes [OPTION]...      simulated nodes of the reference workflow, over Kafka; --help tells the options
   simulate [OPTION]...   run the simulation's seeds, as many as one likes
          --seeds N       how many (default: 10000)
          --first SEED    the first of them (default: 1)
@@ -48,6 +49,10 @@ pub(crate) enum Command {
     },
     DemoEvents,
     Services,
+    /// The program's own options, as they were given.
+    Nodes {
+        arguments: Vec<String>,
+    },
     Simulate(simulate::Seeds),
     Crashes(crashes::Kills),
     Hostile(hostile::Inputs),
@@ -78,6 +83,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "demo" => Ok(Command::Demo { arguments: rest }),
         "demo-events" => none(&rest, Command::DemoEvents),
         "services" => none(&rest, Command::Services),
+        "nodes" => Ok(Command::Nodes { arguments: rest }),
         "simulate" => {
             let mut seeds = simulate::Seeds::default();
             numbers(&rest, &mut [("--seeds", &mut seeds.count), ("--first", &mut seeds.first)]).map(|()| Command::Simulate(seeds))

@@ -10,6 +10,7 @@ mod demo;
 mod deny;
 mod host;
 mod hostile;
+mod nodes;
 mod process;
 mod reducers;
 mod services;
@@ -92,6 +93,10 @@ fn run(command: &Command) -> Result<()> {
             hostile::run(&workspace, *inputs)
         }
         Command::Services => services::keep(&workspace),
+        Command::Nodes { arguments } => {
+            ensure_compilers(&workspace)?;
+            nodes::run(&workspace, arguments)
+        }
         Command::DemoEvents => demo::write_events(&workspace),
     }
 }

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 
-use super::event::{ACK, Ack, Capabilities, Event, HEARTBEAT, Heartbeat, INTROSPECTION, Introspection, Mcp, Metadata, Version, instant};
-use super::random::Random;
 use super::{LENGTH, SECOND, START, Stream};
+use purefold_nodes::event::{
+    ACK, Ack, Capabilities, Event, HEARTBEAT, Heartbeat, INTROSPECTION, Introspection, Mcp, Metadata, NODE_TYPES, Version, instant,
+};
+use purefold_nodes::random::Random;
 
-const TYPES: [&str; 4] = ["effect", "compute", "reducer", "orchestrator"];
 /// Nodes that do nothing but what they should.
 const STEADY: u64 = 52;
 /// The ordinary nodes start one after another, this far apart.
@@ -125,7 +126,7 @@ impl Node {
     fn new(number: u64, random: &mut Random) -> Self {
         let id = random.uuid();
         let source = format!("/nodes/{id}");
-        let kind = TYPES[(number % 4) as usize];
+        let kind = NODE_TYPES[(number % 4) as usize];
         Node { number, id, source, kind, correlation: String::new(), began: 0, introspections: 0, acks: 0, beats: 0 }
     }
 

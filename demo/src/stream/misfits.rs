@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::event::{ACK, Event, HEARTBEAT, INTROSPECTION, instant};
-use super::random::Random;
 use super::{LENGTH, SECOND, START, Stream};
+use purefold_nodes::event::{ACK, Event, HEARTBEAT, INTROSPECTION, instant};
+use purefold_nodes::random::Random;
 
 /// Lines that are no events at all.
 const GARBAGE: &[&str] = &[

@@ -2,13 +2,11 @@
 //!
 //! It is made, not recorded, so that every path of the workflow is in it, and made from a seed, so that it can be made anew.
 
-mod event;
 mod fleet;
 mod misfits;
-mod random;
 
 use anyhow::Result;
-use random::Random;
+use purefold_nodes::random::Random;
 
 /// 2026-02-13T12:00:00Z in microseconds since the epoch.
 const START: u64 = 1_770_984_000 * SECOND;

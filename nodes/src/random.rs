@@ -1,10 +1,13 @@
-//! Chance that is the same on every machine and for ever, so that the committed stream can be made anew.
+//! Chance that is the same on every machine and for ever, so that what was made from a seed can be made anew.
 
 /// SplitMix64 (Steele, Lea, Flood 2014). Generators of libraries may change their sequence between versions; this one cannot.
-pub(crate) struct Random(u64);
+#[derive(Clone, Debug)]
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Begins at `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Random(seed)
     }
 
@@ -17,17 +20,28 @@ impl Random {
     }
 
     /// From 0 up to, without, `end`. The bias of the remainder is of no matter for a demo.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
     /// From `start` up to, without, `end`.
-    pub(crate) fn between(&mut self, start: u64, end: u64) -> u64 {
+    pub fn between(&mut self, start: u64, end: u64) -> u64 {
         start + self.below(end - start)
     }
 
+    /// A place in something of that length, which is not empty.
+    pub fn index(&mut self, length: usize) -> usize {
+        // What is left of a division by a `usize` is one.
+        (self.next() % length.max(1) as u64) as usize
+    }
+
+    /// True once in so many times.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
     /// A UUID of version 4.
-    pub(crate) fn uuid(&mut self) -> String {
+    pub fn uuid(&mut self) -> String {
         let high = (self.next() & !0xf000) | 0x4000;
         let low = (self.next() >> 2) | (1 << 63);
         purefold_wit::uuid::format(high, low)
