@@ -74,7 +74,7 @@ fn what_the_registry_publishes_the_registration_takes() {
     let node = &published(&registry, wire::INTROSPECTION)[0]["data"]["node_id"];
     let state = place.state("registration.db", node.as_str().unwrap());
     assert_eq!((&state["dual"], &state["node_type"]), (&"complete".into(), &"orchestrator".into()));
-    let service = place.rows("services.db", "SELECT id, address FROM services");
+    let service = place.rows("services.db", "SELECT service_id, address FROM services");
     assert_eq!(service, [format!("onex-orchestrator-{} | 127.0.0.1", node.as_str().unwrap())]);
 }
 
@@ -96,7 +96,7 @@ fn on_the_event_clock_only_the_input_has_starts() {
             String::from_utf8(done.stderr).unwrap()
         });
         assert!(runs.all(|told| told.contains("on the event clock the host tells of no start")));
-        place.rows("registry.db", "SELECT entity, sequence, ordinal, kind, now, input FROM entries WHERE entity <> '' ORDER BY row")
+        place.rows("registry.db", "SELECT entity, sequence, ordinal, kind, now, input FROM entries WHERE entity <> '' ORDER BY sequence, ordinal")
     };
     assert_eq!(run(""), [""; 0]);
     let start = wire::event(
