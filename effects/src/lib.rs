@@ -12,7 +12,7 @@ mod client;
 mod consul;
 mod http;
 mod key_value;
-mod postgres;
+pub mod postgres;
 mod publish;
 mod route;
 mod secret;

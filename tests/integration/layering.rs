@@ -13,7 +13,8 @@ use crate::repository::{Source, root, rust_files};
 const ARROWS: &[(&str, &[&str])] = &[
     ("purefold-wit", &[]),
     ("purefold-effects", &["purefold-wit"]),
-    ("purefold", &["purefold-effects", "purefold-wit"]),
+    // Its tests try the store on a PostgreSQL of their own.
+    ("purefold", &["purefold-effects", "purefold-services", "purefold-wit"]),
     ("purefold-benches", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-wit", "registration"]),
     ("purefold-demo", &["purefold-nodes"]),
     ("purefold-hostile", &["purefold", "purefold-wit"]),

@@ -29,6 +29,7 @@ mod service;
 mod shop;
 mod sources;
 mod spans;
+mod store;
 mod surroundings;
 mod tables;
 mod traces;

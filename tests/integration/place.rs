@@ -12,10 +12,14 @@ use tempfile::TempDir;
 
 use crate::program::{Done, end, fixture, purefold, reducer};
 use crate::repository::root;
+use crate::store::Database;
 use crate::tables;
 
 /// The same journal everywhere, so that intent ids and seeds are the same in two runs.
 const JOURNAL: &str = "7e570000-0000-4000-8000-000000000001";
+
+/// Where the reference workflow keeps its journal.
+const JOURNAL_FILE: &str = "registration.db";
 
 /// The stream that a test writes.
 const STREAM: &str = "stream.jsonl";
@@ -31,6 +35,8 @@ pub(crate) struct Place {
     folder: TempDir,
     manifest: PathBuf,
     variables: Vec<(String, String)>,
+    /// Where the journal is, if not in a file.
+    journal: Option<Database>,
 }
 
 impl Place {
@@ -38,7 +44,7 @@ impl Place {
     pub(crate) fn new(manifest: &str, component: &Path) -> Place {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("workflow.toml");
-        let place = Place { manifest: path, folder, variables: Vec::new() };
+        let place = Place { manifest: path, folder, variables: Vec::new(), journal: None };
         fs::write(&place.manifest, manifest).expect("the manifest can be written");
         place.install(component);
         if !manifest.contains("\nid = ") {
@@ -72,8 +78,21 @@ impl Place {
         fs::copy(component, self.path(&name)).unwrap_or_else(|error| panic!("cannot copy {}: {error}", component.display()));
     }
 
+    /// Keeps the journal of the reference workflow in a PostgreSQL database.
+    pub(crate) fn keep_journal_in(&mut self, database: Database) {
+        self.mend(&format!("sqlite = \"{JOURNAL_FILE}\""), "postgres = \"${STORE_URL}\"");
+        self.variable("STORE_URL", &database.url);
+        self.journal = Some(database);
+    }
+
+    /// The database that the journal is kept in.
+    pub(crate) fn journal(&self) -> &Database {
+        self.journal.as_ref().expect("the journal is in a database")
+    }
+
     /// Sets a variable of the environment in which the program runs.
     pub(crate) fn variable(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
@@ -168,7 +187,10 @@ impl Place {
     /// The rows of a query on a database of the folder; columns stand apart by ` | `.
     #[track_caller]
     pub(crate) fn rows(&self, database: &str, sql: &str) -> Vec<String> {
-        tables::rows(&self.path(database), sql)
+        match &self.journal {
+            Some(journal) if database == JOURNAL_FILE => journal.rows(sql),
+            _ => tables::rows(&self.path(database), sql),
+        }
     }
 
     /// The one value of a query.

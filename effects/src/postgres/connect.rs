@@ -1,10 +1,11 @@
 //! Where a PostgreSQL server is, and connections to it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::failure::told;
@@ -19,6 +20,9 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// PostgreSQL's own port.
+const PORT: u16 = 5432;
+
 /// After how much silence a connection is asked whether the other side is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 
@@ -26,9 +30,9 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const CONNECTIONS_MAX: i64 = 64;
 const CONNECTIONS_DEFAULT: usize = 4;
 
-/// A server and database, and who connects to it.
-#[derive(Clone)]
-pub(crate) struct Server {
+/// A server and database, and who connects to it. Printed, it holds no secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
     /// Holds the password: never printed.
     config: Config,
     /// Certificates that are trusted instead of the system's.
@@ -39,10 +43,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Reads `postgres`, `ca`, `connections` and `timeout`.
-    pub(crate) fn read(settings: &mut Settings<'_>, base: &Path) -> Option<Server> {
+    pub(crate) fn read_pooled(settings: &mut Settings<'_>, base: &Path) -> Option<Server> {
+        let connections = settings.integer("connections", 1..=CONNECTIONS_MAX).and_then(|count| usize::try_from(count).ok());
+        let server = Server::read(settings, base)?;
+        Some(Server { connections: connections.unwrap_or(CONNECTIONS_DEFAULT), ..server })
+    }
+
+    /// Reads `postgres`, `ca` and `timeout`, for whoever makes connections one by one.
+    pub fn read(settings: &mut Settings<'_>, base: &Path) -> Option<Server> {
         let secret = settings.required("postgres", Settings::secret);
         let authority = settings.path("ca", base);
-        let connections = settings.integer("connections", 1..=CONNECTIONS_MAX).and_then(|count| usize::try_from(count).ok());
         let timeout = settings.duration("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
         // The parser's error may repeat a part of the text.
         let Ok(mut config) = secret?.expose().parse::<Config>() else {
@@ -66,11 +76,39 @@ impl Server {
         }
         config.keepalives_idle(KEEPALIVE_IDLE);
         config.tcp_user_timeout(timeout);
-        Some(Server { config, authority, connections: connections.unwrap_or(CONNECTIONS_DEFAULT), timeout })
+        Some(Server { config, authority, connections: CONNECTIONS_DEFAULT, timeout })
+    }
+
+    /// Where it is, as `host:port/database`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(folder) => folder.display().to_string(),
+        });
+        let hosts: Vec<String> = if self.config.get_hosts().is_empty() {
+            self.config.get_hostaddrs().iter().map(ToString::to_string).collect()
+        } else {
+            hosts.collect()
+        };
+        // One port may serve all hosts.
+        let ports = self.config.get_ports();
+        let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(PORT);
+        let hosts: Vec<String> = hosts.into_iter().enumerate().map(|(index, host)| format!("{host}:{}", port(index))).collect();
+        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        format!("{}/{database}", hosts.join(","))
+    }
+
+    /// The role that connects, where the settings name it.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.config.get_user()
     }
 
     /// How long one statement may take.
-    pub(crate) fn timeout(&self) -> Duration {
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
@@ -115,7 +153,7 @@ impl Server {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
                 runtime.block_on(async {
                     let late = |_| format!("no answer within {} s", self.timeout.as_secs_f64());
-                    let client = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await.map_err(late)??;
+                    let client = self.connect().await?;
                     tokio::time::timeout(self.timeout, work(&client)).await.map_err(late)?
                 })
             });
@@ -123,7 +161,16 @@ impl Server {
         })
     }
 
-    async fn connect(&self) -> Result<Client, String> {
+    /// Connects. What drives the connection runs on the present runtime until the client goes.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub async fn connect(&self) -> Result<Client, String> {
+        let late = |_| format!("no connection within {} s", CONNECT_TIMEOUT.as_secs());
+        tokio::time::timeout(CONNECT_TIMEOUT, self.connect_patiently()).await.map_err(late)?
+    }
+
+    async fn connect_patiently(&self) -> Result<Client, String> {
         let client = match self.tls()? {
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls).await.map_err(|error| told(&error))?;
@@ -150,5 +197,11 @@ impl Server {
     /// What every connection begins with: the server ends what takes too long itself, so that it is known not to be done.
     fn prepare(&self) -> String {
         format!("SET statement_timeout = {}", self.timeout.as_millis())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.place()).finish()
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn not_connected(error: &PoolError, attempted: &str) -> EffectError {
 }
 
 /// The error in words. A server's details are left out: they repeat values.
-pub(crate) fn told(error: &Error) -> String {
+#[must_use]
+pub fn told(error: &Error) -> String {
     match error.as_db_error() {
         Some(error) => format!("{} (SQLSTATE {})", told_by_server(error), error.code().code()),
         None => {

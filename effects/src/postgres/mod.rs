@@ -8,8 +8,8 @@ mod tls;
 mod value;
 mod writer;
 
-pub(crate) use connect::Server;
-pub(crate) use failure::told;
+pub use connect::Server;
+pub use failure::told;
 pub(crate) use mark::{DEFINITION as MARKS_DEFINITION, PARAMETERS as MARK_PARAMETERS, TABLE as MARKS_TABLE, WITH as WITH_MARK};
 pub(crate) use value::Text;
 pub(crate) use writer::{Change, Writer};

@@ -32,7 +32,7 @@ const BACKENDS: [&str; 2] = ["sqlite", "postgres"];
 pub(crate) fn open(name: &str, mut settings: Settings<'_>, base: &Path) -> Result<Arc<dyn Effect>, Vec<Finding>> {
     match backend::choose(&mut settings, "table", &BACKENDS) {
         Some("postgres") => {
-            let server = Server::read(&mut settings, base);
+            let server = Server::read_pooled(&mut settings, base);
             backend::opened(settings, server, |server| postgres::open(name, server))
         }
         chosen => {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use purefold::store::Location;
 use purefold::workflow;
 
 use super::exit::Exit;
@@ -14,11 +15,18 @@ pub(super) struct Arguments {
     /// The workflow's manifest
     workflow: PathBuf,
     /// Only what this effect needs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "store")]
     effect: Option<String>,
+    /// What the store needs of PostgreSQL, with the rights of the role that the manifest names; hosts make it themselves
+    /// where that role may
+    #[arg(long)]
+    store: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    if arguments.store {
+        return store(&arguments.workflow);
+    }
     let mut needed = match workflow::schema(&arguments.workflow) {
         Ok(needed) => needed,
         Err(findings) => {
@@ -41,5 +49,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     }
     std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Exit::Well)
+}
+
+/// Prints what the manifest's store needs.
+fn store(path: &Path) -> anyhow::Result<Exit> {
+    let Some(workflow) = super::open::workflow_to_read(path)? else { return Ok(Exit::Wrong) };
+    let Location::Postgres(place) = &workflow.manifest.store.location else {
+        eprintln!("no tables are needed: a host makes those of a SQLite store itself");
+        return Ok(Exit::Negative);
+    };
+    std::io::stdout().lock().write_all(place.script().as_bytes())?;
     Ok(Exit::Well)
 }

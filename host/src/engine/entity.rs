@@ -5,9 +5,9 @@ use std::sync::Arc;
 use purefold_wit::Value;
 
 use super::EngineError;
-use super::input::{EntityName, FailureKind, OrderKind, Pending};
+use super::input::{FailureKind, OrderKind, Pending};
 use super::plan::Plan;
-use crate::store::{EntityRow, InboxRow, OutboxStatus, Reader, TimerRow};
+use crate::store::{EntityRow, InboxRow, Loaded, OutboxStatus, Reader, TimerRow};
 use crate::workflow::{OutcomePlan, RoutePlan};
 
 /// An entity as of its latest decision, committed or on its way to be.
@@ -81,32 +81,17 @@ impl Entity {
         }
     }
 
-    /// Loads the entity `name` from the store.
+    /// The entity that was loaded.
     ///
     /// # Errors
-    /// Where the store fails or holds what the workflow's types do not admit.
-    pub fn load(reader: &Reader, plan: &Plan, name: &EntityName) -> Result<Self, EngineError> {
-        match reader.entity(plan.id, &name.key)? {
-            None => Ok(Entity::unknown(plan, name.key.clone())),
-            Some(row) => Entity::from_row(reader, plan, row),
-        }
-    }
-
-    /// Loads what belongs to `row`.
-    ///
-    /// # Errors
-    /// Where the store fails or holds what the workflow's types do not admit.
-    pub fn from_row(reader: &Reader, plan: &Plan, row: EntityRow) -> Result<Self, EngineError> {
-        let (state, state_release) = match row.state_row {
+    /// Where the store holds what the workflow's types do not admit.
+    pub fn of(plan: &Plan, loaded: Loaded) -> Result<Self, EngineError> {
+        let Loaded { row, state, timers, outstanding: stored, inbox } = loaded;
+        let (state, state_release) = match state {
             None => (None, plan.release),
-            Some(state_row) => {
-                let (json, release) = reader.state(state_row)?;
-                (Some(Arc::new(decode_state(plan, release, &json)?)), release)
-            }
+            Some((json, release)) => (Some(Arc::new(decode_state(plan, release, &json)?)), release),
         };
-        let timers = reader.timers(row.id)?;
-        let outstanding = reader.outstanding(row.id)?.into_iter().map(|stored| outstanding(plan, stored)).collect::<Result<_, _>>()?;
-        let inbox = reader.inbox(row.id)?;
+        let outstanding = stored.into_iter().map(|stored| outstanding(plan, stored)).collect::<Result<_, _>>()?;
         let mut entity = Entity { row, state, state_release, timers, outstanding, inbox, under_way: 0 };
         entity.under_way = entity.count_under_way(plan);
         Ok(entity)

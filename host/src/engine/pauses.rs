@@ -238,14 +238,15 @@ impl Engine {
         let mut movable = 0;
         let mut after = 0;
         loop {
-            let rows = self.reader.entities_with_outstanding(after, ENTITIES_TOGETHER)?;
+            let mut rows = self.reader.entities_with_outstanding(after, ENTITIES_TOGETHER)?;
             let Some(last) = rows.last() else { break };
             after = last.id;
-            for row in rows {
-                let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == row.workflow) else { continue };
+            rows.retain(|row| self.shared.plans.iter().any(|plan| plan.id == row.workflow));
+            for loaded in self.reader.load_rows(&rows)? {
+                let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == loaded.row.workflow) else { continue };
                 let plan = &self.shared.plans[workflow];
                 let is_paused = |effect: &str| effects.iter().any(|(of, name)| *of == workflow && **name == *effect);
-                let entity = Entity::from_row(&self.reader, plan, row)?;
+                let entity = Entity::of(plan, loaded)?;
                 movable += entity.stuck_with(plan, is_paused).iter().filter(|stuck| !**stuck).count();
             }
         }

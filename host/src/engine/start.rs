@@ -307,15 +307,16 @@ fn recover(engine: &mut Engine) -> Result<(), EngineError> {
     let plans = engine.shared.plans.clone();
     let mut after = 0;
     loop {
-        let rows = engine.reader.entities_with_outstanding(after, ENTITIES_TOGETHER)?;
+        let mut rows = engine.reader.entities_with_outstanding(after, ENTITIES_TOGETHER)?;
         let Some(last) = rows.last() else { break };
         after = last.id;
+        // Those of other workflows wait for a host that runs them.
+        rows.retain(|row| plans.iter().any(|plan| plan.id == row.workflow));
         let mut tasks = Vec::new();
-        for row in rows {
-            // Those of other workflows wait for a host that runs them.
-            let Some(workflow) = plans.iter().position(|plan| plan.id == row.workflow) else { continue };
-            let name = EntityName { workflow, key: row.key.clone() };
-            let entity = Entity::from_row(&engine.reader, &plans[workflow], row)?;
+        for loaded in engine.reader.load_rows(&rows)? {
+            let Some(workflow) = plans.iter().position(|plan| plan.id == loaded.row.workflow) else { continue };
+            let name = EntityName { workflow, key: loaded.row.key.clone() };
+            let entity = Entity::of(&plans[workflow], loaded)?;
             tasks.extend(tasks_of(&plans[workflow], &name, &entity));
             engine.recovered(name, entity);
         }

@@ -127,16 +127,20 @@ fn decide(shared: &Shared, reader: &Reader, moment: Moment, mut items: Vec<Item>
 
 /// Reads what is not in memory of the items' entities.
 fn read(shared: &Shared, reader: &Reader, items: &mut [Item]) -> Result<(), EngineError> {
-    if items.iter().any(|(_, cached, _)| cached.is_none()) {
-        reader.at_once(|reader| {
-            for (name, cached, _) in &mut *items {
-                if cached.is_none() {
-                    let entity = Box::new(Entity::load(reader, &shared.plans[name.workflow], name)?);
-                    *cached = Some(Cached { entity, batch: 0 });
-                }
-            }
-            Ok::<_, EngineError>(())
-        })?;
+    for (workflow, plan) in shared.plans.iter().enumerate() {
+        let is_missing = |(name, cached, _): &&Item| name.workflow == workflow && cached.is_none();
+        let missing: Vec<&str> = items.iter().filter(is_missing).map(|(name, ..)| &*name.key).collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let mut loaded = reader.load(plan.id, &missing)?;
+        for (name, cached, _) in items.iter_mut().filter(|(name, cached, _)| name.workflow == workflow && cached.is_none()) {
+            let entity = match loaded.remove(&name.key) {
+                Some(loaded) => Entity::of(plan, loaded)?,
+                None => Entity::unknown(plan, name.key.clone()),
+            };
+            *cached = Some(Cached { entity: Box::new(entity), batch: 0 });
+        }
     }
     for (name, cached, pending) in items {
         if let Some(Cached { entity, .. }) = cached {

@@ -16,7 +16,6 @@ pub(super) enum Type {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     pub(super) name: &'static str,
-    #[allow(dead_code, reason = "SQLite asks each value for its type")]
     pub(super) ty: Type,
 }
 

@@ -5,22 +5,26 @@
 
 use super::StoreError;
 use super::change::Change;
+use super::postgres::{self, Session};
 use super::sqlite;
 use super::value::{Columns, Value};
 
 /// A connection.
 pub(super) enum Connection {
     Sqlite(rusqlite::Connection),
+    Postgres(Session),
 }
 
 /// While it lives, everything that its connection reads is of one moment.
 pub(super) enum View<'c> {
     Sqlite(rusqlite::Transaction<'c>),
+    Postgres(postgres::View<'c>),
 }
 
 /// What is done to the store, all or nothing. `'v` is what the values live for.
 pub(super) enum Transaction<'c, 'v> {
     Sqlite(sqlite::Transaction<'c, 'v>),
+    Postgres(postgres::Transaction<'c, 'v>),
 }
 
 impl Connection {
@@ -33,6 +37,7 @@ impl Connection {
     ) -> Result<Vec<T>, StoreError> {
         match self {
             Connection::Sqlite(connection) => sqlite::rows(connection, query, values, map),
+            Connection::Postgres(session) => session.rows(query, values, map),
         }
     }
 
@@ -45,6 +50,7 @@ impl Connection {
     ) -> Result<Option<T>, StoreError> {
         match self {
             Connection::Sqlite(connection) => sqlite::row(connection, query, values, map),
+            Connection::Postgres(session) => session.row(query, values, map),
         }
     }
 
@@ -52,6 +58,7 @@ impl Connection {
     pub(super) fn execute(&self, statement: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
         match self {
             Connection::Sqlite(connection) => sqlite::execute(connection, statement, values).map(drop),
+            Connection::Postgres(session) => session.execute(statement, values),
         }
     }
 
@@ -60,22 +67,20 @@ impl Connection {
         &mut self,
         work: impl FnOnce(&mut Transaction<'_, 'v>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match self {
-            Connection::Sqlite(connection) => {
-                let mut transaction = Transaction::Sqlite(sqlite::Transaction::begin(connection)?);
-                let done = work(&mut transaction)?;
-                match transaction {
-                    Transaction::Sqlite(transaction) => transaction.commit()?,
-                }
-                Ok(done)
-            }
-        }
+        let mut transaction = match self {
+            Connection::Sqlite(connection) => Transaction::Sqlite(sqlite::Transaction::begin(connection)?),
+            Connection::Postgres(session) => Transaction::Postgres(postgres::Transaction::begin(session)),
+        };
+        let done = work(&mut transaction)?;
+        transaction.commit()?;
+        Ok(done)
     }
 
     /// Begins a view of one moment.
     pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
         match self {
             Connection::Sqlite(connection) => Ok(View::Sqlite(connection.unchecked_transaction()?)),
+            Connection::Postgres(session) => Ok(View::Postgres(session.view()?)),
         }
     }
 
@@ -83,6 +88,7 @@ impl Connection {
     pub(super) fn stay(&self) -> Result<(), StoreError> {
         match self {
             Connection::Sqlite(connection) => sqlite::stay(connection),
+            Connection::Postgres(session) => session.stay(),
         }
     }
 }
@@ -91,11 +97,20 @@ impl View<'_> {
     pub(super) fn end(self) -> Result<(), StoreError> {
         match self {
             View::Sqlite(transaction) => Ok(transaction.finish()?),
+            View::Postgres(view) => view.end(),
         }
     }
 }
 
 impl<'v> Transaction<'_, 'v> {
+    /// Makes it durable.
+    pub(super) fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Transaction::Sqlite(transaction) => transaction.commit(),
+            Transaction::Postgres(transaction) => transaction.commit(),
+        }
+    }
+
     /// Does `change` to each of the rows whose values are given.
     pub(super) fn change<const N: usize>(
         &mut self,
@@ -104,6 +119,10 @@ impl<'v> Transaction<'_, 'v> {
     ) -> Result<(), StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.change(change, rows),
+            Transaction::Postgres(transaction) => {
+                transaction.change(change, rows);
+                Ok(())
+            }
         }
     }
 
@@ -116,6 +135,10 @@ impl<'v> Transaction<'_, 'v> {
     ) -> Result<Option<usize>, StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.change_all(change, rows),
+            Transaction::Postgres(transaction) => {
+                transaction.change_all(change, rows);
+                Ok(None)
+            }
         }
     }
 
@@ -128,6 +151,7 @@ impl<'v> Transaction<'_, 'v> {
     ) -> Result<Vec<i64>, StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.change_telling(change, told, rows),
+            Transaction::Postgres(transaction) => transaction.change_telling(change, told, rows),
         }
     }
 
@@ -136,6 +160,10 @@ impl<'v> Transaction<'_, 'v> {
     pub(super) fn execute<const N: usize>(&mut self, statement: &'static str, values: [Value<'v>; N]) -> Result<(), StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.execute(statement, &values),
+            Transaction::Postgres(transaction) => {
+                transaction.execute(statement, values.into());
+                Ok(())
+            }
         }
     }
 
@@ -148,6 +176,7 @@ impl<'v> Transaction<'_, 'v> {
     ) -> Result<Option<T>, StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.row(query, values, map),
+            Transaction::Postgres(transaction) => transaction.row(query, values, map),
         }
     }
 }

@@ -4,6 +4,17 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+/// Whether a failure may be over later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// The same may succeed later.
+    Passing,
+    /// What is stored looks damaged.
+    Damage,
+    /// The same will fail again.
+    Lasting,
+}
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -70,11 +81,29 @@ pub enum StoreError {
         /// What the store says.
         found: String,
     },
-    /// An entity is not as the engine read it: somebody else wrote the store.
-    #[error("entity {key:?} was changed by somebody else between reading and committing; nothing was committed")]
+    /// The store is not as the engine read it: somebody else wrote it.
+    #[error("{what}; nothing was committed")]
     Overtaken {
-        /// The entity.
-        key: String,
+        /// What was changed, and by whom as far as that is known.
+        what: String,
+    },
+    /// Its tables are not what is needed, and cannot be brought to it.
+    #[error("the store {store} cannot be used: {reason}")]
+    Unprepared {
+        /// Where it is.
+        store: String,
+        /// What is wrong with it, and the way out.
+        reason: String,
+    },
+    /// PostgreSQL failed.
+    #[error("the store {store} failed: {reason}")]
+    Postgres {
+        /// Where it is.
+        store: String,
+        /// What the server or the system said.
+        reason: String,
+        /// Whether it may be over later.
+        outlook: Outlook,
     },
     /// The store holds what no host wrote.
     #[error("the store is damaged: {0}")]
@@ -95,10 +124,14 @@ impl StoreError {
         StoreError::Open { path: path.into(), reason: error.to_string() }
     }
 
-    /// Whether the same commit may succeed later: the disk is full, fails or is busy.
+    /// Whether the same commit may succeed later: the disk is full, fails or is busy, the server is away.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        let StoreError::Sql(error) = self else { return false };
+        let error = match self {
+            StoreError::Postgres { outlook, .. } => return *outlook == Outlook::Passing,
+            StoreError::Sql(error) => error,
+            _ => return false,
+        };
         matches!(
             error.sqlite_error_code(),
             Some(
@@ -117,6 +150,10 @@ impl StoreError {
     /// a read as damage.
     #[must_use]
     pub fn looks_like_damage(&self) -> bool {
-        matches!(self, StoreError::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
+        match self {
+            StoreError::Postgres { outlook, .. } => *outlook == Outlook::Damage,
+            StoreError::Sql(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt),
+            _ => false,
+        }
     }
 }

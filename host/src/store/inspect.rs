@@ -298,57 +298,59 @@ fn standing(row: &Columns<'_>, first: usize) -> Result<Standing, StoreError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::path::Path;
-
-    use rusqlite::Connection;
-
     use super::*;
     use crate::store::Store;
+    use crate::store::trial::{Prompt, Trial, on_each};
 
-    const ENTRY: &str =
-        "INSERT INTO journal VALUES (?, 1, ?, 0, 'decided', 1, 1, 0, 'e', 'c', '{}', 'accepted', '{}', '[]', NULL, ?, x'00')";
+    fn store(trial: &Trial) -> (Store, Prompt) {
+        let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+        (store, Prompt::at(&trial.location))
+    }
 
-    fn store(folder: &Path) -> (Store, Connection) {
-        let path = folder.join("test.db");
-        let store = Store::open(&path.clone().into(), None, (1, 2)).unwrap();
-        (store, Connection::open(path).unwrap())
+    /// Adds an entry in `row` that follows the one in `previous`.
+    fn add(prompt: &Prompt, row: i64, sequence: i64, previous: i64) {
+        let entry = "INSERT INTO journal VALUES (?, 1, ?, 0, 'decided', 1, 1, 0, 'e', 'c', '{}', 'accepted', '{}', '[]', NULL, ?, ?)";
+        prompt.execute(entry, &values![row, sequence, previous, &[0; 32]]);
     }
 
     #[test]
     fn a_chain_leads_back_to_the_first_entry() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, connection) = store(folder.path());
-        for (row, sequence, previous) in [(3, 1, 0), (7, 2, 3), (8, 3, 7)] {
-            connection.execute(ENTRY, [row, sequence, previous]).unwrap();
-        }
-        let reader = store.reader().unwrap();
-        let sequences: Vec<u64> = reader.chain(8).map(|link| link.unwrap().sequence).collect();
-        assert_eq!(sequences, [3, 2, 1]);
-        assert_eq!(reader.chain(0).count(), 0);
+        on_each(|trial| {
+            let (store, prompt) = store(trial);
+            for (row, sequence, previous) in [(3, 1, 0), (7, 2, 3), (8, 3, 7)] {
+                add(&prompt, row, sequence, previous);
+            }
+            let reader = store.reader().unwrap();
+            let sequences: Vec<u64> = reader.chain(8).map(|link| link.unwrap().sequence).collect();
+            assert_eq!(sequences, [3, 2, 1]);
+            assert_eq!(reader.chain(0).count(), 0);
+        });
     }
 
     #[test]
     fn a_damaged_chain_is_told_and_ends() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, connection) = store(folder.path());
-        connection.execute(ENTRY, [3, 1, 4]).unwrap();
-        connection.execute(ENTRY, [4, 2, 3]).unwrap();
-        let links: Vec<_> = store.reader().unwrap().chain(4).collect();
-        assert!(matches!(&links[..], [Ok(_), Err(StoreError::Corrupt(reason))] if reason.contains("row 3 follows row 4")), "{links:?}");
-        let missing: Vec<_> = store.reader().unwrap().chain(9).collect();
-        assert!(matches!(&missing[..], [Err(StoreError::Corrupt(_))]), "{missing:?}");
+        on_each(|trial| {
+            let (store, prompt) = store(trial);
+            add(&prompt, 3, 1, 4);
+            add(&prompt, 4, 2, 3);
+            let links: Vec<_> = store.reader().unwrap().chain(4).collect();
+            assert!(matches!(&links[..], [Ok(_), Err(StoreError::Corrupt(reason))] if reason.contains("row 3 follows row 4")), "{links:?}");
+            let missing: Vec<_> = store.reader().unwrap().chain(9).collect();
+            assert!(matches!(&missing[..], [Err(StoreError::Corrupt(_))]), "{missing:?}");
+        });
     }
 
     #[test]
     fn a_snapshot_does_not_see_what_is_committed_meanwhile() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, connection) = store(folder.path());
-        let reader = store.reader().unwrap();
-        let snapshot = reader.snapshot().unwrap();
-        assert_eq!(reader.last_entry().unwrap(), 0);
-        connection.execute(ENTRY, [3, 1, 0]).unwrap();
-        assert_eq!(reader.last_entry().unwrap(), 0);
-        drop(snapshot);
-        assert_eq!(reader.last_entry().unwrap(), 3);
+        on_each(|trial| {
+            let (store, prompt) = store(trial);
+            let reader = store.reader().unwrap();
+            let snapshot = reader.snapshot().unwrap();
+            assert_eq!(reader.last_entry().unwrap(), 0);
+            add(&prompt, 3, 1, 0);
+            assert_eq!(reader.last_entry().unwrap(), 0);
+            drop(snapshot);
+            assert_eq!(reader.last_entry().unwrap(), 3);
+        });
     }
 }

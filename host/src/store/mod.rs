@@ -1,8 +1,10 @@
-//! The journal's home: a SQLite file on one machine.
+//! The journal's home: a SQLite file on one machine, or a schema in a PostgreSQL database.
 //!
 //! One host at a time writes it; everybody may read it meanwhile. [`Writer::commit`] takes one [`Batch`] in one transaction
 //! and returns when it is durable.
 
+#[cfg(test)]
+mod alike;
 mod batch;
 mod change;
 mod connection;
@@ -10,8 +12,10 @@ mod erase;
 mod error;
 pub(crate) mod faults;
 mod inspect;
+mod load;
 mod location;
 mod operate;
+mod postgres;
 mod read;
 mod release;
 mod retain;
@@ -19,7 +23,9 @@ mod sqlite;
 mod status;
 mod tally;
 mod timers;
-mod value;
+#[cfg(test)]
+pub(crate) mod trial;
+pub(crate) mod value;
 mod write;
 
 pub use batch::{
@@ -27,9 +33,10 @@ pub use batch::{
     OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceRow, TimerRow, Truncation,
 };
 pub use erase::Erased;
-pub use error::StoreError;
+pub use error::{Outlook, StoreError};
 pub use inspect::{Chain, Ended, Link, Orphan, OutboxLine, Snapshot, Standing, WaitingInput};
-pub use location::Location;
+pub use load::Loaded;
+pub use location::{Location, Place};
 pub use operate::{CommandRow, Question};
 pub use read::{DeadLetter, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
@@ -40,14 +47,16 @@ pub use tally::Tally;
 pub use timers::DueTimer;
 pub use write::Writer;
 
+use std::sync::Arc;
+
 use connection::Connection;
 
 /// A store that this process has to itself for writing.
 pub struct Store {
     location: Location,
     journal: (u64, u64),
-    // Held, not read: the store is this process's for as long as it lives.
-    _hold: Hold,
+    // The store is this process's for as long as it lives.
+    hold: Hold,
 }
 
 /// What keeps other hosts away.
@@ -56,6 +65,7 @@ enum Hold {
         // Held, not read: the lock goes with it.
         _lock: std::fs::File,
     },
+    Postgres(Arc<postgres::Ownership>),
 }
 
 impl Store {
@@ -72,6 +82,11 @@ impl Store {
                 let journal = journal_id(&Connection::Sqlite(connection))?;
                 (Location::Sqlite(path), Hold::Sqlite { _lock: lock }, journal)
             }
+            Location::Postgres(place) => {
+                let (ownership, session) = postgres::open(place, id.unwrap_or(random))?;
+                let journal = journal_id(&Connection::Postgres(session))?;
+                (location.clone(), Hold::Postgres(ownership), journal)
+            }
         };
         if let Some(expected) = id.filter(|id| *id != journal) {
             return Err(StoreError::OtherJournal {
@@ -80,7 +95,7 @@ impl Store {
                 found: purefold_wit::uuid::format(journal.0, journal.1),
             });
         }
-        Ok(Store { location, journal, _hold: hold })
+        Ok(Store { location, journal, hold })
     }
 
     /// The journal's id.
@@ -100,8 +115,13 @@ impl Store {
     /// # Errors
     /// Where the store cannot be opened.
     pub fn writer(&self) -> Result<Writer, StoreError> {
-        match &self.location {
-            Location::Sqlite(path) => Ok(Writer::new(Connection::Sqlite(sqlite::connect(path)?))),
+        match (&self.location, &self.hold) {
+            (Location::Postgres(place), Hold::Postgres(ownership)) => {
+                let (session, commits) = postgres::connect(place, ownership)?;
+                Ok(Writer::new(Connection::Postgres(session), Some(commits)))
+            }
+            (Location::Sqlite(path), _) => Ok(Writer::new(Connection::Sqlite(sqlite::connect(path)?), None)),
+            (Location::Postgres(place), Hold::Sqlite { .. }) => Err(StoreError::Missing { store: place.to_string() }),
         }
     }
 

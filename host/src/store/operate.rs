@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::change::{Change, int, text};
 use super::connection::{Connection, Transaction};
 use super::value::{Columns, values};
-use super::{Batch, Location, PauseRow, Reader, Scope, StoreError, Writer, sqlite};
+use super::{Batch, Location, PauseRow, Reader, Scope, StoreError, Writer, postgres, sqlite};
 use crate::journal::Warrant;
 
 /// Answered commands that are kept to be looked at.
@@ -73,6 +73,7 @@ impl Writer {
     pub fn ask_beside(location: &Location, workflow: &str, question: &Question<'_>) -> Result<Vec<i64>, StoreError> {
         let mut connection = match location {
             Location::Sqlite(path) => Connection::Sqlite(sqlite::connect(path)?),
+            Location::Postgres(place) => Connection::Postgres(postgres::open_beside(place)?),
         };
         let Question { command, subjects, warrant } = question;
         let asked = subjects.iter().map(|subject| values![workflow, *command, subject, &warrant.by, warrant.reason.as_ref()]);
@@ -134,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::store::Store;
+    use crate::store::trial::on_each;
 
     fn warrant() -> Warrant {
         Warrant { by: "ann".into(), reason: Some("because".into()) }
@@ -141,44 +143,48 @@ mod tests {
 
     #[test]
     fn a_host_can_be_asked_while_it_has_the_store() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
-        let question = Question { command: "parked redrive", subjects: &["a".to_owned(), "b".to_owned()], warrant: &warrant() };
-        let ids = Writer::ask_beside(store.location(), "w", &question).unwrap();
-        let asked = store.reader().unwrap().commands().unwrap();
-        assert_eq!(asked.iter().map(|command| command.id).collect::<Vec<_>>(), ids);
-        assert_eq!(asked.iter().map(|command| command.subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(asked.iter().all(|command| command.answer.is_none() && command.warrant == warrant()));
+        on_each(|trial| {
+            let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+            let question = Question { command: "parked redrive", subjects: &["a".to_owned(), "b".to_owned()], warrant: &warrant() };
+            let ids = Writer::ask_beside(store.location(), "w", &question).unwrap();
+            let asked = store.reader().unwrap().commands().unwrap();
+            assert_eq!(asked.iter().map(|command| command.id).collect::<Vec<_>>(), ids);
+            assert_eq!(asked.iter().map(|command| command.subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+            assert!(asked.iter().all(|command| command.answer.is_none() && command.warrant == warrant()));
+        });
     }
 
     #[test]
     fn only_the_last_answers_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
-        let subjects: Vec<String> = (0..MOST_ANSWERED + 5).map(|n| n.to_string()).collect();
-        let ids = Writer::ask_beside(store.location(), "w", &Question { command: "c", subjects: &subjects, warrant: &warrant() }).unwrap();
-        // The very first is still open.
-        let answers = ids[1..].iter().map(|id| (*id, "done".to_owned())).collect();
-        store.writer().unwrap().commit(&Batch { number: 1, answers, ..Batch::default() }).unwrap();
-        let reader = store.reader().unwrap();
-        assert_eq!(reader.commands().unwrap().len(), 1);
-        assert!(reader.command(ids[1]).unwrap().is_none());
-        assert_eq!(reader.command(*ids.last().unwrap()).unwrap().unwrap().answer.as_deref(), Some("done"));
+        on_each(|trial| {
+            let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+            let subjects: Vec<String> = (0..MOST_ANSWERED + 5).map(|n| n.to_string()).collect();
+            let ids =
+                Writer::ask_beside(store.location(), "w", &Question { command: "c", subjects: &subjects, warrant: &warrant() }).unwrap();
+            // The very first is still open.
+            let answers = ids[1..].iter().map(|id| (*id, "done".to_owned())).collect();
+            store.writer().unwrap().commit(&Batch { number: 1, answers, ..Batch::default() }).unwrap();
+            let reader = store.reader().unwrap();
+            assert_eq!(reader.commands().unwrap().len(), 1);
+            assert!(reader.command(ids[1]).unwrap().is_none());
+            assert_eq!(reader.command(*ids.last().unwrap()).unwrap().unwrap().answer.as_deref(), Some("done"));
+        });
     }
 
     #[test]
     fn what_is_paused_is_known_until_it_is_resumed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
-        let mut writer = store.writer().unwrap();
-        let workflow = writer.workflow("w").unwrap();
-        let pause = |scope| PauseRow { workflow, scope, since: 7, warrant: warrant() };
-        let paused = vec![pause(Scope::Workflow), pause(Scope::Effect("mail".into())), pause(Scope::Entity("a".into()))];
-        writer.commit(&Batch { number: 1, pauses_added: paused.clone(), ..Batch::default() }).unwrap();
-        let reader = store.reader().unwrap();
-        assert_eq!(reader.pauses(workflow).unwrap(), [paused[0].clone(), paused[2].clone(), paused[1].clone()]);
-        let removed = vec![(workflow, Scope::Effect("mail".into()))];
-        writer.commit(&Batch { number: 2, pauses_removed: removed, ..Batch::default() }).unwrap();
-        assert_eq!(reader.pauses(workflow).unwrap().len(), 2);
+        on_each(|trial| {
+            let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+            let mut writer = store.writer().unwrap();
+            let workflow = writer.workflow("w").unwrap();
+            let pause = |scope| PauseRow { workflow, scope, since: 7, warrant: warrant() };
+            let paused = vec![pause(Scope::Workflow), pause(Scope::Effect("mail".into())), pause(Scope::Entity("a".into()))];
+            writer.commit(&Batch { number: 1, pauses_added: paused.clone(), ..Batch::default() }).unwrap();
+            let reader = store.reader().unwrap();
+            assert_eq!(reader.pauses(workflow).unwrap(), [paused[0].clone(), paused[2].clone(), paused[1].clone()]);
+            let removed = vec![(workflow, Scope::Effect("mail".into()))];
+            writer.commit(&Batch { number: 2, pauses_removed: removed, ..Batch::default() }).unwrap();
+            assert_eq!(reader.pauses(workflow).unwrap().len(), 2);
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use super::value::{Columns, Json, Value, values};
-use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, Location, OutboxStatus, Row, StoreError, sqlite};
+use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, Location, OutboxStatus, Row, StoreError, postgres, sqlite};
 use crate::journal::{Entry, EntryHash};
 
 /// A connection that only reads.
@@ -75,16 +75,16 @@ pub struct DeadLetter {
     pub now: u64,
 }
 
-const ENTITY: &str = "id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked";
+pub(super) const ENTITY: &str = "id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked";
 const ENTRY: &str = "journal.row, previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
                      correlation_id, journal.input, verdict, journal.state, journal.output, event_hash, erased.row, erased.input, \
                      erased.state, erased.output";
 const ENTRIES: &str = "journal JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row";
 
-const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, \
+pub(super) const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, \
                            output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
 
-fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreError> {
+pub(super) fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreError> {
     Ok(OutstandingRow {
         key: IntentKey { entity: row.get(0)?, sequence: row.get(1)?, index: row.get(2)? },
         status: row.named(3, OutboxStatus::from_name)?,
@@ -96,7 +96,7 @@ fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreError> {
     })
 }
 
-fn entity(row: &Columns<'_>) -> Result<EntityRow, StoreError> {
+pub(super) fn entity(row: &Columns<'_>) -> Result<EntityRow, StoreError> {
     let (head, head_row) = (row.get(6)?, row.get(7)?);
     Ok(EntityRow {
         id: row.get(0)?,
@@ -144,6 +144,25 @@ fn stored_entry(row: &Columns<'_>) -> Result<StoredEntry, StoreError> {
     })
 }
 
+pub(super) const WAITING: &str = "SELECT id, entity, origin, sequence, position, now, event_id, correlation_id, input, bytes FROM inbox";
+
+pub(super) fn waiting(row: &Columns<'_>) -> Result<InboxRow, StoreError> {
+    let known = |name: &str| ["event", "outcome", "timer", "delivery"].into_iter().find(|known| *known == name);
+    let event: Option<Vec<u8>> = row.get(9)?;
+    Ok(InboxRow {
+        id: row.get(0)?,
+        entity: row.get(1)?,
+        origin: row.named(2, known)?,
+        sequence: row.get(3)?,
+        index: row.get(4)?,
+        now: row.get(5)?,
+        event_id: row.get(6)?,
+        correlation_id: row.get(7)?,
+        input: json(row, 8)?,
+        bytes: event.map(Arc::from),
+    })
+}
+
 impl Reader {
     /// Opens the store at `location` to read, beside a running host or not.
     ///
@@ -152,6 +171,7 @@ impl Reader {
     pub fn open(location: &Location) -> Result<Self, StoreError> {
         let connection = match location {
             Location::Sqlite(path) => Connection::Sqlite(sqlite::open_to_read(path)?),
+            Location::Postgres(place) => Connection::Postgres(postgres::open_beside(place)?),
         };
         super::journal_id(&connection)?;
         Ok(Reader { connection })
@@ -413,23 +433,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn inbox(&self, entity: EntityId) -> Result<Vec<InboxRow>, StoreError> {
-        let query = "SELECT id, entity, origin, sequence, position, now, event_id, correlation_id, input, bytes FROM inbox WHERE entity = ? ORDER BY id";
-        self.rows(query, &values![entity], |row| {
-            let known = |name: &str| ["event", "outcome", "timer", "delivery"].into_iter().find(|known| *known == name);
-            let event: Option<Vec<u8>> = row.get(9)?;
-            Ok(InboxRow {
-                id: row.get(0)?,
-                entity: row.get(1)?,
-                origin: row.named(2, known)?,
-                sequence: row.get(3)?,
-                index: row.get(4)?,
-                now: row.get(5)?,
-                event_id: row.get(6)?,
-                correlation_id: row.get(7)?,
-                input: json(row, 8)?,
-                bytes: event.map(Arc::from),
-            })
-        })
+        self.rows(&format!("{WAITING} WHERE entity = ? ORDER BY id"), &values![entity], waiting)
     }
 
     /// How many inputs wait in an entity's inbox.

@@ -157,6 +157,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::store::trial::{Prompt, on_each};
     use crate::store::{EntityRow, Store, Truncation};
 
     fn entity(id: EntityId, workflow: i64, head: u8, before: Option<u8>) -> EntityRow {
@@ -178,43 +179,46 @@ mod tests {
 
     #[test]
     fn each_commit_changes_the_tally_by_what_it_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
-        let mut writer = store.writer().unwrap();
-        let (first, second) = (writer.workflow("a").unwrap(), writer.workflow("b").unwrap());
-        writer.clock("event").unwrap();
-        let mut commit = |batch: Batch| writer.commit(&batch).unwrap();
-        commit(Batch { entities: vec![entity(1, first, 3, None), entity(2, first, 5, None)], ..Batch::default() });
-        commit(Batch { entities: vec![entity(1, first, 9, Some(3)), entity(3, second, 6, None)], ..Batch::default() });
-        commit(Batch { clocks: vec![(first, 77)], ..Batch::default() });
-        let reader = store.reader().unwrap();
-        let tally = reader.tally(first).unwrap().unwrap();
-        assert_eq!((tally.entities, tally.heads, tally.clock), (2, [9 ^ 5; 32], 77));
-        assert_eq!(tally.clock_name.as_deref(), Some("event"));
-        assert_eq!(reader.tally(second).unwrap().unwrap().heads, [6; 32]);
-        assert_eq!(reader.tally(second + 1).unwrap(), None);
+        on_each(|trial| {
+            let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+            let mut writer = store.writer().unwrap();
+            let (first, second) = (writer.workflow("a").unwrap(), writer.workflow("b").unwrap());
+            writer.clock("event").unwrap();
+            let mut commit = |batch: Batch| writer.commit(&batch).unwrap();
+            commit(Batch { entities: vec![entity(1, first, 3, None), entity(2, first, 5, None)], ..Batch::default() });
+            commit(Batch { entities: vec![entity(1, first, 9, Some(3)), entity(3, second, 6, None)], ..Batch::default() });
+            commit(Batch { clocks: vec![(first, 77)], ..Batch::default() });
+            let reader = store.reader().unwrap();
+            let tally = reader.tally(first).unwrap().unwrap();
+            assert_eq!((tally.entities, tally.heads, tally.clock), (2, [9 ^ 5; 32], 77));
+            assert_eq!(tally.clock_name.as_deref(), Some("event"));
+            assert_eq!(reader.tally(second).unwrap().unwrap().heads, [6; 32]);
+            assert_eq!(reader.tally(second + 1).unwrap(), None);
+        });
     }
 
     #[test]
     fn what_is_truncated_is_not_counted_any_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
-        let mut writer = store.writer().unwrap();
-        let workflow = writer.workflow("a").unwrap();
-        writer.commit(&Batch { entities: vec![entity(1, workflow, 3, None)], ..Batch::default() }).unwrap();
-        let connection = writer.connection();
-        connection.execute("UPDATE tallies SET entries = 10", &[]).unwrap();
-        for row in 1..=10_i64 {
-            let columns =
-                "row, entity, sequence, ordinal, kind, release, profile, now, event_id, correlation_id, input, output, previous_row, hash";
-            let entry = format!("INSERT INTO journal ({columns}) VALUES (?, 1, 1, 0, 'decided', 1, 1, 0, '', '', '', '', 0, x'')");
-            connection.execute(&entry, &values![row]).unwrap();
-        }
-        let gone = Truncation { entity: 1, first_row: 4, hash: [0; 32], sequence: 3, rows: vec![1, 2, 3] };
-        writer.commit(&Batch { truncations: vec![gone.clone()], ..Batch::default() }).unwrap();
-        assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
-        // Looked at once more before that was durable.
-        writer.commit(&Batch { truncations: vec![gone], ..Batch::default() }).unwrap();
-        assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
+        on_each(|trial| {
+            let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+            let mut writer = store.writer().unwrap();
+            let workflow = writer.workflow("a").unwrap();
+            writer.commit(&Batch { entities: vec![entity(1, workflow, 3, None)], ..Batch::default() }).unwrap();
+            let prompt = Prompt::at(&trial.location);
+            prompt.execute("UPDATE tallies SET entries = 10", &[]);
+            for row in 1..=10_i64 {
+                let entry = "INSERT INTO journal (row, entity, sequence, ordinal, kind, release, profile, now, event_id, correlation_id, \
+                             input, output, previous_row, hash) VALUES (?, 1, 1, 0, 'decided', 1, 1, 0, '', '', '', '', 0, ?)";
+                prompt.execute(entry, &values![row, &[0; 32]]);
+            }
+            // What is known of a tally is known to the writer that wrote it.
+            let mut writer = store.writer().unwrap();
+            let gone = Truncation { entity: 1, first_row: 4, hash: [0; 32], sequence: 3, rows: vec![1, 2, 3] };
+            writer.commit(&Batch { truncations: vec![gone.clone()], ..Batch::default() }).unwrap();
+            assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
+            // Looked at once more before that was durable.
+            writer.commit(&Batch { truncations: vec![gone], ..Batch::default() }).unwrap();
+            assert_eq!(store.reader().unwrap().tally(workflow).unwrap().unwrap().entries, 7);
+        });
     }
 }

@@ -19,7 +19,7 @@ pub struct DueTimer {
     pub timer: TimerRow,
 }
 
-const COLUMNS: &str = "entity, name, due, timers.sequence, position, correlation_id, waits, timers.workflow";
+pub(super) const COLUMNS: &str = "entity, name, due, timers.sequence, position, correlation_id, waits, timers.workflow";
 
 /// Of one workflow, in the order of the index.
 const DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity \
@@ -32,7 +32,7 @@ const FIRST_DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers
 
 const NEXT_DUE: &str = "SELECT due FROM timers WHERE workflow = ? AND NOT waits ORDER BY due LIMIT 1";
 
-fn timer(row: &Columns<'_>) -> Result<TimerRow, StoreError> {
+pub(super) fn timer(row: &Columns<'_>) -> Result<TimerRow, StoreError> {
     Ok(TimerRow {
         entity: row.get(0)?,
         name: row.get(1)?,
@@ -114,6 +114,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::store::trial::{Trial, on_each};
     use crate::store::value::Value;
     use crate::store::{Batch, EntityRow, Store};
 
@@ -121,8 +122,8 @@ mod tests {
     const SECOND: i64 = 2;
 
     /// A store with timers of two workflows: key, name, due.
-    fn store(folder: &std::path::Path, timers: &[(i64, &str, &str, u64)]) -> Store {
-        let store = Store::open(&folder.join("test.db").into(), None, (1, 2)).unwrap();
+    fn store(trial: &Trial, timers: &[(i64, &str, &str, u64)]) -> Store {
+        let store = Store::open(&trial.location, None, (1, 2)).unwrap();
         let mut writer = store.writer().unwrap();
         assert_eq!((writer.workflow("first").unwrap(), writer.workflow("second").unwrap()), (FIRST, SECOND));
         let mut batch = Batch::default();
@@ -162,33 +163,35 @@ mod tests {
 
     #[test]
     fn timers_of_workflows_that_are_not_asked_for_do_not_count() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), &[(FIRST, "a", "t", 5), (FIRST, "b", "t", 6), (SECOND, "c", "t", 7), (SECOND, "d", "t", 4)]);
-        let reader = store.reader().unwrap();
-        assert_eq!(reader.next_due(&[SECOND]).unwrap(), Some(4));
-        assert_eq!(reader.next_due(&[FIRST, SECOND]).unwrap(), Some(4));
-        assert_eq!(reader.next_due(&[]).unwrap(), None);
-        assert_eq!(keys(&reader.due_timers(6, 10, &[FIRST]).unwrap()), ["a", "b"]);
-        assert_eq!(keys(&reader.due_timers(9, 3, &[FIRST, SECOND]).unwrap()), ["d", "a", "b"]);
-        assert_eq!(reader.count_timers().unwrap(), 4);
+        on_each(|trial| {
+            let store = store(trial, &[(FIRST, "a", "t", 5), (FIRST, "b", "t", 6), (SECOND, "c", "t", 7), (SECOND, "d", "t", 4)]);
+            let reader = store.reader().unwrap();
+            assert_eq!(reader.next_due(&[SECOND]).unwrap(), Some(4));
+            assert_eq!(reader.next_due(&[FIRST, SECOND]).unwrap(), Some(4));
+            assert_eq!(reader.next_due(&[]).unwrap(), None);
+            assert_eq!(keys(&reader.due_timers(6, 10, &[FIRST]).unwrap()), ["a", "b"]);
+            assert_eq!(keys(&reader.due_timers(9, 3, &[FIRST, SECOND]).unwrap()), ["d", "a", "b"]);
+            assert_eq!(reader.count_timers().unwrap(), 4);
+        });
     }
 
     #[test]
     fn at_one_time_the_key_decides_which_fires_first_on_virtual_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), &[(SECOND, "a", "t", 5), (FIRST, "z", "t", 5), (FIRST, "y", "t", 5), (FIRST, "x", "t", 6)]);
-        let reader = store.reader().unwrap();
-        let first = |until, of: &[i64]| reader.first_due_timer(until, of).unwrap().map(|due| due.key.to_string());
-        assert_eq!(first(9, &[FIRST, SECOND]).as_deref(), Some("y"));
-        assert_eq!(first(9, &[SECOND]).as_deref(), Some("a"));
-        assert_eq!(first(4, &[FIRST, SECOND]), None);
+        on_each(|trial| {
+            let store = store(trial, &[(SECOND, "a", "t", 5), (FIRST, "z", "t", 5), (FIRST, "y", "t", 5), (FIRST, "x", "t", 6)]);
+            let reader = store.reader().unwrap();
+            let first = |until, of: &[i64]| reader.first_due_timer(until, of).unwrap().map(|due| due.key.to_string());
+            assert_eq!(first(9, &[FIRST, SECOND]).as_deref(), Some("y"));
+            assert_eq!(first(9, &[SECOND]).as_deref(), Some("a"));
+            assert_eq!(first(4, &[FIRST, SECOND]), None);
+        });
     }
 
     /// What a look costs must not grow with the number of timers: nothing is sorted, and no table is read through.
     #[test]
     fn a_look_walks_the_index_and_sorts_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), &[]);
+        let trial = Trial::sqlite();
+        let store = store(&trial, &[]);
         let reader = store.reader().unwrap();
         for query in [format!("SELECT {COLUMNS}, key {DUE}"), NEXT_DUE.to_owned()] {
             let nothing = vec![Value::Int(0); query.matches('?').count()];

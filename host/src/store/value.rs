@@ -7,7 +7,7 @@ use super::StoreError;
 
 /// One value. Booleans are 0 and 1 here; a database may keep them as a type of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Value<'v> {
+pub(crate) enum Value<'v> {
     Null,
     Int(i64),
     /// UTF-8 by construction, or by the database's own check.
@@ -15,13 +15,15 @@ pub(super) enum Value<'v> {
     Bytes(Cow<'v, [u8]>),
     /// Bytes of a fingerprint.
     Fingerprint([u8; 16]),
+    /// Values of one kind, where a statement is about many rows.
+    List(Vec<Value<'v>>),
 }
 
 /// Values of a statement, in the order of its placeholders.
 macro_rules! values {
     ($($value:expr),* $(,)?) => { [$($crate::store::value::Value::from($value)),*] };
 }
-pub(super) use values;
+pub(crate) use values;
 
 impl<'v> Value<'v> {
     /// JSON: a text that is at hand as bytes.
@@ -29,12 +31,13 @@ impl<'v> Value<'v> {
         Value::Text(Cow::Borrowed(bytes))
     }
 
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::Null => "nothing",
             Value::Int(_) => "a number",
             Value::Text(_) => "a text",
             Value::Bytes(_) | Value::Fingerprint(_) => "bytes",
+            Value::List(_) => "a list",
         }
     }
 }
@@ -108,7 +111,7 @@ impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
 }
 
 /// What a column can be read as.
-pub(super) trait Column: Sized {
+pub(crate) trait Column: Sized {
     /// What it is told as where something else is found.
     const KIND: &'static str;
 
@@ -221,8 +224,9 @@ impl<T: Column> Column for Option<T> {
 }
 
 /// The columns of a row that was found.
-pub(super) enum Columns<'r> {
+pub(crate) enum Columns<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl Columns<'_> {
@@ -230,7 +234,7 @@ impl Columns<'_> {
     ///
     /// # Errors
     /// Where it holds something else: somebody wrote over it.
-    pub(super) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
+    pub(crate) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
         let value = self.value(index)?;
         let kind = value.kind();
         T::of(value).ok_or_else(|| StoreError::Corrupt(format!("column {index} of a row holds {kind} that is not {}", T::KIND)))
@@ -246,9 +250,10 @@ impl Columns<'_> {
             .ok_or_else(|| StoreError::Corrupt(format!("column {index} of a row holds {name:?}, which is no name that is known there")))
     }
 
-    fn value(&self, index: usize) -> Result<Value<'_>, StoreError> {
+    pub(super) fn value(&self, index: usize) -> Result<Value<'_>, StoreError> {
         match self {
             Columns::Sqlite(row) => super::sqlite::value(row, index),
+            Columns::Postgres(row) => super::postgres::value(row, index),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::change::{Change, boolean, bytes, int, text};
 use super::connection::{Connection, Transaction};
+use super::postgres::Commits;
 use super::sqlite;
 use super::tally::Tally;
 use super::value::{Value, values};
@@ -13,18 +14,24 @@ use crate::journal::Verdict;
 /// The one connection that writes.
 pub struct Writer {
     connection: Connection,
+    /// Of a store that may be away in the middle of a commit.
+    commits: Option<Commits>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
-        Writer { connection }
+    pub(super) fn new(connection: Connection, commits: Option<Commits>) -> Self {
+        Writer { connection, commits }
     }
 
     /// Commits `batch`, all or none, and returns when it is durable.
     ///
     /// # Errors
-    /// Where nothing was committed. [`StoreError::is_passing`] tells whether the same batch may succeed later.
+    /// Where nothing was committed, as far as is known. [`StoreError::is_passing`] tells whether the same batch may succeed
+    /// later; no other may be tried before it.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if let (Connection::Postgres(session), Some(commits)) = (&self.connection, &mut self.commits) {
+            return commits.commit(session, batch, write);
+        }
         // Something that is erased is not to be left in the file's free pages and its log.
         let erases = !batch.erased.is_empty() || !batch.erasing.is_empty();
         if let Connection::Sqlite(connection) = &self.connection
@@ -98,7 +105,10 @@ fn write_entities<'v>(transaction: &mut Transaction<'_, 'v>, entities: &'v [Enti
         values![e.sequence, e.ordinal, e.now, &e.head, e.head_row, e.state_row, e.parked, e.id, e.expected_head_row, &e.expected_head]
     });
     let overtaken = transaction.change_all(&ENTITIES, rows)?.and_then(|index| changed().nth(index));
-    overtaken.map_or(Ok(()), |entity| Err(StoreError::Overtaken { key: entity.key.to_string() }))
+    overtaken.map_or(Ok(()), |entity| {
+        let what = format!("entity {:?} was changed by somebody else between reading and committing", entity.key);
+        Err(StoreError::Overtaken { what })
+    })
 }
 
 static ENTRIES: Change = Change::insert(

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ use crate::journal::sha256;
 use crate::sandbox::Sandbox;
 use crate::source::{Decoded, Decoder, Feed, HttpSettings, Taken, TakenLine, Undecodable};
 use crate::store::faults::tests::set_before_read;
-use crate::store::{Batch, StoreError, Writer};
+use crate::store::{Batch, Location, StoreError, Writer};
 use crate::time::HostClock;
 use crate::workflow::{Surroundings, Workflow, load_in};
 
@@ -97,7 +97,7 @@ pub(super) struct Host {
     clock: Arc<SimulatedClock>,
     source_ended: bool,
     trouble: Rc<Cell<ReadTrouble>>,
-    pub(super) store: PathBuf,
+    pub(super) store: Location,
 }
 
 /// A reader of lines, blocked where there is none: it wakes as soon as one comes, whenever it is let to hand it on.
@@ -163,13 +163,14 @@ fn manifest(release: &str, scenario: &Scenario) -> String {
          [inputs]\n'move' = 'moved'\n\
          [source]\ntimer-wait = '2s'\n\
          [limits]\ninbox = 6\nparallel = 3\n\
-         [store]\nsqlite = 'store.db'\nid = '51a1a7ed-0000-4000-8000-{:012x}'\n\
+         [store]\n{}\nid = '51a1a7ed-0000-4000-8000-{:012x}'\n\
          [effects.first]\ncapability = 'simulated'\n[effects.second]\ncapability = 'simulated'\n\
          [intents.call]\neffect = 'first'\noutcome = 'called'\n{retry}\n\
          [intents.follow]\neffect = 'second'\nafter = ['call']\non-exhausted = 'hold'\n{retry}\n\
          [intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n\
          [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n{}",
         component.display(),
+        scenario.store,
         scenario.seed & 0xffff_ffff_ffff,
         scenario.retention.text()
     )
@@ -203,7 +204,7 @@ impl Host {
         jitter: u64,
     ) -> Result<Self, EngineError> {
         let workflow = workflow(folder, release, scenario, world);
-        let store = folder.join("store.db");
+        let store = workflow.manifest.store.location.clone();
         let options = Options {
             clock: if scenario.event_clock { Clock::Event } else { Clock::Arrival },
             advance: if scenario.event_clock { ADVANCE } else { Duration::ZERO },

@@ -2,12 +2,13 @@
 //! or truncated since.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use crate::journal::intent_id;
+use crate::store::Location;
+use crate::store::trial::Prompt;
+use crate::store::value::values;
 
 /// An intent by its entity's key, the decision that asked and its place there.
 pub(super) type Name = (String, u64, u32);
@@ -47,7 +48,7 @@ pub(super) struct Letter {
 /// The durable facts that attempts and answers are held to.
 #[derive(Default)]
 pub(super) struct Knowledge {
-    connection: Option<Connection>,
+    prompt: Option<Prompt>,
     read_to: i64,
     inbox_to: i64,
     /// Every entry that was ever durable, in the order of commits.
@@ -94,16 +95,14 @@ fn is_success(input: &str) -> bool {
 
 impl Knowledge {
     /// Reads the store of a host that has just started, by the wall's clock at `wall`: what was durable must be there.
-    pub(super) fn open(&mut self, path: &Path, round: u64, wall: u64) -> News {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).expect("the store can be read");
-        connection.set_prepared_statement_cache_capacity(16);
-        let id: String = connection.query_row("SELECT value FROM meta WHERE name = 'journal'", [], |row| row.get(0)).expect("an id");
+    pub(super) fn open(&mut self, store: &Location, round: u64, wall: u64) -> News {
+        let prompt = Prompt::at(store);
+        let id: String = prompt.row("SELECT value FROM meta WHERE name = 'journal'", |row| row.get(0));
         self.journal = purefold_wit::uuid::parse(&id).expect("a UUID");
         // The last entry of an entity is never forgotten.
-        let last: i64 = connection.query_row("SELECT coalesce(max(row), 0) FROM journal", [], |row| row.get(0)).expect("a row number");
+        let last: i64 = prompt.row("SELECT coalesce(max(row), 0) FROM journal", |row| row.get(0));
         let lost = (last < self.read_to).then(|| format!("the journal ends with row {last}; row {} was durable", self.read_to));
-        self.connection = Some(connection);
+        self.prompt = Some(prompt);
         self.inbox_to = 0;
         let mut news = self.refresh(round, wall);
         // A start knows what is paused before it performs anything.
@@ -115,28 +114,24 @@ impl Knowledge {
     /// Reads what was committed since.
     pub(super) fn refresh(&mut self, round: u64, wall: u64) -> News {
         let from = self.entries.len();
-        let Some(connection) = self.connection.take() else { return News { from, wrong: Vec::new() } };
-        let view = connection.unchecked_transaction().expect("a view");
-        self.read_journal(&view);
-        self.read_inbox(&view);
+        let Some(prompt) = self.prompt.take() else { return News { from, wrong: Vec::new() } };
+        prompt.stay();
+        self.read_journal(&prompt);
+        self.read_inbox(&prompt);
         let sql = "SELECT e.key, o.sequence, o.position, o.status FROM outbox o JOIN entities e ON e.id = o.entity";
-        let mut statement = view.prepare_cached(sql).expect("the outbox can be read");
-        let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)));
-        self.outbox = rows.expect("the outbox can be read").collect::<Result<_, _>>().expect("rows");
-        drop(statement);
-        self.read_pauses(&view, round);
-        self.read_letters(&view, wall);
-        let wrong = self.read_answers(&view);
-        drop(view);
-        self.connection = Some(connection);
+        let outbox = prompt.rows(sql, &[], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)));
+        self.outbox = outbox.into_iter().collect();
+        self.read_pauses(&prompt, round);
+        self.read_letters(&prompt, wall);
+        let wrong = self.read_answers(&prompt);
+        self.prompt = Some(prompt);
         News { from, wrong }
     }
 
-    fn read_journal(&mut self, connection: &Connection) {
+    fn read_journal(&mut self, prompt: &Prompt) {
         let sql = "SELECT j.row, e.key, j.sequence, j.ordinal, j.kind, j.release, j.now, j.event_id, j.input, j.verdict, j.state, j.output, \
                    j.event_hash IS NOT NULL FROM journal j JOIN entities e ON e.id = j.entity WHERE j.row > ? ORDER BY j.row";
-        let mut statement = connection.prepare_cached(sql).expect("the journal can be read");
-        let entries = statement.query_map([self.read_to], |row| {
+        let entries = prompt.rows(sql, &values![self.read_to], |row| {
             Ok(Entry {
                 row: row.get(0)?,
                 key: row.get(1)?,
@@ -153,8 +148,7 @@ impl Knowledge {
                 of_event: row.get(12)?,
             })
         });
-        for entry in entries.expect("the journal can be read") {
-            let entry = entry.expect("an entry");
+        for entry in entries {
             self.read_to = entry.row;
             if entry.kind == "decided" {
                 if is_success(&entry.input) {
@@ -171,37 +165,33 @@ impl Knowledge {
         }
     }
 
-    fn read_inbox(&mut self, connection: &Connection) {
+    fn read_inbox(&mut self, prompt: &Prompt) {
         let sql = "SELECT id, event_id, origin, input FROM inbox WHERE id > ? ORDER BY id";
-        let mut statement = connection.prepare_cached(sql).expect("the inbox can be read");
-        let mut rows = statement.query([self.inbox_to]).expect("the inbox can be read");
-        while let Some(row) = rows.next().expect("a row") {
-            self.inbox_to = row.get(0).expect("an id");
-            let (id, origin): (String, String) = (row.get(1).expect("an id"), row.get(2).expect("an origin"));
-            if origin == "outcome" && is_success(&row.get::<_, String>(3).expect("an input")) {
+        let rows = prompt.rows(sql, &values![self.inbox_to], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        for (inbox_to, id, origin, input) in rows {
+            let (id, origin, input): (String, String, String) = (id, origin, input);
+            self.inbox_to = inbox_to;
+            if origin == "outcome" && is_success(&input) {
                 self.succeeded.insert(id.clone());
             }
             self.waited.insert(id);
         }
     }
 
-    fn read_pauses(&mut self, connection: &Connection, round: u64) {
-        let mut statement = connection.prepare_cached("SELECT scope, name FROM pauses").expect("the pauses can be read");
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the pauses can be read");
-        let paused: HashSet<(String, String)> = rows.collect::<Result<_, _>>().expect("rows");
+    fn read_pauses(&mut self, prompt: &Prompt, round: u64) {
+        let rows = prompt.rows("SELECT scope, name FROM pauses", &[], |row| Ok((row.get(0)?, row.get(1)?)));
+        let paused: HashSet<(String, String)> = rows.into_iter().collect();
         self.paused.retain(|scope, _| paused.contains(scope));
         for scope in paused {
             self.paused.entry(scope).or_insert(round + PAUSE_HEARD);
         }
     }
 
-    fn read_letters(&mut self, connection: &Connection, wall: u64) {
+    fn read_letters(&mut self, prompt: &Prompt, wall: u64) {
         let sql = "SELECT id, line, event_id, code, key, now FROM dead_letters ORDER BY id";
-        let mut statement = connection.prepare_cached(sql).expect("the dead letters can be read");
-        let letters = statement.query_map([], |row| {
+        let letters: Vec<Letter> = prompt.rows(sql, &[], |row| {
             Ok(Letter { id: row.get(0)?, line: row.get(1)?, event_id: row.get(2)?, code: row.get(3)?, key: row.get(4)?, now: row.get(5)? })
         });
-        let letters: Vec<Letter> = letters.expect("the dead letters can be read").collect::<Result<_, _>>().expect("rows");
         if letters == self.letters {
             return;
         }
@@ -216,21 +206,19 @@ impl Knowledge {
     /// Whether nothing is left to be done.
     pub(super) fn is_at_rest(&self) -> bool {
         let sql = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM inbox) \
-                   + (SELECT count(*) FROM timers) + (SELECT count(*) FROM entities WHERE parked = 1) + (SELECT count(*) FROM pauses) \
+                   + (SELECT count(*) FROM timers) + (SELECT count(*) FROM entities WHERE parked) + (SELECT count(*) FROM pauses) \
                    + (SELECT count(*) FROM erasing) + (SELECT count(*) FROM commands WHERE answer IS NULL)";
-        let Some(connection) = self.connection.as_ref().filter(|_| self.outbox.is_empty()) else { return false };
-        let count: i64 = connection.prepare_cached(sql).and_then(|mut query| query.query_row([], |row| row.get(0))).expect("a count");
-        count == 0
+        let Some(prompt) = self.prompt.as_ref().filter(|_| self.outbox.is_empty()) else { return false };
+        prompt.stay();
+        prompt.row(sql, |row| row.get::<i64>(0)) == 0
     }
 
     /// An answer stands.
-    fn read_answers(&mut self, connection: &Connection) -> Vec<String> {
-        let mut statement =
-            connection.prepare_cached("SELECT id, answer FROM commands WHERE answer IS NOT NULL").expect("the commands can be read");
-        let answers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the commands can be read");
+    fn read_answers(&mut self, prompt: &Prompt) -> Vec<String> {
+        let answers = prompt.rows("SELECT id, answer FROM commands WHERE answer IS NOT NULL", &[], |row| Ok((row.get(0)?, row.get(1)?)));
         let mut wrong = Vec::new();
         for answer in answers {
-            let (command, answer): (i64, String) = answer.expect("an answer");
+            let (command, answer): (i64, String) = answer;
             match self.answers.get(&command) {
                 Some(before) if *before != answer => wrong.push(format!("command {command} is answered {before:?}, then {answer:?}")),
                 Some(_) => continue,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::host::workflow;
@@ -17,6 +16,8 @@ use crate::engine::Plan;
 use crate::journal::intent_id;
 use crate::replay;
 use crate::sandbox::Sandbox;
+use crate::store::Location;
+use crate::store::trial::Prompt;
 
 /// How long a due timer waits for the source, as the simulated manifest says, in microseconds.
 const TIMER_WAIT: u64 = 2_000_000;
@@ -57,13 +58,9 @@ struct Model<'a> {
     wrong: Vec<String>,
 }
 
-pub(super) fn open(store: &Path) -> Connection {
-    Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store can be read")
-}
-
 /// Everything that is wrong with what a run left, and its journal as text.
-pub(super) fn check(scenario: &Scenario, store: &Path, world: &World, senders: &Senders) -> (Vec<String>, String) {
-    let connection = open(store);
+pub(super) fn check(scenario: &Scenario, store: &Location, world: &World, senders: &Senders) -> (Vec<String>, String) {
+    let prompt = Prompt::at(store);
     let mut model = Model {
         scenario,
         journal: world.knowledge.journal,
@@ -87,16 +84,23 @@ pub(super) fn check(scenario: &Scenario, store: &Path, world: &World, senders: &
         let _ = writeln!(text, "{key} {sequence}.{ordinal} {kind} {release} {now} {event_id} {input} {verdict:?} {state:?} {output}");
         model.take(entry);
     }
-    model.finish(&connection, world, senders);
+    model.finish(&prompt, world, senders);
     (model.wrong, text)
 }
 
 /// What `verify` finds wrong with the chain and the decisions.
-pub(super) fn verify(scenario: &Scenario, folder: &Path, release: &str, world: &Shared, sandbox: &Sandbox, store: &Path) -> Option<String> {
+pub(super) fn verify(
+    scenario: &Scenario,
+    folder: &Path,
+    release: &str,
+    world: &Shared,
+    sandbox: &Sandbox,
+    store: &Location,
+) -> Option<String> {
     let workflow = workflow(folder, release, scenario, world);
     let journal = workflow.manifest.store.id.expect("the manifest names the journal");
     let plan = Plan::new(workflow, sandbox, 1, journal).expect("the component can be loaded");
-    let report = replay::verify(&plan, sandbox, &store.into(), 1, |_| ()).expect("the store can be read");
+    let report = replay::verify(&plan, sandbox, store, 1, |_| ()).expect("the store can be read");
     let told: Vec<String> =
         report.told.iter().map(|m| format!("{} {}.{} {} {:?}", m.entity, m.sequence, m.ordinal, m.what, m.differences)).collect();
     (report.mismatches > 0).then(|| format!("verify finds {} mismatches: {}", report.mismatches, told.join("; ")))
@@ -264,7 +268,7 @@ impl Model<'_> {
         intents
     }
 
-    fn finish(&mut self, connection: &Connection, world: &World, senders: &Senders) {
+    fn finish(&mut self, prompt: &Prompt, world: &World, senders: &Senders) {
         for (id, name) in &self.asked {
             let times = self.concluded.get(id).copied().unwrap_or_default();
             if times != 1 {
@@ -289,16 +293,15 @@ impl Model<'_> {
         if self.scenario.requests {
             self.sent(senders);
         } else {
-            self.events(connection, buried);
+            self.events(prompt, buried);
             let dead: HashSet<&str> = buried.iter().filter_map(|(letter, _)| letter.event_id.as_deref()).collect();
             if !self.scenario.event_clock {
                 self.event_order(&dead);
                 self.alarms(world, &dead);
             }
         }
-        let mut states = connection.prepare("SELECT entity, state FROM states").expect("a statement");
-        let states = states.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("states");
-        let states: BTreeMap<String, Option<String>> = states.collect::<Result<_, _>>().expect("states");
+        let states = prompt.rows("SELECT entity, state FROM states", &[], |row| Ok((row.get(0)?, row.get(1)?)));
+        let states: BTreeMap<String, Option<String>> = states.into_iter().collect();
         for (key, account) in &self.accounts {
             let state = states.get(key).map(|state| state.as_ref().map_or(Value::Null, |state| serde_json::from_str(state).expect("JSON")));
             if state != account.state {
@@ -354,7 +357,7 @@ impl Model<'_> {
     }
 
     /// Every event is decided once, or accounted for.
-    fn events(&mut self, connection: &Connection, buried: &[(Letter, Option<u64>)]) {
+    fn events(&mut self, prompt: &Prompt, buried: &[(Letter, Option<u64>)]) {
         let mut known = HashSet::new();
         for (number, line) in (1..).zip(&self.scenario.lines) {
             let letters: Vec<&str> =
@@ -378,7 +381,7 @@ impl Model<'_> {
             }
         }
         self.unheard_of(|id| known.contains(id));
-        let read: u64 = connection.query_row("SELECT max(next_line) FROM sources", [], |row| row.get(0)).expect("a position");
+        let read: u64 = prompt.row("SELECT max(next_line) FROM sources", |row| row.get(0));
         if read != self.scenario.lines.len() as u64 {
             self.wrong.push(format!("the position is {read} of {} lines", self.scenario.lines.len()));
         }

@@ -1,15 +1,13 @@
 //! Operators, who ask for whatever comes to their minds.
 
-use std::path::Path;
-
 use rand::RngExt;
 use rand::rngs::StdRng;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 use super::knowledge::Name;
 use crate::journal::Warrant;
-use crate::store::{Question, Writer};
+use crate::store::trial::Prompt;
+use crate::store::{Location, Question, Writer};
 
 /// What an operator sees of a store.
 pub(super) struct Look {
@@ -22,29 +20,21 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn at(store: &Path) -> Self {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(store, flags).expect("the store can be read");
+    pub(super) fn at(store: &Location) -> Self {
+        let prompt = Prompt::at(store);
         let keys = |condition: &str| -> Vec<String> {
-            let sql = format!("SELECT key FROM entities WHERE key <> '' {condition} ORDER BY key");
-            let mut statement = connection.prepare(&sql).expect("a statement");
-            let keys = statement.query_map([], |row| row.get(0)).expect("keys");
-            keys.collect::<Result<_, _>>().expect("keys")
+            prompt.rows(&format!("SELECT key FROM entities WHERE key <> '' {condition} ORDER BY key"), &[], |row| row.get(0))
         };
         let (parked, entities) = (keys("AND parked"), keys(""));
         let sql = "SELECT key, o.sequence, o.position, status = 'held' FROM outbox o JOIN entities e ON e.id = o.entity ORDER BY 1, 2, 3";
-        let mut statement = connection.prepare(sql).expect("a statement");
-        let intents = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))).expect("intents");
-        let intents = intents.collect::<Result<_, _>>().expect("intents");
-        let mut statement = connection.prepare("SELECT id FROM dead_letters ORDER BY id").expect("a statement");
-        let letters = statement.query_map([], |row| row.get(0)).expect("ids").collect::<Result<_, _>>().expect("ids");
-        let mut statement = connection.prepare("SELECT scope, name FROM pauses ORDER BY scope, name").expect("a statement");
-        let paused = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("pauses").collect::<Result<_, _>>();
-        Look { parked, entities, intents, letters, paused: paused.expect("pauses") }
+        let intents = prompt.rows(sql, &[], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)));
+        let letters = prompt.rows("SELECT id FROM dead_letters ORDER BY id", &[], |row| row.get(0));
+        let paused = prompt.rows("SELECT scope, name FROM pauses ORDER BY scope, name", &[], |row| Ok((row.get(0)?, row.get(1)?)));
+        Look { parked, entities, intents, letters, paused }
     }
 
     /// Has everything go on that stands still.
-    pub(super) fn mend(&self, store: &Path) {
+    pub(super) fn mend(&self, store: &Location) {
         for scope in &self.paused {
             ask(store, "resume", scope_json(scope));
         }
@@ -57,7 +47,7 @@ impl Look {
     }
 
     /// Does one thing. Gives the intent that is to be given up, where it is that.
-    pub(super) fn act(&self, store: &Path, rng: &mut StdRng) -> Option<Name> {
+    pub(super) fn act(&self, store: &Location, rng: &mut StdRng) -> Option<Name> {
         if !self.paused.is_empty() && rng.random_ratio(1, 2) {
             let scope = one_of(&self.paused, rng)?;
             ask(store, "resume", scope_json(scope));
@@ -95,7 +85,7 @@ impl Look {
 }
 
 /// Asks for a whole sweep: what is old goes.
-pub(super) fn truncate(store: &Path) {
+pub(super) fn truncate(store: &Location) {
     ask(store, "truncate", String::new());
 }
 
@@ -114,8 +104,8 @@ fn intent_json((entity, sequence, index): &Name) -> String {
     json!({ "entity": entity, "sequence": sequence, "index": index }).to_string()
 }
 
-fn ask(store: &Path, command: &str, subject: String) {
+fn ask(store: &Location, command: &str, subject: String) {
     let warrant = Warrant { by: "somebody".into(), reason: Some("it seemed right".into()) };
     let question = Question { command, subjects: &[subject], warrant: &warrant };
-    Writer::ask_beside(&store.into(), "simulated", &question).expect("the command can be asked");
+    Writer::ask_beside(store, "simulated", &question).expect("the command can be asked");
 }

@@ -2,14 +2,13 @@
 //! truncated begins at a checkpoint, nothing else is gone, and what stood still did.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use super::knowledge::{Entry, Knowledge};
-use super::model::open;
 use super::scenario::{Entries, Scenario};
+use crate::store::Location;
+use crate::store::trial::Prompt;
 
 struct Remains<'a> {
     scenario: &'a Scenario,
@@ -30,15 +29,15 @@ struct Held {
 }
 
 /// Everything that is wrong with what is left, at the time `end` by the wall's clock.
-pub(super) fn check(scenario: &Scenario, store: &Path, knowledge: &Knowledge, end: u64) -> Vec<String> {
-    let connection = open(store);
+pub(super) fn check(scenario: &Scenario, store: &Location, knowledge: &Knowledge, end: u64) -> Vec<String> {
+    let prompt = Prompt::at(store);
     let mut chains: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
     for entry in &knowledge.entries {
         chains.entry(&entry.key).or_default().push(entry);
     }
     let mut remains = Remains { scenario, chains, end, wrong: Vec::new() };
-    let held = held(&connection);
-    let checkpoints = checkpoints(&connection);
+    let held = held(&prompt);
+    let checkpoints = checkpoints(&prompt);
     for key in remains.chains.keys().copied().collect::<Vec<_>>() {
         let kept = remains.truncated(key, &held, checkpoints.get(key).copied());
         remains.erased(key, kept, &held);
@@ -51,19 +50,17 @@ pub(super) fn check(scenario: &Scenario, store: &Path, knowledge: &Knowledge, en
     remains.wrong
 }
 
-fn held(connection: &Connection) -> HashMap<i64, Held> {
+fn held(prompt: &Prompt) -> HashMap<i64, Held> {
     let sql = "SELECT row, input, state, output, EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) FROM journal";
-    let mut statement = connection.prepare(sql).expect("a statement");
-    let held = statement.query_map([], |row| {
+    let held = prompt.rows(sql, &[], |row| {
         Ok((row.get(0)?, Held { input: row.get(1)?, state: row.get(2)?, output: row.get(3)?, has_event: row.get(4)? }))
     });
-    held.expect("entries").collect::<Result<_, _>>().expect("entries")
+    held.into_iter().collect()
 }
 
-fn checkpoints(connection: &Connection) -> HashMap<String, i64> {
-    let mut statement = connection.prepare("SELECT key, row FROM checkpoints JOIN entities ON id = entity").expect("a statement");
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("checkpoints");
-    rows.collect::<Result<_, _>>().expect("checkpoints")
+fn checkpoints(prompt: &Prompt) -> HashMap<String, i64> {
+    let sql = "SELECT key, row FROM checkpoints JOIN entities ON id = entity";
+    prompt.rows(sql, &[], |row| Ok((row.get(0)?, row.get(1)?))).into_iter().collect()
 }
 
 /// Whether it is the decision on an event or a timer: what a paused workflow does not begin.

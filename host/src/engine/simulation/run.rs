@@ -16,6 +16,7 @@ use super::senders::Senders;
 use super::world::Shared;
 use super::{model, remains};
 use crate::sandbox::Sandbox;
+use crate::store::Location;
 use crate::time::HostClock;
 
 /// Steps after which a run that has not come to rest is stuck.
@@ -85,6 +86,7 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
     let (store, steps) = run.live();
     let mut violations = run.violations;
     violations.append(&mut run.world.lock().violations);
+    let Some(store) = store else { return Ran { violations, journal: String::new(), crashes: run.lives - 1, steps } };
     let (found, journal) = model::check(scenario, &store, &run.world.lock(), &run.senders);
     violations.extend(found);
     violations.extend(remains::check(scenario, &store, &run.world.lock().knowledge, run.clock.wall()));
@@ -95,39 +97,39 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
 }
 
 impl Run<'_> {
-    /// Steps until everything is done. Gives the last store, and the steps.
-    fn live(&mut self) -> (PathBuf, u32) {
-        let Some(mut host) = self.start(None) else { return (self.folder.join("1/store.db"), 0) };
+    /// Steps until everything is done. Gives the last store, where the last start had one, and the steps.
+    fn live(&mut self) -> (Option<Location>, u32) {
+        let Some(mut host) = self.start(None) else { return (None, 0) };
         for step in 0..MOST_STEPS {
             if step == self.scenario.troubled_steps {
                 self.calm = true;
                 self.world.lock().failures = 0;
                 // A new start is a new chance for what is held, and brings the mended release.
-                let Some(again) = self.restart(host) else { return (self.last_store(), step) };
+                let Some(again) = self.restart(host) else { return (None, step) };
                 host = again;
             }
             if !self.calm && self.chance(self.scenario.crashes) {
-                let Some(again) = self.restart(host) else { return (self.last_store(), step) };
+                let Some(again) = self.restart(host) else { return (None, step) };
                 host = again;
                 continue;
             }
             match self.step(&mut host, step) {
                 Ok(false) => {}
-                Ok(true) => return (host.store.clone(), step),
+                Ok(true) => return (Some(host.store.clone()), step),
                 Err(violation) => {
                     self.violations.push(violation);
-                    return (host.store.clone(), step);
+                    return (Some(host.store.clone()), step);
                 }
             }
             for (what, held, bound) in host.bounds() {
                 if held > bound {
                     self.violations.push(format!("{held} {what} are held in memory; the bound is {bound}"));
-                    return (host.store.clone(), step);
+                    return (Some(host.store.clone()), step);
                 }
             }
         }
         self.violations.push(format!("not at rest after {MOST_STEPS} steps"));
-        (host.store.clone(), MOST_STEPS)
+        (Some(host.store.clone()), MOST_STEPS)
     }
 
     fn chance(&mut self, in_a_thousand: u32) -> bool {
@@ -256,22 +258,28 @@ impl Run<'_> {
     fn restart(&mut self, mut host: Host) -> Option<Host> {
         let folder = self.folder.join((self.lives + 1).to_string());
         std::fs::create_dir_all(&folder).expect("a folder");
-        let log = host.store.with_extension("db-wal");
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-        let before = length(&log);
+        // A server keeps what it has when a host dies.
+        let file = match &host.store {
+            Location::Sqlite(path) => Some((path.clone(), path.with_extension("db-wal"))),
+            Location::Postgres(_) => None,
+        };
+        let before = file.as_ref().map_or(0, |(_, log)| length(log));
         let in_commit = host.has_batches() && self.rng.random_ratio(2, 3);
         if in_commit {
             // Durable or not, the engine never hears of it.
             let _ = host.commit(None);
         }
-        for file in [&host.store, &log] {
-            if file.exists() {
-                std::fs::copy(file, folder.join(file.file_name().expect("a name"))).expect("a copy");
+        if let Some((store, log)) = file {
+            for file in [&store, &log] {
+                if file.exists() {
+                    std::fs::copy(file, folder.join(file.file_name().expect("a name"))).expect("a copy");
+                }
             }
-        }
-        let after = length(&log);
-        if in_commit && after > before && self.rng.random_ratio(2, 3) {
-            self.tear(&folder.join(log.file_name().expect("a name")), before, after);
+            let after = length(&log);
+            if in_commit && after > before && self.rng.random_ratio(2, 3) {
+                self.tear(&folder.join(log.file_name().expect("a name")), before, after);
+            }
         }
         drop(host);
         if self.rng.random_ratio(1, 3) {
@@ -293,9 +301,5 @@ impl Run<'_> {
             bytes[sector..end].fill(0);
         }
         std::fs::write(log, bytes).expect("the log can be written");
-    }
-
-    fn last_store(&self) -> PathBuf {
-        self.folder.join(self.lives.to_string()).join("store.db")
     }
 }

@@ -19,6 +19,8 @@ pub(super) const BEGIN: u64 = 1_767_225_600_000_000;
 /// One run.
 pub(super) struct Scenario {
     pub(super) seed: u64,
+    /// Where the store is, as the manifest says it.
+    pub(super) store: String,
     /// The events' own times; else the arrival's.
     pub(super) event_clock: bool,
     /// Events are sent by somebody who waits for an answer; else they are the lines of a source.
@@ -121,6 +123,7 @@ impl Scenario {
         let up_to = |rng: &mut StdRng, most: u32| if calm { 0 } else { rng.random_range(0..=most) };
         Scenario {
             seed,
+            store: "sqlite = 'store.db'".into(),
             event_clock,
             requests,
             retention,

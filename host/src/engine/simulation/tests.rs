@@ -9,12 +9,16 @@ use super::scenario::Scenario;
 use crate::engine::planted::Mistake;
 use crate::engine::planted::tests::plant;
 use crate::sandbox::Sandbox;
+use crate::store::trial::Trial;
 
 /// Seeds of one test run, where `PUREFOLD_SIMULATION_SEEDS` does not say.
 const DEFAULT_SEEDS: u64 = 2400;
 
 /// Seeds within which every planted mistake must be found.
 const SEEDS_TO_FIND: u64 = 1000;
+
+/// Seeds of one test run on PostgreSQL: every commit there is a real one.
+const POSTGRES_SEEDS: u64 = 24;
 
 /// Seeds that found something once.
 const KEPT: &[u64] = &[1, 9, 20, 80, 126, 143, 357, 1636, 1848, 18473];
@@ -114,6 +118,35 @@ fn on_virtual_time_trouble_leaves_no_trace() {
         compared += 1;
     }
     assert_eq!(compared, 20);
+}
+
+/// The same histories on PostgreSQL: nothing is lost, repeated or left hanging there either, and where the journal is a
+/// function of the input alone it is the same one.
+#[test]
+fn on_postgresql_a_history_ends_as_on_sqlite() {
+    let sandbox = Sandbox::new().expect("a sandbox");
+    let seeds: Vec<u64> = (1..=number("PUREFOLD_SIMULATION_POSTGRES_SEEDS").unwrap_or(POSTGRES_SEEDS)).collect();
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for seed in seeds {
+        let trial = Trial::postgres();
+        let scenario = Scenario { store: trial.setting().to_owned(), ..Scenario::draw(seed) };
+        let ran = run(&scenario, &sandbox, trial.folder());
+        wrong.extend(ran.violations.into_iter().map(|violation| format!("seed {seed}: {violation}")));
+        if scenario.event_clock {
+            compared += 1;
+            let on_sqlite = simulate(seed, &sandbox).journal;
+            // The workflow's own entries, which have no key, name the manifest, and that says where the store is.
+            let entries =
+                |journal: &str| -> Vec<String> { journal.lines().filter(|line| !line.starts_with(' ')).map(str::to_owned).collect() };
+            let (one, other) = (entries(&ran.journal), entries(&on_sqlite));
+            let differing = one.iter().zip(&other).find(|(one, other)| one != other);
+            if one != other {
+                wrong.push(format!("seed {seed}: {} entries on PostgreSQL, {} on SQLite: {differing:?}", one.len(), other.len()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 0, "no history was compared");
 }
 
 /// The simulation finds what it is there to find.

@@ -1,7 +1,6 @@
 //! The effects' other side: backends that fail in every way a backend can, and remember who asked them for what.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::clock::SimulatedClock;
 use super::knowledge::{Knowledge, Name, News};
+use crate::store::Location;
 use crate::time::HostClock;
 
 /// How an attempt ended, as far as the backend knows.
@@ -166,9 +166,9 @@ impl World {
         self.heed(&news);
     }
 
-    /// A host has started on the store at `path`.
-    pub(super) fn started(&mut self, path: &Path) {
-        let news = self.knowledge.open(path, self.round, self.clock.wall());
+    /// A host has started on the store.
+    pub(super) fn started(&mut self, store: &Location) {
+        let news = self.knowledge.open(store, self.round, self.clock.wall());
         self.heed(&news);
     }
 

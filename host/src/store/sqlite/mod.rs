@@ -131,6 +131,7 @@ impl ToSql for Value<'_> {
             Value::Text(bytes) => ValueRef::Text(bytes),
             Value::Bytes(bytes) => ValueRef::Blob(bytes),
             Value::Fingerprint(bytes) => ValueRef::Blob(bytes),
+            Value::List(_) => return Err(rusqlite::Error::ToSqlConversionFailure("SQLite takes no lists".into())),
         }))
     }
 }

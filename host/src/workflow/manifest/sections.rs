@@ -1,5 +1,7 @@
 //! From a table to a manifest, section by section.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use purefold_effects::settings::Settings;
@@ -10,7 +12,7 @@ use super::{
     FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
 };
 use crate::source::HttpSettings;
-use crate::store::Location;
+use crate::store::{Location, Place};
 use crate::trace::TraceSettings;
 
 /// Names end up in ids, logs and tables.
@@ -153,8 +155,13 @@ fn machine(mut settings: Settings<'_>, top: &mut Settings<'_>) -> Option<Machine
 }
 
 fn store(mut settings: Settings<'_>, manifest: &mut Manifest, top: &mut Settings<'_>) {
-    if settings.has("postgres") {
-        settings.report("not-built-in", "postgres", "a `postgres` store is not built into this version", "keep the journal in `sqlite`");
+    let (sqlite, postgres) = (settings.has("sqlite"), settings.has("postgres"));
+    if sqlite && postgres {
+        settings.report("backend-twice", "postgres", "both `sqlite` and `postgres` are set", "keep one: a journal is in one place");
+    }
+    if postgres {
+        let place = Place::read(&mut settings, &manifest.folder);
+        manifest.store.location = place.map_or_else(|| PathBuf::new().into(), |place| Location::Postgres(Arc::new(place)));
     } else if let Some(sqlite) = settings.required("sqlite", |settings, name| settings.path(name, &manifest.folder)) {
         manifest.store.location = Location::Sqlite(sqlite);
     }

@@ -14,7 +14,13 @@ const MISTAKES: &[Mistake] = &[
     Mistake("name = \"parcels\"", "name = \"our parcels\"", &[("setting-range", "name", "letters")]),
     Mistake("[store]\nsqlite = \"parcels.db\"", "", &[("setting-missing", "store", "[store]")]),
     Mistake("[store]", "[store]\nid = \"1\"", &[("setting-type", "store.id", "8-4-4-4-12")]),
-    Mistake("sqlite = \"parcels.db\"", "postgres = \"x\"", &[("not-built-in", "store.postgres", "sqlite")]),
+    Mistake("sqlite = \"parcels.db\"", "postgres = \"x\"", &[("setting-range", "store.postgres", "postgres://")]),
+    Mistake("[store]", "[store]\npostgres = \"postgres://h/d\"", &[("backend-twice", "store.postgres", "keep one")]),
+    Mistake(
+        "sqlite = \"parcels.db\"",
+        "postgres = \"postgres://h/d\"\nschema = \"pg_x\"",
+        &[("setting-range", "store.schema", "63 bytes")],
+    ),
     Mistake("[store]", "[source]\nkafka = {}\n[store]", &[("not-built-in", "source.kafka", "file")]),
     Mistake("[store]", "[source]\nhttp = {}\n[store]", &[("setting-missing", "source.http.listen", "listen")]),
     Mistake("[store]", "[source]\nhttp = { listen = \"localhost\" }\n[store]", &[("setting-type", "source.http.listen", "127.0.0.1:8080")]),
@@ -209,7 +215,7 @@ fn ten_mistakes_are_ten_findings_in_one_run() {
       set `NEWS` before you start purefold, or write the value into the manifest
     setting-unknown at store.path
       there is no setting `path`
-      remove it; known here are postgres, sqlite, id
+      remove it; known here are sqlite, postgres, id
     setting-range at intents.ask-price.retry.attempts
       0 is out of range
       give a number from 1 to 1000

@@ -1,0 +1,66 @@
+//! A PostgreSQL that is restarted, killed, hung and away.
+
+use std::time::Duration;
+
+use purefold_services::Instance;
+
+use super::{Database, demo_in};
+use crate::place::{Place, Running};
+use crate::traces::Traces;
+
+const ENTRIES: &str = "SELECT max(row) FROM journal";
+
+#[test]
+fn restarted_and_killed_under_load_it_goes_on_by_itself() {
+    let mut server = Instance::postgres().unwrap();
+    let whole = demo_in(Database::at(server.address()));
+    whole.run().well();
+    let (traces, entries) = (Traces::of_registration(&whole), whole.journal().number(ENTRIES));
+    let place = demo_in(Database::at(server.address()));
+    let mut command = place.running_to_the_end();
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut running = Running::start(command);
+    for (part, graceful) in [(1, false), (2, true), (3, false)] {
+        running.until_or_ended("the journal's growth", || place.journal().number(ENTRIES) >= entries * part / 5);
+        if graceful {
+            server.stop().unwrap();
+        } else {
+            server.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(700));
+        server.start_again().unwrap();
+    }
+    let done = running.end().well();
+    let failures = done.err.matches("the store does not take the commit").count() + done.err.matches("the store cannot be read").count();
+    assert!(failures > 0, "an outage was felt: {}", done.err);
+    assert!(failures <= 6, "each is told once: {}", done.err);
+    assert!(done.err.contains("the store works again") || done.err.contains("the store can be read again"), "{}", done.err);
+    place.verifies();
+    Traces::of_registration(&place).assert_same(&traces, "after outages");
+}
+
+#[test]
+fn absent_at_the_start_it_is_told_and_no_password_with_it() {
+    let place = with_url("postgres://worker:very-secret-word@127.0.0.1:1/journals");
+    for (command, rest) in [("run", &["--until-idle"][..]), ("status", &[]), ("verify", &[])] {
+        let done = place.ask(command, rest).exits(3);
+        assert!(done.err.contains("127.0.0.1:1/journals (schema purefold)"), "{}", done.err);
+        assert!(!done.err.contains("very-secret-word"), "{}", done.err);
+    }
+}
+
+#[test]
+fn a_wrong_password_is_not_shown() {
+    let database = super::database();
+    let place = with_url(&database.url_of("postgres", "very-secret-word"));
+    let done = place.ask("run", &["--until-idle"]).exits(3);
+    assert!(done.err.contains("password authentication failed") && !done.err.contains("very-secret-word"), "{}", done.err);
+}
+
+/// The reference workflow with its journal at `url`.
+fn with_url(url: &str) -> Place {
+    let mut place = Place::registration();
+    place.mend("sqlite = \"registration.db\"", "postgres = \"${STORE_URL}\"");
+    place.variable("STORE_URL", url);
+    place
+}
