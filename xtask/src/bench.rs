@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use purefold_services::Instance;
 
 use crate::host::{self, Profile};
 use crate::process;
@@ -25,6 +26,9 @@ const NODES: &str = "10000";
 
 /// Heartbeats that are measured: several seconds of them.
 const HEARTBEATS: &str = "300000";
+
+/// The same where it is only to be seen that figures can be had.
+const FEW_HEARTBEATS: &str = "3000";
 
 /// The nodes of the long run: each is introspected and acknowledged.
 const MANY_NODES: &str = "100000";
@@ -44,10 +48,12 @@ pub(crate) enum Part {
     Watching,
     Http,
     Timers,
+    Postgres,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 6] = [Part::Pipeline, Part::Decision, Part::Million, Part::Watching, Part::Http, Part::Timers];
+    pub(crate) const ALL: [Part; 7] =
+        [Part::Pipeline, Part::Decision, Part::Million, Part::Watching, Part::Http, Part::Timers, Part::Postgres];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -57,6 +63,7 @@ impl Part {
             Part::Watching => "watching",
             Part::Http => "http",
             Part::Timers => "timers",
+            Part::Postgres => "postgres",
         }
     }
 
@@ -114,6 +121,7 @@ pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result
             Part::Watching => bench.watching()?,
             Part::Http => bench.http()?,
             Part::Timers => bench.timers()?,
+            Part::Postgres => bench.postgres()?,
         }
     }
     Ok(())
@@ -161,13 +169,28 @@ impl Bench<'_> {
         self.heartbeats(&["--watching"])
     }
 
+    /// The journal in a private PostgreSQL, against hand-written statements that put the same rows there, in turn.
+    fn postgres(&self) -> Result<()> {
+        let heartbeats = match self.scale {
+            Scale::Full => HEARTBEATS,
+            Scale::Trial => FEW_HEARTBEATS,
+        };
+        println!("\nthe journal in PostgreSQL: {heartbeats} heartbeats of {NODES} active nodes");
+        let server = Instance::postgres().context("PostgreSQL cannot be had")?;
+        self.measured(heartbeats, &["--postgres"], &[("DATABASE_URL", server.address())])
+    }
+
     /// The heartbeats of active nodes, measured by the program itself.
     fn heartbeats(&self, options: &[&str]) -> Result<()> {
+        self.measured(HEARTBEATS, &[&["--perform"], options].concat(), &[])
+    }
+
+    fn measured(&self, count: &str, options: &[&str], variables: &[(&str, &str)]) -> Result<()> {
         let (nodes, heartbeats) = (self.folder.join("nodes.jsonl"), self.folder.join("heartbeats.jsonl"));
         self.load(&[&["nodes", NODES]], &nodes)?;
-        self.load(&[&["heartbeats", NODES, HEARTBEATS]], &heartbeats)?;
+        self.load(&[&["heartbeats", NODES, count]], &heartbeats)?;
         let mut bench = Command::new(self.programs.join("purefold"));
-        bench.current_dir(&self.workspace.root).args(["bench", WORKFLOW, "--perform"]).args(options);
+        bench.current_dir(&self.workspace.root).envs(variables.iter().copied()).args(["bench", WORKFLOW]).args(options);
         process::run(bench.arg("--setup").arg(&nodes).arg("--events").arg(&heartbeats).arg("--folder").arg(&self.folder))
     }
 

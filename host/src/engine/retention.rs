@@ -3,13 +3,14 @@
 //! What an entity still needs never goes: the entry that holds its state, those of outstanding intents and pending timers,
 //! everything while it is parked, paused with inputs waiting or being erased, and its last entry.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
-use crate::store::{Aged, Protection, Row, Truncation};
+use crate::store::{Aged, Chained, EntityId, Protection, Row, Truncation};
 use crate::workflow::manifest::{Entries, RetentionSettings};
 
 /// Entries that are looked at together.
@@ -17,6 +18,9 @@ const PAGE: u32 = 512;
 
 /// Entries that one commit drops.
 const MOST_DROPPED: usize = 1024;
+
+/// Entries of a chain that are read for that: these, and the one that it begins with then.
+const MOST_TOGETHER: u32 = 1025;
 
 /// Dead letters of a workflow that one commit drops.
 const MOST_LETTERS: u32 = 512;
@@ -189,31 +193,29 @@ impl Engine {
     fn truncations(&self, limits: &HashMap<i64, Limits>, page: &[Aged]) -> Result<(Vec<Truncation>, bool), EngineError> {
         let (mut truncations, mut seen) = (Vec::new(), HashSet::new());
         let mut budget = MOST_DROPPED;
+        let concerned: BTreeSet<EntityId> =
+            page.iter().filter(|entry| limits.contains_key(&entry.workflow)).map(|entry| entry.entity).collect();
+        let protections = self.reader.protections(&concerned.into_iter().collect::<Vec<_>>())?;
         // The latest entry of each entity first: the chain begins with the latest that may be its first.
         for entry in page.iter().rev() {
             let Some(limits) = limits.get(&entry.workflow).filter(|_| !seen.contains(&entry.entity)) else { continue };
-            let Some(entity) = self.reader.protection(entry.entity)? else { continue };
-            if !limits.may_begin_with(entry, &entity) {
+            let Some(entity) = protections.get(&entry.entity) else { continue };
+            if !limits.may_begin_with(entry, entity) {
                 continue;
             }
             seen.insert(entry.entity);
-            let Some((mut next, ..)) = self.reader.chained(entry.row)? else { continue };
-            let (mut rows, mut last) = (Vec::new(), None);
-            while next > 0 && rows.len() < MOST_DROPPED {
-                let Some((previous, hash, sequence)) = self.reader.chained(next)? else { break };
-                last.get_or_insert((hash, sequence));
-                rows.push(next);
-                next = if previous < next { previous } else { 0 };
-            }
-            let Some((hash, sequence)) = last else { continue };
+            let chain = self.reader.back_from(entry.row, MOST_TOGETHER)?;
+            let Some(last) = chain.get(1).copied() else { continue };
+            let rows: Vec<Row> = chain[1..].iter().map(|chained| chained.row).collect();
             // A later sweep begins with its first entries, and drops these piece by piece.
-            if next > 0 && rows.len() == MOST_DROPPED {
+            if rows.len() == MOST_DROPPED && chain.last().is_some_and(|first| (1..first.row).contains(&first.previous_row)) {
                 continue;
             }
             if rows.len() > budget {
                 return Ok((truncations, false));
             }
             budget -= rows.len();
+            let Chained { hash, sequence, .. } = last;
             truncations.push(Truncation { entity: entry.entity, first_row: entry.row, hash, sequence, rows });
         }
         Ok((truncations, true))

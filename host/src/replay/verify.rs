@@ -14,10 +14,13 @@ use super::whole::{self, Whole};
 use crate::engine::{Plan, check};
 use crate::journal::{EntryHash, Kind, Verdict, hex, seed, sha256};
 use crate::sandbox::{Context, Decision, DecisionCodec, ENGINE_BUILD, Limits, Reducer, Sandbox, SandboxError};
-use crate::store::{EntityRow, Location, Reader, StoreError, StoredEntry};
+use crate::store::{EntityRow, Location, Reader, Row, StoreError, StoredEntry};
 
 /// Entities that are read together.
 const PAGE: u32 = 256;
+
+/// Entries of a chain whose places are read together.
+const CHAINED_TOGETHER: u32 = 1024;
 
 /// Mismatches that are told; all are counted.
 const MOST_TOLD: usize = 1000;
@@ -186,8 +189,14 @@ impl Verifier<'_> {
         self.whole.entity(row);
         let mut rows = Vec::new();
         let mut next = row.head_row;
+        let mut page = Vec::new().into_iter();
         while next > 0 {
-            let previous = match reader.previous_row(next)? {
+            let mut found: Option<(Row, Row)> = page.next();
+            if found.is_none() {
+                page = reader.rows_back_from(next, CHAINED_TOGETHER)?.into_iter();
+                found = page.next();
+            }
+            let previous = match found.map(|(_, previous)| previous) {
                 Some(previous) if previous < next => previous,
                 found => {
                     let difference = Difference {

@@ -83,7 +83,8 @@ fn answers(reader: &Reader, workflow: i64) -> Vec<String> {
         assert_eq!(loaded.inbox, reader.inbox(entity.id).unwrap());
         tell("loaded", loaded);
         tell("chain", &reader.chain(entity.head_row).map(|link| link.map_err(|error| error.to_string())).collect::<Vec<_>>());
-        tell("protection", &reader.protection(entity.id).unwrap());
+        tell("protection", &reader.protections(&[entity.id]).unwrap());
+        tell("back", &reader.back_from(entity.head_row, 3).unwrap());
         tell("checkpoint", &reader.checkpoint(entity.id).unwrap());
         tell("from", &reader.outstanding_from(entity.id, 1, 1000, 2).unwrap());
         tell("deliveries to", &reader.deliveries_to("w", &entity.key).unwrap());
@@ -372,7 +373,8 @@ fn what_somebody_else_wrote_is_not_written_over() {
         writer.commit(&first).unwrap();
         let prompt = Prompt::at(&trial.location);
         let mut next = author.entities[0].clone();
-        (next.head_row, next.expected_head) = (9, [7; 32]);
+        (next.expected_head_row, next.head_row) = (next.head_row, 9);
+        next.expected_head = [7; 32];
         let before = everything(&prompt);
         let clocks = vec![(workflow, 99)];
         let error = writer.commit(&Batch { entities: vec![next.clone()], clocks: clocks.clone(), ..Batch::default() }).unwrap_err();
@@ -380,7 +382,7 @@ fn what_somebody_else_wrote_is_not_written_over() {
         assert!(error.to_string().contains(&format!("{:?}", next.key)), "{error}");
         assert_eq!(everything(&prompt), before, "nothing of it was committed");
         // The store takes what is right all the same.
-        (next.expected_head, next.expected_head_row) = (author.entities[0].head, author.entities[0].head_row);
+        next.expected_head = author.entities[0].head;
         writer.commit(&Batch { entities: vec![next], clocks, ..Batch::default() }).unwrap();
     });
 }

@@ -33,7 +33,22 @@ pub struct Link {
 pub struct Chain<'r> {
     reader: &'r Reader,
     next: Row,
+    /// Those that were read and not given yet.
+    page: std::vec::IntoIter<Result<Link, StoreError>>,
 }
+
+/// Entries of a chain that are read together.
+const LINKS_TOGETHER: u32 = 128;
+
+/// The chain from the row `?1` back, `?2` entries of it. Rows only descend, so that a damaged one has an end too.
+pub(super) const CHAIN: &str = "WITH RECURSIVE chain (row, previous_row, depth) AS (\
+                                SELECT row, previous_row, 1 FROM journal WHERE row = ?1 \
+                                UNION ALL SELECT journal.row, journal.previous_row, chain.depth + 1 \
+                                FROM chain CROSS JOIN journal ON journal.row = chain.previous_row \
+                                WHERE chain.previous_row < chain.row AND chain.depth < ?2)";
+
+/// Its entries, in its order.
+pub(super) const OF_CHAIN: &str = "FROM chain CROSS JOIN journal ON journal.row = chain.row ORDER BY depth";
 
 /// While it lives, everything that its reader reads is of one moment.
 pub struct Snapshot<'r> {
@@ -117,7 +132,7 @@ impl Iterator for Chain<'_> {
         if self.next <= 0 {
             return None;
         }
-        let link = self.reader.link(self.next);
+        let link = self.link();
         // Rows only descend, so that a damaged chain has an end too.
         self.next = match &link {
             Ok(link) if link.previous_row < link.row => link.previous_row,
@@ -129,6 +144,15 @@ impl Iterator for Chain<'_> {
             Err(_) => 0,
         };
         Some(link)
+    }
+}
+
+impl Chain<'_> {
+    fn link(&mut self) -> Result<Link, StoreError> {
+        if self.page.len() == 0 {
+            self.page = self.reader.links(self.next)?.into_iter();
+        }
+        self.page.next().unwrap_or_else(|| Err(StoreError::Corrupt(format!("the journal has no entry in row {}", self.next))))
     }
 }
 
@@ -176,12 +200,16 @@ impl Reader {
     /// The entries of an entity from `head_row` back to its first.
     #[must_use]
     pub fn chain(&self, head_row: Row) -> Chain<'_> {
-        Chain { reader: self, next: head_row }
+        Chain { reader: self, next: head_row, page: Vec::new().into_iter() }
     }
 
-    fn link(&self, row: Row) -> Result<Link, StoreError> {
-        let query = "SELECT row, previous_row, sequence, kind, verdict, release, state IS NOT NULL, event_hash IS NOT NULL FROM journal WHERE row = ?";
-        let found = self.row(query, &values![row], |r| {
+    /// Entries of a chain from `row` back. One that is damaged keeps nobody from those before it.
+    fn links(&self, row: Row) -> Result<Vec<Result<Link, StoreError>>, StoreError> {
+        let query = format!(
+            "{CHAIN} SELECT journal.row, journal.previous_row, sequence, kind, verdict, release, state IS NOT NULL, \
+             event_hash IS NOT NULL {OF_CHAIN}"
+        );
+        let link = |r: &Columns<'_>| {
             let verdict: Option<Arc<str>> = r.get(4)?;
             Ok(Link {
                 row: r.get(0)?,
@@ -193,8 +221,8 @@ impl Reader {
                 has_state: r.get(6)?,
                 from_event: r.get(7)?,
             })
-        })?;
-        found.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
+        };
+        self.rows(&query, &values![row, LINKS_TOGETHER], |row| Ok(link(row)))
     }
 
     /// Up to `limit` intents of a workflow without a conclusion that come after `after`, in the order of their keys.

@@ -40,7 +40,7 @@ pub use location::{Location, Place};
 pub use operate::{CommandRow, Question};
 pub use read::{DeadLetter, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
-pub use retain::{Aged, Checkpoint, Protection};
+pub use retain::{Aged, Chained, Checkpoint, Protection};
 pub(crate) use status::NO_SOURCE;
 pub use status::Standings;
 pub use tally::Tally;

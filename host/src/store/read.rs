@@ -1,5 +1,6 @@
 //! Reading the store: what the engine loads, what commands show.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connection::Connection;
@@ -209,6 +210,30 @@ impl Reader {
         self.connection.row(query, values, map)
     }
 
+    /// The rows that `query` finds whose column `column` is one of `keys`: in one question where a question has a price.
+    pub(super) fn of_each<T>(
+        &self,
+        query: &str,
+        column: &str,
+        keys: &[i64],
+        mut map: impl FnMut(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self.connection {
+            Connection::Sqlite(_) => {
+                let query = format!("{query} WHERE {column} = ?");
+                let mut found = Vec::with_capacity(keys.len());
+                for key in keys {
+                    found.extend(self.rows(&query, &values![*key], &mut map)?);
+                }
+                Ok(found)
+            }
+            Connection::Postgres(_) => {
+                let keys = Value::List(keys.iter().map(|key| Value::Int(*key)).collect());
+                self.rows(&format!("{query} WHERE {column} = ANY(?)"), &[keys], map)
+            }
+        }
+    }
+
     /// The number that `query` finds.
     pub(super) fn count(&self, query: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         Ok(self.row(query, values, |row| row.get(0))?.unwrap_or_default())
@@ -300,14 +325,6 @@ impl Reader {
         self.entry_if_there(row)?.ok_or_else(|| StoreError::Corrupt(format!("the journal has no entry in row {row}")))
     }
 
-    /// The row of the entity's entry before the one in `row`; none where there is no such row.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn previous_row(&self, row: Row) -> Result<Option<Row>, StoreError> {
-        self.row("SELECT previous_row FROM journal WHERE row = ?", &values![row], |r| r.get(0))
-    }
-
     /// State and release generation of the entry in `row`.
     ///
     /// # Errors
@@ -324,6 +341,15 @@ impl Reader {
     /// Where the store fails.
     pub fn event(&self, row: Row) -> Result<Option<Vec<u8>>, StoreError> {
         self.row("SELECT bytes FROM events WHERE row = ?", &values![row], |r| r.get(0))
+    }
+
+    /// The original bytes of the events that led to the entries from row `first` to row `last`, by row.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn events_between(&self, first: Row, last: Row) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
+        let query = "SELECT row, bytes FROM events WHERE row >= ? AND row <= ?";
+        Ok(self.rows(query, &values![first, last], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
     }
 
     /// Up to `limit` entries of a workflow from `row` on, with their entities' keys, in the order of commits.

@@ -1,9 +1,10 @@
 //! What is looked at, and what goes, where a workflow's retention says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::change::{Change, bytes, int};
 use super::connection::Transaction;
+use super::inspect::{CHAIN, OF_CHAIN};
 use super::value::values;
 use super::{Batch, EntityId, Reader, Row, StoreError};
 use crate::journal::EntryHash;
@@ -42,6 +43,19 @@ pub struct Protection {
     pub needed: Option<u64>,
     /// Whether it is the workflow's own, waits for somebody or is being erased: nothing of it goes.
     pub untouched: bool,
+}
+
+/// An entry's place in its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chained {
+    /// Its row.
+    pub row: Row,
+    /// The entity's entry before; 0 for the first.
+    pub previous_row: Row,
+    /// Its hash.
+    pub hash: EntryHash,
+    /// Its sequence.
+    pub sequence: u64,
 }
 
 /// Where a truncated chain begins.
@@ -102,35 +116,48 @@ impl Reader {
         })
     }
 
-    /// What of an entity must stay.
+    /// What of each of these entities must stay.
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn protection(&self, entity: EntityId) -> Result<Option<Protection>, StoreError> {
-        let query = "SELECT sequence, head_row, now, state_row, \
-                     (SELECT min(sequence) FROM (SELECT sequence FROM outbox WHERE entity = ?1 UNION ALL SELECT sequence FROM timers WHERE entity = ?1) AS asked), \
-                     key = '' OR parked OR EXISTS (SELECT 1 FROM inbox WHERE entity = ?1) OR EXISTS (SELECT 1 FROM erasing WHERE entity = ?1) \
-                     FROM entities WHERE id = ?1";
-        self.row(query, &values![entity], |row| {
-            Ok(Protection {
-                sequence: row.get(0)?,
-                head_row: row.get(1)?,
-                now: row.get(2)?,
-                state_row: row.get(3)?,
-                needed: row.get(4)?,
-                untouched: row.get(5)?,
-            })
+    pub fn protections(&self, entities: &[EntityId]) -> Result<HashMap<EntityId, Protection>, StoreError> {
+        let query = "SELECT id, sequence, head_row, now, state_row, \
+                     (SELECT min(sequence) FROM (SELECT sequence FROM outbox WHERE entity = entities.id \
+                      UNION ALL SELECT sequence FROM timers WHERE entity = entities.id) AS asked), \
+                     key = '' OR parked OR EXISTS (SELECT 1 FROM inbox WHERE entity = entities.id) \
+                     OR EXISTS (SELECT 1 FROM erasing WHERE entity = entities.id) FROM entities";
+        let found = self.of_each(query, "id", entities, |row| {
+            let protection = Protection {
+                sequence: row.get(1)?,
+                head_row: row.get(2)?,
+                now: row.get(3)?,
+                state_row: row.get(4)?,
+                needed: row.get(5)?,
+                untouched: row.get(6)?,
+            };
+            Ok((row.get(0)?, protection))
+        })?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// The entry in `row` and those before it in its chain, up to `limit` of them, from the latest on. Ends where one is gone.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn back_from(&self, row: Row, limit: u32) -> Result<Vec<Chained>, StoreError> {
+        let query = format!("{CHAIN} SELECT journal.row, journal.previous_row, hash, sequence {OF_CHAIN}");
+        self.rows(&query, &values![row, limit], |row| {
+            Ok(Chained { row: row.get(0)?, previous_row: row.get(1)?, hash: row.get(2)?, sequence: row.get(3)? })
         })
     }
 
-    /// An entry's place in its chain: the row before, its hash, its sequence. None where it is gone.
+    /// As [`Reader::back_from`], each with its row and the one before it alone: these can be read where the rest is damaged.
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn chained(&self, row: Row) -> Result<Option<(Row, EntryHash, u64)>, StoreError> {
-        self.row("SELECT previous_row, hash, sequence FROM journal WHERE row = ?", &values![row], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+    pub fn rows_back_from(&self, row: Row, limit: u32) -> Result<Vec<(Row, Row)>, StoreError> {
+        let query = format!("{CHAIN} SELECT row, previous_row FROM chain ORDER BY depth");
+        self.rows(&query, &values![row, limit], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Up to `limit` dead letters of a workflow that were buried before `now` and whose lines are done for good.

@@ -5,6 +5,7 @@
 
 mod decisions;
 mod effects;
+mod postgres;
 mod raw;
 mod watching;
 
@@ -44,6 +45,10 @@ pub(super) struct Arguments {
     /// With `--watching`: how often each is run
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000), requires = "watching")]
     rounds: u16,
+    /// Keep the journal in the PostgreSQL that the variable `DATABASE_URL` names, in a schema of its own, and put the same
+    /// rows there by hand-written statements too, in turn
+    #[arg(long, conflicts_with = "watching")]
+    postgres: bool,
     /// JSON: one object, with `--watching` one for each way of watching
     #[arg(long)]
     json: bool,
@@ -75,6 +80,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let sandbox = Sandbox::new()?;
     if arguments.watching {
         watching::run(arguments, &original, &folder.0, arguments.rounds.into(), &sandbox)?;
+        return Ok(Exit::Well);
+    }
+    if arguments.postgres {
+        postgres::run(arguments, &original, &folder.0, &sandbox)?;
         return Ok(Exit::Well);
     }
     let manifest = copy(&original, &folder.0)?;
@@ -153,9 +162,12 @@ impl Drop for Folder {
 
 /// Copies manifest and component, with the store under the folder.
 fn copy(workflow: &Workflow, folder: &Path) -> anyhow::Result<PathBuf> {
+    copy_with(workflow, folder, toml::Table::from_iter([("sqlite".to_owned(), STORE.into())]))
+}
+
+/// Copies manifest and component, with these settings of the store.
+fn copy_with(workflow: &Workflow, folder: &Path, store: toml::Table) -> anyhow::Result<PathBuf> {
     let mut table: toml::Table = workflow.manifest.text.parse().context("cannot read the manifest again")?;
-    let mut store = toml::Table::new();
-    store.insert("sqlite".into(), STORE.into());
     table.insert("store".into(), store.into());
     if let Some(reducer) = table.get_mut("reducer").and_then(toml::Value::as_table_mut) {
         reducer.insert("component".into(), COMPONENT.into());

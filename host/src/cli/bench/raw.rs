@@ -26,44 +26,14 @@ pub(super) fn last_row(store: &Path) -> anyhow::Result<i64> {
 /// gives the time that the commits took.
 pub(super) fn write(workflow: &Workflow, store: &Path, from: i64, target: &Path, commits: u64) -> anyhow::Result<Duration> {
     let reader = Reader::open(&store.into())?;
-    let codec = DecisionCodec::new(&workflow.contract, &workflow.manifest.limits());
-    let id = reader.workflow(&workflow.name)?.map_or(0, |(id, _)| id);
     let copy = Store::open(&target.into(), Some(reader.journal()?), (0, 0))?;
     let mut writer = copy.writer()?;
-    let workflow_id = writer.workflow(&workflow.name)?;
-    let profile = writer.profile("raw")?;
-    let entries = u64::try_from(reader.last_entry()? - from)?;
-    let together = usize::try_from(entries / commits.max(1)).unwrap_or(1).max(1);
-
-    let mut rows = Rows {
-        workflow,
-        codec,
-        workflow_id,
-        profile,
-        ids: HashMap::new(),
-        batch: Batch::default(),
-        heads: HashMap::new(),
-        places: HashMap::new(),
-    };
-    let mut took = Duration::ZERO;
-    let mut next = from + 1;
-    loop {
-        let page = reader.entries_from(id, next, PAGE)?;
-        let Some((_, last)) = page.last() else { break };
-        next = last.row + 1;
-        for (entity, stored) in page {
-            let event = reader.event(stored.row)?.map(Arc::from);
-            rows.add(&entity, stored, event)?;
-            if rows.batch.entries.len() >= together {
-                took += rows.commit(&mut writer)?;
-            }
-        }
-    }
-    took += rows.commit(&mut writer)?;
-    Ok(took)
+    let (id, profile) = (writer.workflow(&workflow.name)?, writer.profile("raw")?);
+    Copy::new(workflow, id, profile).write(&reader, from, commits, |batch| Ok(writer.commit(batch)?))
 }
 
-struct Rows<'a> {
+/// The rows of a store once more, as batches for another one.
+pub(super) struct Copy<'a> {
     workflow: &'a Workflow,
     codec: DecisionCodec,
     workflow_id: i64,
@@ -83,7 +53,51 @@ struct Concluded {
     index: u32,
 }
 
-impl Rows<'_> {
+impl<'a> Copy<'a> {
+    /// Of a workflow's rows, for a store in which it and the profile have these ids.
+    pub(super) fn new(workflow: &'a Workflow, workflow_id: i64, profile: i64) -> Self {
+        Copy {
+            workflow,
+            codec: DecisionCodec::new(&workflow.contract, &workflow.manifest.limits()),
+            workflow_id,
+            profile,
+            ids: HashMap::new(),
+            heads: HashMap::new(),
+            places: HashMap::new(),
+            batch: Batch::default(),
+        }
+    }
+
+    /// Has `put` write what a store holds after the row `from`, in so many commits. Gives the time that `put` took.
+    pub(super) fn write(
+        &mut self,
+        reader: &Reader,
+        from: i64,
+        commits: u64,
+        mut put: impl FnMut(&Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Duration> {
+        let id = reader.workflow(&self.workflow.name)?.map_or(0, |(id, _)| id);
+        let entries = u64::try_from(reader.last_entry()? - from)?;
+        let together = usize::try_from(entries / commits.max(1)).unwrap_or(1).max(1);
+        let mut took = Duration::ZERO;
+        let mut next = from + 1;
+        loop {
+            let page = reader.entries_from(id, next, PAGE)?;
+            let Some((_, last)) = page.last() else { break };
+            let mut events = reader.events_between(next, last.row)?;
+            next = last.row + 1;
+            for (entity, stored) in page {
+                let event = events.remove(&stored.row).map(Arc::from);
+                self.add(&entity, stored, event)?;
+                if self.batch.entries.len() >= together {
+                    took += self.commit(&mut put)?;
+                }
+            }
+        }
+        took += self.commit(&mut put)?;
+        Ok(took)
+    }
+
     fn add(&mut self, entity: &Arc<str>, stored: StoredEntry, event: Option<Arc<[u8]>>) -> anyhow::Result<()> {
         let next = i64::try_from(self.ids.len())? + 1;
         let id = *self.ids.entry(entity.clone()).or_insert(next);
@@ -155,11 +169,11 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, writer: &mut purefold::store::Writer) -> anyhow::Result<Duration> {
+    fn commit(&mut self, put: &mut impl FnMut(&Batch) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
         let batch = std::mem::take(&mut self.batch);
         self.places.clear();
         let started = Instant::now();
-        writer.commit(&batch)?;
+        put(&batch)?;
         let took = started.elapsed();
         self.heads.extend(batch.entities.iter().map(|entity| (entity.id, (entity.head_row, entity.head))));
         Ok(took)

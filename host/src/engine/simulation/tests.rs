@@ -18,7 +18,7 @@ const DEFAULT_SEEDS: u64 = 2400;
 const SEEDS_TO_FIND: u64 = 1000;
 
 /// Seeds of one test run on PostgreSQL: every commit there is a real one.
-const POSTGRES_SEEDS: u64 = 24;
+const POSTGRES_SEEDS: u64 = 16;
 
 /// Seeds that found something once.
 const KEPT: &[u64] = &[1, 9, 20, 80, 126, 143, 357, 1636, 1848, 18473];

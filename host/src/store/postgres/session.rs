@@ -47,7 +47,8 @@ pub(super) fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, StoreError
     let _entered = runtime()?.enter();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut work = std::pin::pin!(work);
+    // Whoever runs on this thread has a budget of its own, which is not to end here.
+    let mut work = std::pin::pin!(tokio::task::unconstrained(work));
     loop {
         match work.as_mut().poll(&mut context) {
             Poll::Ready(done) => return Ok(done),
