@@ -117,8 +117,9 @@ impl Session {
     pub(in crate::store) fn rows_of_several(&self, queries: &[(&str, &[Value<'_>])]) -> Result<Vec<Vec<Row>>, StoreError> {
         let is_bound = self.is_bound.get();
         self.ask(async |open| {
+            let mut statements = Vec::with_capacity(queries.len());
             for (query, _) in queries {
-                open.prepare(query).await?;
+                statements.push(open.prepare(query).await?);
             }
             let open = &*open;
             let mut sent: Vec<Sent<'_, Vec<Row>>> = Vec::with_capacity(queries.len() + 2);
@@ -128,8 +129,8 @@ impl Session {
             if !is_bound {
                 sent.push(command(BEGIN_VIEW));
             }
-            for (query, values) in queries {
-                sent.push(Box::pin(open.query_prepared(query, values)));
+            for (statement, (_, values)) in statements.iter().zip(queries) {
+                sent.push(Box::pin(open.query_prepared(statement, values)));
             }
             if !is_bound {
                 sent.push(command("COMMIT"));
@@ -241,30 +242,27 @@ impl Open {
     }
 
     /// Has a statement ready. It is written with `?` for its values.
-    pub(super) async fn prepare(&mut self, text: &str) -> Result<(), Error> {
-        if self.statements.contains_key(text) {
-            return Ok(());
+    pub(super) async fn prepare(&mut self, text: &str) -> Result<Statement, Error> {
+        if let Some(statement) = self.statements.get(text) {
+            return Ok(statement.clone());
         }
         if self.statements.len() >= MOST_STATEMENTS {
             self.statements.clear();
         }
         let statement = self.client.prepare(&dialect::translated(text)).await?;
-        self.statements.insert(text.to_owned(), statement);
-        Ok(())
+        self.statements.insert(text.to_owned(), statement.clone());
+        Ok(statement)
     }
 
     pub(super) async fn query(&mut self, text: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
-        self.prepare(text).await?;
-        self.query_prepared(text, values).await
+        let statement = self.prepare(text).await?;
+        self.query_prepared(&statement, values).await
     }
 
-    /// Asks what [`Open::prepare`] made ready.
-    pub(super) async fn query_prepared(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
+    /// Asks what [`Open::prepare`] made ready: it is sent when this is first polled.
+    pub(super) async fn query_prepared(&self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
         let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        match self.statements.get(text) {
-            Some(statement) => self.client.query(statement, &parameters).await,
-            None => self.client.query(&*dialect::translated(text), &parameters).await,
-        }
+        self.client.query(statement, &parameters).await
     }
 }
 

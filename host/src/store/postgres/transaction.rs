@@ -114,8 +114,9 @@ async fn answers(
     begins: bool,
     ends: bool,
 ) -> Result<Vec<tokio_postgres::Row>, Error> {
+    let mut statements = Vec::with_capacity(gathered.len());
     for (text, _) in gathered {
-        open.prepare(text).await?;
+        statements.push(open.prepare(text).await?);
     }
     let open = &*open;
     let command = |text: &'static str| -> Sent<'_, Vec<tokio_postgres::Row>> {
@@ -125,8 +126,8 @@ async fn answers(
     if begins {
         sent.push(command("BEGIN"));
     }
-    for (text, values) in gathered {
-        sent.push(Box::pin(open.query_prepared(text, values)));
+    for (statement, (_, values)) in statements.iter().zip(gathered) {
+        sent.push(Box::pin(open.query_prepared(statement, values)));
     }
     if ends {
         sent.push(command("COMMIT"));
