@@ -249,7 +249,8 @@ fn text_that_is_no_toml_is_one_finding_with_its_line() {
 #[test]
 fn a_missing_manifest_is_a_finding() {
     let folder = Folder::new();
-    let surroundings = super::Surroundings { environment: &|_| None, current: folder.path(""), open: &purefold_effects::open };
+    let surroundings =
+        super::Surroundings { environment: &|_| None, current: folder.path(""), open: &purefold_effects::open, topics: &|_, _| Vec::new() };
     let findings = refused(super::load_in(&folder.path("absent.toml"), &surroundings));
     assert_eq!(findings[0].code, "manifest-unreadable");
 }
