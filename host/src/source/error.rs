@@ -92,7 +92,8 @@ pub enum SourceError {
     },
     /// Another member of the group has the same name.
     #[error(
-        "source-fenced: another member of the group {group:?} has come with this one's name {instance:?}, and the group now knows that one;          give every host a `source.kafka.instance` of its own"
+        "source-fenced: another member of the group {group:?} has come with this one's name {instance:?}, and the group now knows that one; \
+         give every host a `source.kafka.instance` of its own"
     )]
     KafkaFenced {
         /// The name.
@@ -102,7 +103,8 @@ pub enum SourceError {
     },
     /// The position lies beyond the partition's end.
     #[error(
-        "source-truncated: {partition} was read up to offset {position}, and ends at {end}: the topic was made anew, or records were lost;          it is not read until its position is set: {}",
+        "source-truncated: {partition} was read up to offset {position}, and ends at {end}: the topic was made anew, or records were lost; \
+         it is not read until its position is set: {}",
         way_out(partition)
     )]
     KafkaBeyondEnd {
@@ -115,7 +117,8 @@ pub enum SourceError {
     },
     /// Records that were not read are gone.
     #[error(
-        "source-expired: {partition} was read up to offset {position}, and begins at {begin}: {} offsets were removed before they were          read; it is not read until its position is set: {}", begin - position, way_out(partition)
+        "source-expired: {partition} was read up to offset {position}, and begins at {begin}: {} offsets were removed before they were \
+         read; it is not read until its position is set: {}", begin - position, way_out(partition)
     )]
     KafkaExpired {
         /// The partition.

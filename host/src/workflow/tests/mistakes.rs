@@ -15,7 +15,26 @@ const MISTAKES: &[Mistake] = &[
     Mistake("[store]\nsqlite = \"parcels.db\"", "", &[("setting-missing", "store", "[store]")]),
     Mistake("[store]", "[store]\nid = \"1\"", &[("setting-type", "store.id", "8-4-4-4-12")]),
     Mistake("sqlite = \"parcels.db\"", "postgres = \"x\"", &[("not-built-in", "store.postgres", "sqlite")]),
-    Mistake("[store]", "[source]\nkafka = {}\n[store]", &[("not-built-in", "source.kafka", "file")]),
+    Mistake(
+        "[store]",
+        "[source]\nkafka = { brokers = 'a', topics = ['x', 'x', '/'], instance = '' }\n[store]",
+        &[
+            ("setting-range", "source.kafka.brokers", "name host and port"),
+            ("setting-missing", "source.kafka.group", "group"),
+            ("setting-range", "source.kafka.instance", "character"),
+            ("setting-range", "source.kafka.topics[1]", "remove"),
+            ("setting-range", "source.kafka.topics[2]", "letters"),
+        ],
+    ),
+    Mistake(
+        "[store]",
+        "[source]\nfile = 'f'\nkafka = { brokers = 'a:1', group = 'g', topics = ['t'], form = 'end', protocol = 'eager' }\n[store]",
+        &[
+            ("source-twice", "source.kafka", "remove"),
+            ("setting-range", "source.kafka.protocol", "consumer"),
+            ("setting-unknown", "source.kafka.form", "`from`"),
+        ],
+    ),
     Mistake("[store]", "[source]\nhttp = {}\n[store]", &[("setting-missing", "source.http.listen", "listen")]),
     Mistake("[store]", "[source]\nhttp = { listen = \"localhost\" }\n[store]", &[("setting-type", "source.http.listen", "127.0.0.1:8080")]),
     Mistake("[store]", "[source]\nhttp = { listen = \"0.0.0.0:80\" }\n[store]", &[("token-missing", "source.http.token", "127.0.0.1")]),

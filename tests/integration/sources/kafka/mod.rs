@@ -227,10 +227,14 @@ impl Host {
     }
 }
 
-fn read_all(mut told: BufReader<ChildStderr>) -> String {
+/// What a host says, told on where a test fails.
+fn read_all(told: BufReader<ChildStderr>) -> String {
     let mut text = String::new();
-    // What is no text is nothing that a test looks for.
-    let _ = std::io::Read::read_to_string(&mut told, &mut text);
+    for line in std::io::BufRead::lines(told).map_while(Result::ok) {
+        eprintln!("{line}");
+        text.push_str(&line);
+        text.push('\n');
+    }
     text
 }
 
