@@ -11,6 +11,7 @@ mod by_path;
 mod client;
 mod consul;
 mod http;
+pub mod kafka;
 mod key_value;
 pub mod postgres;
 mod publish;

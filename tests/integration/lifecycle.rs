@@ -96,7 +96,10 @@ fn on_the_event_clock_only_the_input_has_starts() {
             String::from_utf8(done.stderr).unwrap()
         });
         assert!(runs.all(|told| told.contains("on the event clock the host tells of no start")));
-        place.rows("registry.db", "SELECT entity, sequence, ordinal, kind, now, input FROM entries WHERE entity <> '' ORDER BY sequence, ordinal")
+        place.rows(
+            "registry.db",
+            "SELECT entity, sequence, ordinal, kind, now, input FROM entries WHERE entity <> '' ORDER BY sequence, ordinal",
+        )
     };
     assert_eq!(run(""), [""; 0]);
     let start = wire::event(

@@ -16,12 +16,10 @@ use purefold_wit::Finding;
 use self::kafka::Brokers;
 use crate::backend;
 use crate::body::Body;
+use crate::kafka::{is_topic, topic_help};
 use crate::route::{self, Bound};
 use crate::settings::Settings;
 use crate::{Effect, Route};
-
-/// Longest topic: what Kafka takes, so that a workflow can move there.
-const TOPIC_BYTES_MAX: usize = 249;
 
 const BACKENDS: [&str; 2] = ["jsonl", "kafka"];
 
@@ -49,19 +47,13 @@ fn plan(route: &Route<'_>) -> Bound<Plan> {
     let mut settings = route::settings(route);
     route::no_reply(&mut settings, route);
     let topic = settings.required("topic", Settings::string);
+    // Whatever the backend, so that a workflow can move to Kafka.
     if let Some(topic) = topic.filter(|topic| !is_topic(topic)) {
-        let cause = format!("`{}` is no topic", topic.escape_debug());
-        let help = format!("use letters, digits, `.`, `_` and `-`, {TOPIC_BYTES_MAX} at most, and not dots alone");
-        settings.report("setting-range", "topic", cause, help);
+        settings.report("setting-range", "topic", format!("`{}` is no topic", topic.escape_debug()), topic_help());
     }
     let findings = settings.finish();
     match topic {
         Some(topic) if findings.is_empty() => Ok(Plan { topic: topic.into(), data: Body::record(route.intent) }),
         _ => Err(findings),
     }
-}
-
-fn is_topic(topic: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    topic.len() <= TOPIC_BYTES_MAX && topic.bytes().all(allowed) && topic != "." && topic != ".."
 }

@@ -104,7 +104,7 @@ async fn what_cannot_be_written_is_told() {
 fn what_a_route_needs_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let effect = open(SETTINGS, folder.path()).unwrap();
-    let longest = "x".repeat(TOPIC_BYTES_MAX);
+    let longest = "x".repeat(crate::kafka::TOPIC_BYTES_MAX);
     for (settings, expected) in [
         ("topic = 'a.B_c-9'".to_owned(), None),
         (format!("topic = '{longest}'"), None),

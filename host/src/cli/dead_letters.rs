@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use purefold::journal::Warrant;
+use purefold::source::position_of;
 use purefold::store::{DeadLetter, Question};
 use serde::Serialize;
 
@@ -112,7 +113,7 @@ impl<'a> Line<'a> {
     fn of(letter: &'a DeadLetter) -> Self {
         let DeadLetter { id, source, line, event_id, code, path, reason, key, now, .. } = letter;
         Line {
-            position: *line,
+            position: position_of(source, *line),
             event_id: event_id.as_deref(),
             code,
             path,
@@ -159,7 +160,7 @@ fn list(stored: &Stored, filter: &Filter, as_json: bool) -> anyhow::Result<Exit>
         ];
         let mut table = Table::new(&mut out, Style::of_stdout(), &columns);
         for_each(stored, filter, |letter| {
-            let (id, position) = (letter.id.to_string(), letter.line.to_string());
+            let (id, position) = (letter.id.to_string(), position_of(&letter.source, letter.line).to_string());
             let event = letter.event_id.as_deref().unwrap_or("-");
             Ok(table.row([&id, &letter.source, &position, event, &letter.code, &letter.path, &letter.reason])?)
         })?;

@@ -54,9 +54,17 @@ fn engine_was_asked_wrongly(error: &EngineError) -> bool {
     match error {
         EngineError::OtherClock { .. } | EngineError::Release { .. } => true,
         EngineError::Source(SourceError::Read { cause, .. }) => is_not_there(cause),
-        EngineError::Source(source) => {
-            matches!(source, SourceError::BeyondEnd { .. } | SourceError::Replaced { .. } | SourceError::Unclear { .. })
-        }
+        EngineError::Source(source) => matches!(
+            source,
+            SourceError::BeyondEnd { .. }
+                | SourceError::Replaced { .. }
+                | SourceError::Unclear { .. }
+                | SourceError::KafkaUnusable { .. }
+                | SourceError::KafkaFenced { .. }
+                | SourceError::KafkaBeyondEnd { .. }
+                | SourceError::KafkaExpired { .. }
+                | SourceError::KafkaReplaced { .. }
+        ),
         EngineError::Store(error) => store_is_another(error),
         _ => false,
     }

@@ -20,6 +20,7 @@ mod reduce;
 mod report;
 mod run;
 mod schema;
+mod source;
 mod state;
 mod status;
 mod table;
@@ -67,6 +68,8 @@ enum Command {
     Pause(pause::Arguments),
     /// Have what was paused go on
     Resume(pause::Arguments),
+    /// Show how far partitions were read, or set it
+    Source(source::Arguments),
     /// Erase what the journal holds of one entity
     Erase(erase::Arguments),
     /// Forget now what the manifest's retention calls old
@@ -98,6 +101,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Pause(arguments) => pause::run(&arguments, "pause"),
         Command::Resume(arguments) => pause::run(&arguments, "resume"),
+        Command::Source(arguments) => source::run(&arguments),
         Command::Erase(arguments) => erase::run(&arguments),
         Command::Truncate(arguments) => truncate::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use purefold::engine::{self, Clock, Options, Progress, Summary};
-use purefold::observe::Admin;
+use purefold::engine::{self, Clock, Engine, EngineError, Options, Progress, Sessions, Summary};
+use purefold::observe::{Admin, Observed};
 use purefold::sandbox::Sandbox;
 use purefold::source::{Feed, HttpSettings, Started};
 use purefold::time::{HostClock, SystemClock};
@@ -17,6 +17,9 @@ use purefold::workflow::Workflow;
 
 use super::exit::Exit;
 use super::open;
+
+/// Longest name of a host.
+const MOST_NAME_BYTES: usize = 128;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -45,7 +48,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
     /// The name by which the host tells of itself; the machine's where it is left out
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = name_of_host)]
     name: Option<String>,
     /// The summary as JSON
     #[arg(long)]
@@ -56,6 +59,12 @@ pub(super) struct Arguments {
 enum ClockName {
     Arrival,
     Event,
+}
+
+/// A host's name: it may stand in keys.
+fn name_of_host(text: &str) -> Result<String, String> {
+    let fits = (1..=MOST_NAME_BYTES).contains(&text.len());
+    if fits { Ok(text.to_owned()) } else { Err(format!("a name has 1 to {MOST_NAME_BYTES} bytes")) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -84,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     if feed.is_none() && !arguments.until_idle {
         eprintln!(
-            "note: no source of events; give --events FILE, --events -, --listen, source.file or source.http. Timers and outstanding intents go on"
+            "note: no source of events; give --events FILE, --events -, --listen, source.file, source.http or source.kafka. Timers and outstanding intents go on"
         );
     }
     let told = match traces(&workflows) {
@@ -98,25 +107,40 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (traces, _exporter) =
         told.map(|settings| Exporter::start(&settings, rand::random(), Arc::new(SystemClock::new()))).transpose()?.unzip();
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
-    let (store, names) =
-        (workflows[0].manifest.store.location.clone(), workflows.iter().map(|workflow| workflow.name.to_string()).collect());
+    let kafka = match &options.feed {
+        Some(Feed::Kafka(kafka)) => Some(kafka.clone()),
+        _ => None,
+    };
+    let names = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
+    let store = workflows[0].manifest.store.location.clone();
     let sandbox = Sandbox::new()?;
-    let (mut engine, stopper) = engine::start(workflows, &sandbox, &options)?;
+    let (mut host, stopper) = match kafka {
+        Some(kafka) => {
+            let (sessions, stopper) = Sessions::start(workflows, &sandbox, options, &kafka)?;
+            (Host::Sessions(Box::new(sessions)), stopper)
+        }
+        None => {
+            let (engine, stopper) = engine::start(workflows, &sandbox, &options)?;
+            (Host::Engine(Box::new(engine)), stopper)
+        }
+    };
     std::thread::spawn(move || {
         for _ in signals.forever() {
             stopper.stop();
         }
     });
-    if let Some(address) = engine.listens_on() {
+    if let Host::Engine(engine) = &host
+        && let Some(address) = engine.listens_on()
+    {
         eprintln!("listening on http://{address}");
     }
-    let admin = arguments.admin.map(|address| Admin::start(address, engine.observed(), store, names)).transpose()?;
+    let admin = arguments.admin.map(|address| Admin::start(address, host.observed(), store, names)).transpose()?;
     if let Some(admin) = &admin {
         eprintln!("metrics, health and readiness on http://{}", admin.address());
     }
-    engine.host_started(&started(arguments.name.as_deref(), admin.as_ref().map(Admin::address)));
+    host.started(started(arguments.name.as_deref(), admin.as_ref().map(Admin::address)));
     let bar = progress_bar();
-    let summary = engine.run(|progress| show(&bar, &progress))?;
+    let summary = host.run(|progress| show(&bar, &progress))?;
     bar.finish_and_clear();
     if arguments.json {
         super::report::line(&serde_json::to_string(&summary)?)?;
@@ -126,9 +150,43 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::Well)
 }
 
+/// What runs.
+enum Host {
+    /// One engine.
+    Engine(Box<Engine>),
+    /// One engine after the other.
+    Sessions(Box<Sessions>),
+}
+
+impl Host {
+    fn observed(&self) -> Arc<Observed> {
+        match self {
+            Host::Engine(engine) => engine.observed(),
+            Host::Sessions(sessions) => sessions.observed(),
+        }
+    }
+
+    fn run(self, progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
+        match self {
+            Host::Engine(engine) => engine.run(progress),
+            Host::Sessions(sessions) => sessions.run(progress),
+        }
+    }
+
+    fn started(&mut self, started: Started) {
+        match self {
+            Host::Engine(engine) => engine.host_started(&started),
+            Host::Sessions(sessions) => sessions.host_started(started),
+        }
+    }
+}
+
 /// This start of the host, for workflows that take it as an event.
 fn started(name: Option<&str>, admin: Option<SocketAddr>) -> Started {
-    let host = name.map_or_else(|| whoami::hostname().unwrap_or_else(|_| "unknown".to_owned()), str::to_owned);
+    let host = name.map_or_else(
+        || whoami::hostname().ok().filter(|host| name_of_host(host).is_ok()).unwrap_or_else(|| "unknown".to_owned()),
+        str::to_owned,
+    );
     let admin = admin.map(|address| match address.ip().is_unspecified() {
         // Whoever is elsewhere reaches every address of the machine by its name.
         true => format!("http://{host}:{}", address.port()),
@@ -165,6 +223,11 @@ fn feed(arguments: &Arguments, workflows: &[Workflow]) -> Result<Option<Feed>, S
             "{} is what effect {effect} of {workflow} writes: the host would read its own events; name another file in one of the two places",
             path.display()
         ));
+    }
+    if arguments.clock == ClockName::Event && matches!(feed, Some(Feed::Kafka(_))) {
+        return Err("--clock event makes a run a function of its input, and partitions of Kafka have no order among each other; \
+                    leave it out, or give --events FILE"
+            .into());
     }
     if arguments.until_idle && feed.as_ref().is_some_and(Feed::is_endless) {
         return Err("--until-idle waits for the end of the source, and a source that is followed or listens has none; leave it out".into());

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use purefold::source::Partition;
 use purefold::store::{PauseRow, Scope, Standings};
 use purefold_wit::instant;
 use serde::Serialize;
@@ -69,7 +70,7 @@ struct DeadLetters<'a> {
 #[derive(Serialize)]
 struct Source<'a> {
     name: &'a str,
-    /// Lines that are done for good.
+    /// Lines that are done for good; of a partition, the next offset to be read.
     position: u64,
     /// Lines that were read.
     read: u64,
@@ -166,8 +167,11 @@ fn screen(out: &mut dyn Write, status: &Status<'_>, pauses: &[PauseRow]) -> io::
     let letters: Vec<String> = status.dead_letters.iter().map(|letters| format!("{} {}", letters.count, visible(letters.code))).collect();
     line("dead letters", &listed(&letters))?;
     for source in &status.sources {
-        let text =
-            format!("{}: {} lines done, {} read, {} duplicates", visible(source.name), source.position, source.read, source.duplicates);
+        let Source { name, position, read, duplicates } = source;
+        let text = match Partition::of_name(name) {
+            Some(partition) => format!("{}: at offset {position}, {duplicates} duplicates", visible(&partition.to_string())),
+            None => format!("{}: {position} lines done, {read} read, {duplicates} duplicates", visible(name)),
+        };
         line("source", &text)?;
     }
     if status.commands > 0 {

@@ -59,6 +59,8 @@ pub(super) struct Consequences {
     pub(super) decided: Vec<DecidedSpan>,
     /// What the lanes are to hear of operators' acts.
     pub(super) orders: Vec<Order>,
+    /// Up to where each part of the source is decided, where that is told.
+    pub(super) positions: Vec<u64>,
 }
 
 /// What the engine must know at once, commit or not.

@@ -23,11 +23,28 @@ pub struct EntityName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line(pub u64);
 
+/// Where a line stands in what an engine reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Index of the part of the source: of one partition among those that the engine has, else 0.
+    pub part: usize,
+    /// The line there.
+    pub line: Line,
+}
+
+impl Spot {
+    /// In a source of one part.
+    #[must_use]
+    pub fn of(line: Line) -> Self {
+        Spot { part: 0, line }
+    }
+}
+
 /// Where an event was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOrigin {
     /// In the source.
-    Line(Line),
+    Line(Spot),
     /// In a request of this number, whose sender waits for the answer.
     Request(u64),
     /// Nowhere: the host tells of its own start.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use super::input::{EntityName, EventInput, EventOrigin, Line};
+use super::input::{EntityName, EventInput, EventOrigin, Line, Spot};
 use super::planted::{Mistake, planted};
 use super::requests::Requests;
 use crate::journal::{EntryHash, letter_fingerprint};
@@ -16,11 +16,21 @@ use crate::store::{AcceptedRow, Batch, DeadLetterRow, Reader, SourceRow, StoreEr
 const FORGET_TOGETHER: i64 = 4096;
 
 /// Stands for the line of an event that was read in none.
-pub(super) const NO_LINE: Line = Line(0);
+const NO_LINE: Line = Line(0);
 
-/// How far one workflow has read the source.
+/// What one workflow takes of the source.
 struct Track {
     workflow: i64,
+    max_skew: u64,
+    anew: bool,
+    /// The source of the host's own events, where it takes any.
+    own: Option<i64>,
+    /// In the order of the engine's parts.
+    parts: Vec<Part>,
+}
+
+/// How far a workflow has read one part of the source.
+struct Part {
     row: SourceRow,
     /// Lines up to this one were sorted by an earlier run.
     sorted: u64,
@@ -28,9 +38,9 @@ struct Track {
     done_before: HashSet<u64>,
     /// Lines read and not yet passed by the position, in order: number, end, hash, done.
     open: VecDeque<(u64, u64, EntryHash, bool)>,
-    max_skew: u64,
-    anew: bool,
     changed: bool,
+    /// Whether an operator has set the position: what this engine knows of it says nothing any more.
+    left: bool,
 }
 
 /// The intake of all workflows of the host.
@@ -48,6 +58,8 @@ pub(super) struct Intake {
     /// What is taken now is taken at this time, on the arrival clock.
     now: u64,
     event_clock: bool,
+    /// What the parts of the source are parts of.
+    log: Arc<str>,
     pub(super) requests: Requests,
     pub(super) dead_letters: u64,
     pub(super) duplicates: u64,
@@ -56,10 +68,13 @@ pub(super) struct Intake {
 /// What a workflow brings to the intake.
 pub(super) struct Taker {
     pub(super) workflow: i64,
-    pub(super) row: SourceRow,
+    /// One for each part of the source.
+    pub(super) rows: Vec<SourceRow>,
     pub(super) max_skew: u64,
     /// Whether lines are numbered anew: what an earlier run read of this source says nothing about them.
     pub(super) anew: bool,
+    /// The source of the host's own events, where it takes any.
+    pub(super) own: Option<i64>,
 }
 
 impl Intake {
@@ -67,18 +82,22 @@ impl Intake {
         let accepted = if planted(Mistake::DuplicatesForgotten) { Vec::new() } else { reader.accepted(window)? };
         let last_accepted = reader.last("accepted", "row")?;
         let mut tracks = Vec::with_capacity(takers.len());
-        for Taker { workflow, mut row, max_skew, anew } in takers {
-            let mut done_before = HashSet::new();
-            if anew {
-                (row.next_offset, row.next_line, row.read_line) = (0, 0, 0);
-            } else {
-                done_before.extend(reader.dead_lines(row.id, row.next_line)?);
-                // A line after the position is done for good, even where its event has left the window.
-                done_before.extend(reader.lines_accepted_before(window, row.id, row.next_line)?);
-                let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);
-                done_before.extend(accepted.map(|(_, _, line, _)| *line));
+        for Taker { workflow, rows, max_skew, anew, own } in takers {
+            let mut parts = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                let mut done_before = HashSet::new();
+                if anew {
+                    (row.next_offset, row.next_line, row.read_line) = (0, 0, 0);
+                } else {
+                    done_before.extend(reader.dead_lines(row.id, row.next_line)?);
+                    // A line after the position is done for good, even where its event has left the window.
+                    done_before.extend(reader.lines_accepted_before(window, row.id, row.next_line)?);
+                    let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);
+                    done_before.extend(accepted.map(|(_, _, line, _)| *line));
+                }
+                parts.push(Part { sorted: row.read_line, row, done_before, open: VecDeque::new(), changed: false, left: false });
             }
-            tracks.push(Track { workflow, sorted: row.read_line, row, done_before, open: VecDeque::new(), max_skew, anew, changed: false });
+            tracks.push(Track { workflow, max_skew, anew, own, parts });
         }
         let order: VecDeque<u128> = accepted.iter().map(|(.., fingerprint)| *fingerprint).collect();
         Ok(Intake {
@@ -92,6 +111,7 @@ impl Intake {
             clock_changed: false,
             now: clock,
             event_clock,
+            log: "".into(),
             requests: Requests::default(),
             dead_letters: 0,
             duplicates: 0,
@@ -110,12 +130,13 @@ impl Intake {
 
     /// Lines that were read, and requests that were taken, and are not done.
     pub(super) fn open(&self) -> usize {
-        self.tracks.iter().map(|track| track.open.len()).max().unwrap_or(0) + self.requests.len()
+        let open = |track: &Track| track.parts.iter().map(|part| part.open.len()).sum();
+        self.tracks.iter().map(open).max().unwrap_or(0) + self.requests.len()
     }
 
     /// Whether something is to be committed about how far was read.
     pub(super) fn is_changed(&self) -> bool {
-        self.clock_changed || self.tracks.iter().any(|track| track.changed)
+        self.clock_changed || self.parts().any(|part| part.changed)
     }
 
     /// Sorts what was taken. Fresh events come back; what else it holds goes into `batch`.
@@ -123,19 +144,65 @@ impl Intake {
         match taken {
             Taken::Line(line) => self.sort_line(line, batch),
             Taken::Request(request) => self.sort_request(request),
+            Taken::Passed { part, line } => {
+                self.pass(part, line);
+                Vec::new()
+            }
+            Taken::Looked(_) => Vec::new(),
         }
     }
 
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.tracks.iter().flat_map(|track| &track.parts)
+    }
+
+    /// Up to where each part of the source was read by every workflow.
+    pub(super) fn positions(&self) -> Vec<u64> {
+        let count = self.tracks.first().map_or(0, |track| track.parts.len());
+        (0..count).map(|part| self.tracks.iter().map(|track| track.parts[part].row.next_line).min().unwrap_or(0)).collect()
+    }
+
+    /// Says what is read: it is noted when a part is found to be of it.
+    pub(super) fn reads(&mut self, log: &Arc<str>) {
+        self.log = log.clone();
+    }
+
+    /// What lies before that line holds no events.
+    fn pass(&mut self, part: usize, Line(number): Line) {
+        for part in self.tracks.iter_mut().filter_map(|track| track.parts.get_mut(part)) {
+            if part.row.log.is_empty() && !self.log.is_empty() && !part.left {
+                part.row.log = self.log.clone();
+                part.changed = true;
+            }
+            let last = part.open.back().map_or((part.row.next_line, part.row.next_offset, part.row.tail), |open| (open.0, open.1, open.2));
+            if number > last.0 && !part.left {
+                part.open.push_back((number, last.1, last.2, true));
+                part.row.read_line = part.row.read_line.max(number);
+                part.changed = true;
+            }
+        }
+    }
+
+    /// Has nothing more to do with a source whose position is set. Gives whether it had.
+    pub(super) fn leave(&mut self, source: i64) -> bool {
+        let part = self.tracks.iter_mut().flat_map(|track| &mut track.parts).find(|part| part.row.id == source);
+        let Some(part) = part else { return false };
+        (part.left, part.changed) = (true, false);
+        part.open.clear();
+        true
+    }
+
     fn sort_line(&mut self, line: TakenLine, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
-        let TakenLine { line: Line(number), end, hash, bytes, taken } = line;
+        let TakenLine { spot, end, hash, bytes, taken } = line;
+        let Spot { part, line: Line(number) } = spot;
         let mut waits = vec![false; self.tracks.len()];
         let mut fresh = Vec::with_capacity(taken.len());
         for (workflow, decoded) in taken {
-            let track = &self.tracks[workflow];
-            if number <= track.row.next_line || track.done_before.contains(&number) {
+            let Some(known) = self.tracks[workflow].parts.get(part) else { continue };
+            if number <= known.row.next_line || known.left || known.done_before.contains(&number) {
                 continue;
             }
-            let first_time = number > track.sorted;
+            let first_time = number > known.sorted;
             match decoded.and_then(|(key, event)| self.admit(workflow, event).map(|event| (key, event))) {
                 Ok((key, Some(event))) => {
                     waits[workflow] = true;
@@ -143,32 +210,38 @@ impl Intake {
                 }
                 Ok((_, None)) => {
                     if first_time {
-                        self.duplicates += 1;
-                        self.tracks[workflow].row.duplicates += 1;
+                        self.count_duplicate(workflow, part);
                     }
                 }
-                Err(undecodable) => self.bury(workflow, Line(number), undecodable, bytes.clone(), None, batch),
+                Err(undecodable) => self.bury(workflow, spot, undecodable, bytes.clone(), None, batch),
             }
         }
         for (track, waits) in self.tracks.iter_mut().zip(waits) {
-            if number > track.row.next_line {
-                track.open.push_back((number, end, hash, !waits));
-                track.row.read_line = track.row.read_line.max(number);
-                track.changed = true;
-            }
+            let Some(part) = track.parts.get_mut(part).filter(|part| number > part.row.next_line && !part.left) else { continue };
+            part.open.push_back((number, end, hash, !waits));
+            part.row.read_line = part.row.read_line.max(number);
+            part.changed = true;
         }
         fresh
     }
 
-    /// An event of the host's own, where it was not taken before.
-    pub(super) fn sort_own(&mut self, workflow: usize, event: EventInput) -> Option<EventInput> {
-        if self.known.contains(&event.fingerprint) {
-            self.duplicates += 1;
-            self.tracks[workflow].row.duplicates += 1;
-            return None;
+    /// Written with the next commit: a duplicate alone is worth none.
+    fn count_duplicate(&mut self, workflow: usize, part: usize) {
+        self.duplicates += 1;
+        if let Some(part) = self.tracks[workflow].parts.get_mut(part) {
+            part.row.duplicates += 1;
         }
-        self.remember(event.fingerprint);
-        Some(event)
+    }
+
+    /// Whether an event of the host's own was not taken before.
+    pub(super) fn admit_own(&mut self, workflow: usize, fingerprint: u128) -> bool {
+        let fresh = !self.known.contains(&fingerprint);
+        if fresh {
+            self.remember(fingerprint);
+        } else {
+            self.count_duplicate(workflow, 0);
+        }
+        fresh
     }
 
     /// Sorts an event that was sent. All workflows that take it do so or none does, so that its sender has one thing to mend.
@@ -187,9 +260,7 @@ impl Intake {
             let joins = self.requests.joins(number, event.fingerprint);
             open += usize::from(joins);
             if joins || self.known.contains(&event.fingerprint) {
-                self.duplicates += 1;
-                // Written with the next commit: a duplicate alone is worth none.
-                self.tracks[workflow].row.duplicates += 1;
+                self.count_duplicate(workflow, 0);
                 continue;
             }
             open += 1;
@@ -259,38 +330,67 @@ impl Intake {
     pub(super) fn bury(
         &mut self,
         workflow: usize,
+        Spot { part, line: Line(line) }: Spot,
+        undecodable: Undecodable,
+        bytes: Arc<[u8]>,
+        key: Option<Arc<str>>,
+        batch: &mut Batch,
+    ) {
+        let Some(source) = self.tracks[workflow].parts.get(part).map(|part| part.row.id) else { return };
+        if self.tracks[workflow].anew {
+            let fingerprint = letter_fingerprint(self.tracks[workflow].workflow, &bytes);
+            if self.known.contains(&fingerprint) {
+                self.count_duplicate(workflow, part);
+                return;
+            }
+            self.remember(fingerprint);
+            self.accepted(source, Line(line), fingerprint, batch);
+        }
+        self.letter(workflow, source, Line(line), undecodable, bytes, key, batch);
+    }
+
+    /// A dead letter that was an event of the host's own.
+    pub(super) fn bury_own(
+        &mut self,
+        workflow: usize,
+        undecodable: Undecodable,
+        bytes: Arc<[u8]>,
+        key: Option<Arc<str>>,
+        batch: &mut Batch,
+    ) {
+        if let Some(source) = self.tracks[workflow].own {
+            self.letter(workflow, source, NO_LINE, undecodable, bytes, key, batch);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "it writes a row")]
+    fn letter(
+        &mut self,
+        workflow: usize,
+        source: i64,
         Line(line): Line,
         undecodable: Undecodable,
         bytes: Arc<[u8]>,
         key: Option<Arc<str>>,
         batch: &mut Batch,
     ) {
-        if self.tracks[workflow].anew {
-            let (source, fingerprint) = (self.tracks[workflow].row.id, letter_fingerprint(self.tracks[workflow].workflow, &bytes));
-            if self.known.contains(&fingerprint) {
-                self.duplicates += 1;
-                self.tracks[workflow].row.duplicates += 1;
-                return;
-            }
-            self.remember(fingerprint);
-            self.accepted(source, Line(line), fingerprint, batch);
-        }
         self.dead_letters += 1;
         let track = &self.tracks[workflow];
         let now = if self.event_clock { self.clock } else { self.now };
         let Undecodable { event_id, code, path, reason } = undecodable;
-        let row = DeadLetterRow { workflow: track.workflow, source: track.row.id, line, event_id, code, path, reason, bytes, key, now };
+        let row = DeadLetterRow { workflow: track.workflow, source, line, event_id, code, path, reason, bytes, key, now };
         batch.dead_letters.push(row);
     }
 
     /// The event of a line is decided, waits in an inbox or is a dead letter. With a fingerprint it counts as accepted.
-    pub(super) fn done(&mut self, workflow: usize, Line(number): Line, fingerprint: Option<u128>, batch: &mut Batch) {
-        let track = &mut self.tracks[workflow];
-        if let Ok(index) = track.open.binary_search_by_key(&number, |(number, ..)| *number) {
-            track.open[index].3 = true;
-            track.changed = true;
+    pub(super) fn done(&mut self, workflow: usize, spot: Spot, fingerprint: Option<u128>, batch: &mut Batch) {
+        let Spot { part, line: Line(number) } = spot;
+        let Some(part) = self.tracks[workflow].parts.get_mut(part) else { return };
+        if let Ok(index) = part.open.binary_search_by_key(&number, |(number, ..)| *number) {
+            part.open[index].3 = true;
+            part.changed = true;
         }
-        let source = track.row.id;
+        let source = part.row.id;
         if let Some(fingerprint) = fingerprint {
             self.accepted(source, Line(number), fingerprint, batch);
         }
@@ -300,7 +400,8 @@ impl Intake {
     /// it is read again, and nothing else would tell that it was dealt with.
     pub(super) fn dropped(&mut self, workflow: usize, source: i64, Line(line): Line, bytes: &[u8], batch: &mut Batch) {
         let track = &self.tracks[workflow];
-        if track.row.id == source && (track.anew || line <= track.row.next_line) {
+        let passed = |part: &Part| part.row.id == source && (track.anew || line <= part.row.next_line);
+        if track.parts.iter().any(passed) {
             return;
         }
         let fingerprint = letter_fingerprint(track.workflow, bytes);
@@ -308,15 +409,22 @@ impl Intake {
         self.accepted(source, Line(line), fingerprint, batch);
     }
 
-    /// An event that was read in no line is decided or waits in an inbox.
-    pub(super) fn unread_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
-        let track = &mut self.tracks[workflow];
-        track.changed = true;
-        let source = track.row.id;
+    /// The event of a request is decided or waits in an inbox.
+    pub(super) fn request_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
+        let Some(part) = self.tracks[workflow].parts.first_mut() else { return };
+        part.changed = true;
+        let source = part.row.id;
         if planted(Mistake::SentForgotten) {
             return;
         }
         self.accepted(source, NO_LINE, fingerprint, batch);
+    }
+
+    /// An event of the host's own is decided or waits in an inbox.
+    pub(super) fn own_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
+        if let Some(source) = self.tracks[workflow].own {
+            self.accepted(source, NO_LINE, fingerprint, batch);
+        }
     }
 
     /// Writes an event down as accepted.
@@ -328,18 +436,21 @@ impl Intake {
     /// Adds to `batch` how far everything has been read.
     pub(super) fn finish(&mut self, batch: &mut Batch) {
         for track in &mut self.tracks {
-            while let Some((number, end, hash, done)) = track.open.front().copied() {
-                if !done && !planted(Mistake::PositionFirst) {
-                    break;
+            for part in &mut track.parts {
+                while let Some((number, end, hash, done)) = part.open.front().copied() {
+                    if !done && !planted(Mistake::PositionFirst) {
+                        break;
+                    }
+                    part.open.pop_front();
+                    part.row.next_line = number;
+                    part.row.next_offset = end;
+                    part.row.tail = hash;
+                    part.done_before.remove(&number);
                 }
-                track.open.pop_front();
-                track.row.next_line = number;
-                track.row.next_offset = end;
-                track.row.tail = hash;
-                track.done_before.remove(&number);
-            }
-            if std::mem::take(&mut track.changed) {
-                batch.sources.push(track.row.clone());
+                if std::mem::take(&mut part.changed) {
+                    batch.sources.push(part.row.clone());
+                    part.row.expected_line = part.row.next_line;
+                }
             }
             if self.clock_changed {
                 batch.clocks.push((track.workflow, self.clock));

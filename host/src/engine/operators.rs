@@ -10,8 +10,10 @@ use super::dispatch::{self, Answer};
 use super::input::{EntityName, EventOrigin, Order, OrderKind};
 use super::own::OwnEntry;
 use super::planted::{Mistake, planted};
+use super::reposition::ResetSubject;
 use super::{Engine, EngineError};
 use crate::journal::{Kind, Warrant};
+use crate::source::{position_of, topic_of};
 use crate::store::{Batch, CommandRow, DeadLetter, IntentKey, Scope};
 
 /// How often operators' commands are looked for.
@@ -105,6 +107,10 @@ impl Engine {
                 Ok(scope) => Some(self.resume(workflow, &scope.into(), &command.warrant, draft)?),
                 Err(error) => Some(unreadable(subject, &error)),
             },
+            "source reset" => match serde_json::from_str::<ResetSubject>(subject) {
+                Ok(reset) => Some(self.reset_source(workflow, &reset, &command.warrant, draft)?),
+                Err(error) => Some(unreadable(subject, &error)),
+            },
             "truncate" if !self.shared.plans[workflow].workflow.manifest.retention.forgets() => Some(
                 "refused: the manifest that the host runs with forgets nothing; say in `[retention]` what is old, and start it anew".into(),
             ),
@@ -191,7 +197,7 @@ impl Engine {
         };
         let origin = EventOrigin::DeadLetter { id: letter.id, source: letter.source_id, line: super::Line(letter.line) };
         let bytes: Arc<[u8]> = letter.bytes.as_slice().into();
-        for (taker, decoded) in self.decoder.decode(&bytes, origin, self.clock.wall()) {
+        for (taker, decoded) in self.decoder.decode_from(topic_of(&letter.source), &bytes, origin, self.clock.wall()) {
             match decoded {
                 Ok((key, event)) if taker == workflow => {
                     if self.intake.knows(event.fingerprint) {
@@ -237,7 +243,7 @@ impl Engine {
         draft: &mut Batch,
     ) -> Result<(), EngineError> {
         let DeadLetter { id, source, line, code, .. } = letter;
-        let about = json!({ "dead_letter": id, "source": source, "position": line, "code": code });
+        let about = json!({ "dead_letter": id, "source": source, "position": position_of(source, *line), "code": code });
         let event_id = letter.event_id.as_deref().unwrap_or_default();
         self.note_own(workflow, &OwnEntry { kind, event_id, about: &about, warrant }, draft)
     }

@@ -27,7 +27,7 @@ use super::summary::{Progress, Summary};
 use super::workers::{Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
 use crate::observe::Observed;
-use crate::source::{Decoder, Listener, SourceError, Standing, Taken};
+use crate::source::{Decoder, Listener, Positions, SourceError, Standing, Taken};
 use crate::store::{Batch, EntityRow, IntentKey, Reader, Row, Scope, Store, StoreError};
 use crate::time::HostClock;
 
@@ -63,6 +63,9 @@ pub(super) const QUIET_SENDERS: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long attempts under way have where another engine is to go on: events wait meanwhile.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a stop waits for the dispatcher, which gives attempts under way less than that.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -88,6 +91,17 @@ pub(super) enum Message {
     Drained,
     /// Finish what is in flight, then end.
     Stop,
+    /// The same, for another engine to go on.
+    GiveWay,
+}
+
+/// Why an engine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// There is nothing left to do, or it was stopped.
+    Over,
+    /// Another one is to go on in its place.
+    GaveWay,
 }
 
 /// The source as the loop sees it.
@@ -98,6 +112,10 @@ pub(super) struct SourceHandle {
     pub(super) quiet: Duration,
     /// Where the source looks from time to time: when it last began to look and found nothing.
     pub(super) looked: Option<Arc<AtomicU64>>,
+    /// Whether it says among what it hands on up to when that is all there was ([`Taken::Looked`]).
+    pub(super) tells_when: bool,
+    /// Where it is told, by part, how far everything is decided and durable.
+    pub(super) positions: Option<Arc<Positions>>,
     pub(super) stop: Arc<AtomicBool>,
     /// Where it is asked instead of read.
     pub(super) listener: Option<Listener>,
@@ -111,13 +129,20 @@ impl SourceHandle {
         looked: Option<Arc<AtomicU64>>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        SourceHandle { lines, waiting_since, quiet: QUIET_LINES, looked, stop, listener: None }
+        SourceHandle { lines, waiting_since, quiet: QUIET_LINES, looked, tells_when: false, positions: None, stop, listener: None }
+    }
+
+    /// A source of several parts, which tells when it has handed on all there was.
+    pub(super) fn of_parts(lines: Receiver<Vec<Taken>>, positions: Arc<Positions>) -> Self {
+        let source = SourceHandle::of_lines(lines, Arc::default(), None, Arc::default());
+        SourceHandle { tells_when: true, positions: Some(positions), ..source }
     }
 
     /// A source that is sent events.
     pub(super) fn of_requests(listener: Listener, lines: Receiver<Vec<Taken>>) -> Self {
         let waiting_since = listener.waiting_since();
-        SourceHandle { lines, waiting_since, quiet: QUIET_SENDERS, looked: None, stop: Arc::default(), listener: Some(listener) }
+        let source = SourceHandle::of_lines(lines, waiting_since, None, Arc::default());
+        SourceHandle { quiet: QUIET_SENDERS, listener: Some(listener), ..source }
     }
 
     fn tell(&self, standing: Standing) {
@@ -143,9 +168,11 @@ pub(super) struct Course {
 }
 
 impl State {
-    pub(super) fn new(rows: &Rows) -> Self {
+    /// `before` is what engines of this process did on the same store.
+    pub(super) fn new(rows: &Rows, before: Summary) -> Self {
+        let summary = Summary { held: 0, parked: 0, paused: 0, ..before };
         // Timers may have fallen due while no host ran.
-        State { look_for_timers: true, first_row: rows.entry, committed_row: rows.entry, ..State::default() }
+        State { look_for_timers: true, first_row: rows.entry, committed_row: rows.entry, summary, ..State::default() }
     }
 }
 
@@ -171,7 +198,7 @@ pub(super) struct Work {
 /// A running engine: one store, its workflows, at most one source.
 pub struct Engine {
     pub(super) shared: Arc<Shared>,
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
     pub(super) reader: Reader,
     pub(super) course: Course,
     pub(super) decoder: Decoder,
@@ -242,6 +269,10 @@ pub(super) struct State {
     last_progress: Option<Duration>,
     pub(super) source_ended: bool,
     pub(super) stopping: Option<Duration>,
+    /// Whether another engine is to go on.
+    gives_way: bool,
+    /// Up to when the source has handed on, and the loop has sorted, everything that there was.
+    pub(super) looked: Option<u64>,
     drained: bool,
     pub(super) store_down: bool,
     pub(super) reads: Reads,
@@ -259,11 +290,17 @@ impl Engine {
     ///
     /// # Errors
     /// Where the host cannot go on. What was committed stays; a restart goes on from there.
-    pub fn run(mut self, mut progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
+    pub fn run(self, progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
+        self.run_on(progress).map(|(summary, _)| summary)
+    }
+
+    /// As [`Engine::run`], until it is over or gives way.
+    pub(super) fn run_on(mut self, mut progress: impl FnMut(Progress)) -> Result<(Summary, Ended), EngineError> {
         let ended = self.turns(&mut progress);
         self.leave_source();
         ended?;
-        self.finish(&mut progress)
+        let ended = if self.state.gives_way { Ended::GaveWay } else { Ended::Over };
+        Ok((self.finish(&mut progress)?, ended))
     }
 
     /// The address that the source listens on, where it does.
@@ -432,16 +469,36 @@ impl Engine {
             }
             Message::Drained => self.state.drained = true,
             Message::Stop => {
+                self.state.gives_way = false;
                 if self.state.stopping.is_none() {
                     tracing::info!("stopping: finishing what is in flight");
-                    self.tell_source(Standing::Stopping);
                     self.observed.stopping();
-                    self.state.stopping = Some(self.clock.elapsed());
-                    self.state.drained = self.orders.send(dispatch::Order::Drain).is_err() || !self.course.perform;
                 }
+                self.finish_up(dispatch::STOP_TIMEOUT);
             }
+            Message::GiveWay => self.give_way(),
         }
         Ok(())
+    }
+
+    /// Has another engine go on as soon as what is in flight is finished.
+    pub(super) fn give_way(&mut self) {
+        self.state.gives_way |= self.state.stopping.is_none();
+        self.finish_up(HANDOVER_TIMEOUT);
+    }
+
+    /// Begins nothing more. Attempts under way have so long to come to their end.
+    fn finish_up(&mut self, attempts: Duration) {
+        if self.state.stopping.is_none() {
+            self.tell_source(Standing::Stopping);
+            self.state.stopping = Some(self.clock.elapsed());
+            self.state.drained = self.orders.send(dispatch::Order::Drain(attempts)).is_err() || !self.course.perform;
+        }
+    }
+
+    /// Where it is told how far everything is decided.
+    pub(super) fn positions(&self) -> Option<&Positions> {
+        self.source.as_ref()?.positions.as_deref()
     }
 
     pub(super) fn tell_source(&self, standing: Standing) {
@@ -506,7 +563,16 @@ impl Engine {
         self.intake.at(self.workflow_now());
         while self.state.new_events < most && !self.state.pauses.holds_all_events() && (!one_by_one || self.is_quiet()) {
             let Some(taken) = self.state.backlog.pop_front() else { break };
-            self.state.summary.events += 1;
+            match taken {
+                Taken::Looked(at) => {
+                    self.state.looked = self.state.looked.max(Some(at));
+                    // Due timers may have waited for this.
+                    self.state.look_for_timers = true;
+                    continue;
+                }
+                Taken::Passed { .. } => {}
+                Taken::Line(_) | Taken::Request(_) => self.state.summary.events += 1,
+            }
             for (name, event) in self.intake.sort(taken, &mut self.state.draft) {
                 self.state.new_events += 1;
                 self.pending(name).events.push_back(event);
@@ -581,7 +647,8 @@ impl Engine {
     /// Whether a stop has waited long enough for a store that does not work.
     fn stops_in_vain(&self) -> bool {
         let waited = self.state.stopping.is_some_and(|since| self.clock.elapsed() > since + DRAIN_TIMEOUT);
-        let in_vain = waited && (self.state.store_down || self.state.reads.fail());
+        // Who is to give way to another engine waits on: that one could do no more.
+        let in_vain = waited && !self.state.gives_way && (self.state.store_down || self.state.reads.fail());
         if in_vain {
             tracing::warn!("stopped while the store does not work: what is not committed is taken and decided again by the next start");
         }

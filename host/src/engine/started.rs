@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::input::{EntityName, EventOrigin};
-use super::intake::NO_LINE;
 use crate::source::{STARTED, Started};
 
 impl Engine {
@@ -24,16 +23,14 @@ impl Engine {
             self.intake.at(now);
             let decoded = self.decoder.decode(&bytes, EventOrigin::Host, now).into_iter().find(|(taker, _)| *taker == workflow);
             match decoded {
-                Some((_, Ok((key, event)))) => {
-                    if let Some(event) = self.intake.sort_own(workflow, event) {
-                        self.pending(EntityName { workflow, key }).events.push_back(event);
-                    }
+                Some((_, Ok((key, event)))) if self.intake.admit_own(workflow, event.fingerprint) => {
+                    self.pending(EntityName { workflow, key }).events.push_back(event);
                 }
                 // The load has seen that the fields fit; a name may still be none that a key can have.
                 Some((_, Err(undecodable))) => {
-                    self.intake.bury(workflow, NO_LINE, undecodable, bytes, None, &mut self.state.draft);
+                    self.intake.bury_own(workflow, undecodable, bytes, None, &mut self.state.draft);
                 }
-                None => {}
+                Some((_, Ok(_))) | None => {}
             }
         }
     }

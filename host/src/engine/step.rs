@@ -7,7 +7,6 @@ use super::dispatch::Order;
 use super::entity::Entity;
 use super::fold::Moment;
 use super::input::{EntityName, EventOrigin};
-use super::intake::NO_LINE;
 use super::planted::{Mistake, planted};
 use super::run::{MOST_ITEMS, MOST_KEPT, Work};
 use super::workers::{Decided, Item};
@@ -97,8 +96,9 @@ impl Engine {
             assembled.entity.under_way = under_way;
             for (origin, fingerprint) in assembled.done {
                 match origin {
-                    EventOrigin::Line(line) => self.intake.done(name.workflow, line, Some(fingerprint), &mut batch),
-                    EventOrigin::Request(_) | EventOrigin::Host => self.intake.unread_done(name.workflow, fingerprint, &mut batch),
+                    EventOrigin::Line(spot) => self.intake.done(name.workflow, spot, Some(fingerprint), &mut batch),
+                    EventOrigin::Request(_) => self.intake.request_done(name.workflow, fingerprint, &mut batch),
+                    EventOrigin::Host => self.intake.own_done(name.workflow, fingerprint, &mut batch),
                     EventOrigin::DeadLetter { id, source, line } => {
                         batch.dead_letters_removed.push(id);
                         self.intake.accepted(source, line, fingerprint, &mut batch);
@@ -110,13 +110,13 @@ impl Engine {
                 let reason = format!("entity {:?} is parked or paused and its inbox is full", name.key);
                 let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
                 match event.origin {
-                    EventOrigin::Line(line) => {
-                        self.intake.bury(name.workflow, line, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
-                        self.intake.done(name.workflow, line, None, &mut batch);
+                    EventOrigin::Line(spot) => {
+                        self.intake.bury(name.workflow, spot, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
+                        self.intake.done(name.workflow, spot, None, &mut batch);
                     }
                     EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
                     EventOrigin::Host => {
-                        self.intake.bury(name.workflow, NO_LINE, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
+                        self.intake.bury_own(name.workflow, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
                     }
                     // It stays a dead letter.
                     EventOrigin::DeadLetter { .. } => {}
@@ -136,6 +136,9 @@ impl Engine {
         }
         self.state.erasing.begin(&batch.erasing, batch.number);
         self.intake.finish(&mut batch);
+        if !batch.sources.is_empty() && self.positions().is_some() {
+            consequences.positions = self.intake.positions();
+        }
         self.state.deliveries += consequences.deliveries.len();
         self.state.look_for_timers |= !batch.timers_set.is_empty();
         if batch.is_empty() {
@@ -199,6 +202,9 @@ impl Engine {
             self.observed.commits.durable(consequences.entries, took);
             if let Some(spans) = &self.spans {
                 spans.durable(consequences.decided, consequences.entries, took);
+            }
+            if let Some(positions) = self.positions().filter(|_| !consequences.positions.is_empty()) {
+                positions.set(&consequences.positions);
             }
             self.perform(consequences.tasks);
             for order in consequences.orders {

@@ -59,6 +59,9 @@ impl Engine {
         if planted(Mistake::TimerUnheedingOfSource) {
             return Some(now);
         }
+        if source.tells_when {
+            return self.state.looked.map(|looked| looked.min(now));
+        }
         if !self.state.backlog.is_empty() || !source.lines.is_empty() {
             return None;
         }

@@ -35,6 +35,8 @@ pub enum Kind {
     /// The workflow, one of its effects or one of its entities stands still. Stands under the workflow itself, as the
     /// entry `resumed` that ends it.
     Paused,
+    /// An operator set how far a source was read. Stands under the workflow itself.
+    Repositioned,
     /// An operator had the payloads of the entity's earlier entries erased. Their hashes are kept.
     Erased,
 }
@@ -76,7 +78,7 @@ impl Kind {
     /// Whether somebody outside the reducer did it: the output is a [`super::Warrant`].
     #[must_use]
     pub fn is_act(self) -> bool {
-        matches!(self, Kind::Resumed | Kind::Dropped | Kind::Redriven | Kind::Abandoned | Kind::Paused | Kind::Erased)
+        matches!(self, Kind::Resumed | Kind::Dropped | Kind::Redriven | Kind::Abandoned | Kind::Paused | Kind::Repositioned | Kind::Erased)
     }
 }
 
@@ -94,6 +96,7 @@ names!(
     Redriven = "redriven",
     Abandoned = "abandoned",
     Paused = "paused",
+    Repositioned = "repositioned",
     Erased = "erased",
 );
 

@@ -38,7 +38,10 @@ impl Observed {
         if self.stopping.load(Ordering::Relaxed) {
             reasons.push("the host is stopping".to_owned());
         }
+        reasons.extend(self.kafka.get().and_then(|kafka| kafka.trouble()));
         let mut degraded = Vec::new();
+        let partitions = self.kafka.get().map(|kafka| kafka.partitions()).unwrap_or_default();
+        degraded.extend(partitions.into_values().filter_map(|partition| partition.refused));
         let paused = self.decisions.iter().filter(|of| of.is_paused()).map(|of| format!("workflow {} is paused", of.workflow()));
         // As long as one workflow takes events, the host does.
         if self.decisions.iter().all(Decisions::is_paused) {

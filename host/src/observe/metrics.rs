@@ -16,6 +16,7 @@ use super::Observed;
 use super::store::StoreFigures;
 use crate::engine::EffectStatus;
 use crate::sandbox::Spent;
+use crate::source::{KafkaStatus, Partition, PartitionStatus};
 
 /// Counts of one workflow's decisions.
 #[derive(Debug)]
@@ -173,6 +174,9 @@ impl Collector for Collected {
             let help = "Bytes of the source's file that are written and not read";
             ConstGauge::new(bytes).encode(encoder.encode_descriptor("source_lag", help, Some(&Unit::Bytes), MetricType::Gauge)?)?;
         }
+        if let Some(kafka) = self.observed.kafka.get() {
+            encode_partitions(&mut encoder, kafka)?;
+        }
         of_host(
             &mut encoder,
             "store_down",
@@ -219,6 +223,23 @@ impl Collected {
         let help = "How long ago the intent that waits longest was asked for";
         family(encoder, ("outbox_age", help, Some(&Unit::Seconds), MetricType::Gauge), ages)
     }
+}
+
+/// Figures of the partitions that this host reads: their number is bounded by the topics that the manifest names.
+fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, kafka: &KafkaStatus) -> Encoded {
+    let partitions = kafka.partitions();
+    let labels = |partition: &Partition| [("topic", partition.topic.to_string()), ("partition", partition.number.to_string())];
+    let each = |read: fn(&PartitionStatus) -> Option<u64>| {
+        partitions.iter().filter_map(move |(partition, status)| Some((labels(partition), read(status)?)))
+    };
+    gauge(encoder, "source_records_behind", "Records of the partition that are there and not decided", each(PartitionStatus::lag))?;
+    gauge(encoder, "source_position", "Offset up to which everything is decided and durable", each(|status| Some(status.position)))?;
+    let refused = each(|status| Some(u64::from(status.refused.is_some())));
+    gauge(encoder, "source_refused", "1 while the partition is not read because it is not what was read before", refused)?;
+    let away = u64::from(kafka.trouble().is_some());
+    of_host(encoder, "source_down", "1 while the brokers do not answer or the group is not joined", away)?;
+    let help = "How often the group gave partitions to this host or took some";
+    ConstCounter::new(kafka.rebalances()).encode(encoder.encode_descriptor("source_rebalances", help, None, MetricType::Counter)?)
 }
 
 fn counter<L: EncodeLabelSet>(

@@ -17,7 +17,7 @@ pub use health::Health;
 pub use metrics::{Commits, Decisions};
 
 use crate::engine::EffectStatus;
-use crate::source::Lag;
+use crate::source::{KafkaStatus, Lag};
 use crate::time::HostClock;
 use crate::trace::SpanCounts;
 
@@ -31,6 +31,8 @@ pub struct Observed {
     backlog: AtomicU64,
     /// Where a file is read.
     lag: OnceLock<Arc<Lag>>,
+    /// Where partitions are read.
+    kafka: OnceLock<Arc<KafkaStatus>>,
     /// One for each workflow, in the host's order.
     pub decisions: Vec<Decisions>,
     /// Commits of all workflows.
@@ -57,6 +59,7 @@ impl Observed {
             stopping: AtomicBool::new(false),
             backlog: AtomicU64::new(0),
             lag: OnceLock::new(),
+            kafka: OnceLock::new(),
             decisions,
             commits: Commits::default(),
             effects,
@@ -83,6 +86,12 @@ impl Observed {
     pub fn reads(&self, lag: Arc<Lag>) {
         // A host has one source.
         let _ = self.lag.set(lag);
+    }
+
+    /// How the group's member is doing; said once.
+    pub fn reads_kafka(&self, status: Arc<KafkaStatus>) {
+        // A host has one source.
+        let _ = self.kafka.set(status);
     }
 
     /// Lines or requests that were read and are not decided.

@@ -67,7 +67,7 @@ impl<'a> Derived<'a> {
             }
             Kind::Migrated => self.state_row = Some(stored.row),
             Kind::Ended => self.timers.clear(),
-            Kind::Released => {}
+            Kind::Released | Kind::Repositioned => {}
         }
         if intents.is_some() || entry.verdict == Some(Verdict::Accepted) {
             self.state_row = stored.payloads().state.is_some().then_some(stored.row);

@@ -9,6 +9,7 @@ use crate::engine::key::{MOST_KEY_BYTES, key_names, key_text};
 use crate::engine::{EventInput, EventOrigin, Plan};
 use crate::journal::{event_fingerprint, sha256};
 use crate::trace::Incoming;
+use crate::workflow::EventInput as EventTarget;
 
 /// An event that a workflow takes: the entity's key and the input.
 pub type Decoded = (Arc<str>, EventInput);
@@ -45,6 +46,18 @@ impl Decoder {
     /// the first workflow's.
     #[must_use]
     pub fn decode(&self, bytes: &Arc<[u8]>, origin: EventOrigin, now: u64) -> Vec<(usize, Result<Decoded, Undecodable>)> {
+        self.decode_from(None, bytes, origin, now)
+    }
+
+    /// As [`Decoder::decode`], where the event was read from a topic: workflows that do not name its type may name that.
+    #[must_use]
+    pub fn decode_from(
+        &self,
+        topic: Option<&str>,
+        bytes: &Arc<[u8]>,
+        origin: EventOrigin,
+        now: u64,
+    ) -> Vec<(usize, Result<Decoded, Undecodable>)> {
         let envelope = |error: EnvelopeError, id: Option<&str>| Undecodable {
             event_id: id.map(str::to_owned),
             code: error.code,
@@ -61,12 +74,14 @@ impl Decoder {
         };
         let mut taken = Vec::with_capacity(1);
         for (index, plan) in self.plans.iter().enumerate() {
-            if plan.workflow.inputs.contains_key(event.ty()) {
-                taken.push((index, self.input(plan, &event, bytes, origin, time, now)));
+            let inputs = &plan.workflow.inputs;
+            if let Some(target) = inputs.get(event.ty()).or_else(|| inputs.get(topic?)) {
+                taken.push((index, self.input(plan, target, &event, (bytes, origin), time, now)));
             }
         }
         if taken.is_empty() {
-            let reason = format!("no workflow takes events of type {:?}; add it to [inputs]", event.ty());
+            let of = topic.map_or_else(String::new, |topic| format!(" or from the topic {topic:?}"));
+            let reason = format!("no workflow takes events of type {:?}{of}; add it to [inputs]", event.ty());
             taken.push((0, Err(Undecodable { event_id: Some(event.id().into()), code: "type-unroutable", path: "type".into(), reason })));
         }
         taken
@@ -75,14 +90,13 @@ impl Decoder {
     fn input(
         &self,
         plan: &Plan,
+        target: &EventTarget,
         event: &CloudEvent<'_>,
-        bytes: &Arc<[u8]>,
-        origin: EventOrigin,
+        (bytes, origin): (&Arc<[u8]>, EventOrigin),
         time: Option<u64>,
         now: u64,
     ) -> Result<Decoded, Undecodable> {
         let wrong = |code, path: String, reason| Undecodable { event_id: Some(event.id().into()), code, path, reason };
-        let target = &plan.workflow.inputs[event.ty()];
         let record = target
             .codec
             .decode("data", event.data().as_bytes(), UnknownFields::Ignore)

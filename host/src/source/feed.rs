@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::http::HttpSettings;
+use super::kafka::KafkaSettings;
 
 /// Where events come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Feed {
     Stdin,
     /// Requests.
     Http(HttpSettings),
+    /// Partitions that a consumer group assigns.
+    Kafka(Box<KafkaSettings>),
 }
 
 impl Feed {
@@ -27,6 +30,8 @@ impl Feed {
             }
             Feed::Stdin => "stdin".into(),
             Feed::Http(_) => "http".into(),
+            // Each of its partitions has a name.
+            Feed::Kafka(_) => "kafka".into(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::decode::{Decoded, Decoder, Undecodable};
 use super::follow::{Follower, Pause};
 use super::lag::Lag;
 use super::{Feed, SourceError, Taken, position};
-use crate::engine::{EventOrigin, Line};
+use crate::engine::{EventOrigin, Line, Spot};
 use crate::journal::{EntryHash, sha256};
 use crate::store::SourceRow;
 use crate::time::HostClock;
@@ -29,8 +29,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A line, decoded for every workflow that takes it.
 #[derive(Debug)]
 pub struct TakenLine {
-    /// Its number.
-    pub line: Line,
+    /// Where it stands.
+    pub spot: Spot,
     /// Byte offset after it.
     pub end: u64,
     /// SHA-256 of its bytes.
@@ -108,8 +108,8 @@ impl LineSource {
                 (Input::Followed(Follower::new(path, place, clock.clone(), stop.clone())), offset, line)
             }
             Feed::Stdin => (Input::Once(Box::new(io::stdin())), 0, 0),
-            // It has a listener instead.
-            Feed::Http(_) => (Input::Once(Box::new(io::empty())), 0, 0),
+            // It has a listener, or a client of a group, instead.
+            Feed::Http(_) | Feed::Kafka(_) => (Input::Once(Box::new(io::empty())), 0, 0),
         };
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
         let (name, waiting_since, lag) = (feed.name(), Arc::default(), lag.map(Arc::new));
@@ -244,14 +244,14 @@ impl LineSource {
     fn take(&self, line: RawLine) -> TakenLine {
         let RawLine { bytes, oversized, end } = line;
         let bytes: Arc<[u8]> = bytes.into();
-        let line = Line(self.line);
+        let spot = Spot::of(Line(self.line));
         let taken = if oversized {
             let reason = format!("more than {} bytes; raise limits.event to take it", self.most_bytes);
             vec![(0, Err(Undecodable { event_id: None, code: "event-too-large", path: String::new(), reason }))]
         } else {
-            self.decoder.decode(&bytes, EventOrigin::Line(line), self.clock.wall())
+            self.decoder.decode(&bytes, EventOrigin::Line(spot), self.clock.wall())
         };
-        TakenLine { line, end, hash: sha256(&bytes), bytes, taken }
+        TakenLine { spot, end, hash: sha256(&bytes), bytes, taken }
     }
 }
 

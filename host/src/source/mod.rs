@@ -7,17 +7,23 @@ mod error;
 mod feed;
 mod follow;
 mod http;
+mod kafka;
 mod lag;
 mod lines;
 mod position;
 mod request;
 mod started;
+mod structured;
 
 pub use cloudevent::{CloudEvent, EnvelopeError};
 pub use decode::{Decoded, Decoder, Undecodable};
 pub use error::SourceError;
 pub use feed::Feed;
 pub use http::{HttpSettings, Listener, Standing};
+pub use kafka::{
+    Assignment, Ends, Group, KafkaSettings, KafkaStatus, Notice, Partition, PartitionStatus, Positions, ReadFrom, Reading, position_of,
+    topic_of, topics_missing,
+};
 pub use lag::Lag;
 pub use lines::{LineSource, TakenLine};
 pub use request::{Decided, DecidedEntry, Fate, Reply, Taken, TakenRequest, Ticket};

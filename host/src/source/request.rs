@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::decode::{Decoded, Undecodable};
 use super::lines::TakenLine;
+use crate::engine::Line;
 use crate::journal::Verdict;
 
 /// What was taken from a source.
@@ -15,6 +16,15 @@ pub enum Taken {
     Line(TakenLine),
     /// An event without a position: what is not answered is sent again.
     Request(TakenRequest),
+    /// Up to and with this line a part of the source holds no more events.
+    Passed {
+        /// Index of the part.
+        part: usize,
+        /// The line.
+        line: Line,
+    },
+    /// Everything that the source had at this time, in microseconds since the Unix epoch, was handed on before.
+    Looked(u64),
 }
 
 /// An event that was sent, decoded for every workflow that takes it.

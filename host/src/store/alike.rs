@@ -31,7 +31,7 @@ const TABLES: &[(&str, &str, usize)] = &[
     ("erasing", "entity", 4),
     ("checkpoints", "entity", 4),
     ("tallies", "workflow", 7),
-    ("sources", "id", 8),
+    ("sources", "id", 10),
     ("accepted", "row", 4),
     ("dead_letters", "id", 11),
     ("outbox", "entity, sequence, position", 8),
@@ -134,6 +134,8 @@ struct Author {
     entities: Vec<EntityRow>,
     row: i64,
     next: i64,
+    /// How far the source was read.
+    read: u64,
 }
 
 impl Author {
@@ -183,7 +185,11 @@ impl Author {
             read_line: line,
             tail,
             duplicates: number,
+            log: text(&mut self.rng).into(),
+            generation: 0,
+            expected_line: self.read,
         });
+        self.read = line;
         batch.clocks.push((self.workflow, number * 7));
         batch.answers.extend(commands.get(usize::try_from(number).unwrap()).map(|id| (*id, text(&mut self.rng))));
         let warrant = Warrant { by: text(&mut self.rng), reason: None };
@@ -337,7 +343,8 @@ fn the_same_commits_leave_the_same_on_every_kind_of_store() {
         assert_eq!(writer.clock("event").unwrap(), "event");
         vec![writer.workflow("w").unwrap(), writer.source(1, "s").unwrap().id, writer.profile("p").unwrap(), writer.workflow("w").unwrap()]
     });
-    let mut author = Author { rng: StdRng::seed_from_u64(7), workflow: ids[0], source: ids[1], entities: Vec::new(), row: 0, next: 0 };
+    let mut author =
+        Author { rng: StdRng::seed_from_u64(7), workflow: ids[0], source: ids[1], entities: Vec::new(), row: 0, next: 0, read: 0 };
     for number in 1..40 {
         let mut batch = author.batch(number, &commands);
         if number == 1 {
@@ -367,7 +374,7 @@ fn what_somebody_else_wrote_is_not_written_over() {
         let mut writer = store.writer().unwrap();
         let workflow = writer.workflow("w").unwrap();
         writer.source(workflow, "s").unwrap();
-        let mut author = Author { rng: StdRng::seed_from_u64(1), workflow, source: 1, entities: Vec::new(), row: 0, next: 0 };
+        let mut author = Author { rng: StdRng::seed_from_u64(1), workflow, source: 1, entities: Vec::new(), row: 0, next: 0, read: 0 };
         let mut first = Batch::default();
         author.decide(&mut first);
         writer.commit(&first).unwrap();

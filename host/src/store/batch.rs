@@ -47,6 +47,8 @@ pub struct Batch {
     pub inbox_removed: Vec<i64>,
     /// How far the sources have been read.
     pub sources: Vec<SourceRow>,
+    /// Sources that are read from another position on.
+    pub sources_reset: Vec<SourceReset>,
     /// The virtual clock of a workflow.
     pub clocks: Vec<(i64, u64)>,
     /// A release that comes into force, with what it is made of.
@@ -90,6 +92,7 @@ impl Batch {
             inbox_added,
             inbox_removed,
             sources,
+            sources_reset,
             clocks,
             release,
             answers,
@@ -116,6 +119,7 @@ impl Batch {
             && inbox_added.is_empty()
             && inbox_removed.is_empty()
             && sources.is_empty()
+            && sources_reset.is_empty()
             && clocks.is_empty()
             && release.is_none()
             && answers.is_empty()
@@ -472,4 +476,20 @@ pub struct SourceRow {
     pub tail: EntryHash,
     /// Duplicates counted.
     pub duplicates: u64,
+    /// What was read, where a name can come to mean another thing: the cluster of a Kafka partition. Empty before anything was.
+    pub log: Arc<str>,
+    /// How often an operator has set the position.
+    pub generation: u64,
+    /// `next_line` before this commit. The commit fails where the store has another: somebody else has read on.
+    pub expected_line: u64,
+}
+
+/// A position that an operator sets. What was known of the lines until now stands under another name from then on: it says
+/// nothing of those that are read now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceReset {
+    /// The source's id.
+    pub source: i64,
+    /// How many lines come before the first that is read now.
+    pub line: u64,
 }

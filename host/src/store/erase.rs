@@ -55,7 +55,9 @@ impl StoredEntry {
             Kind::Decided | Kind::Concluded | Kind::Parked | Kind::Migrated => (true, true),
             // The output says who did it and why.
             Kind::Resumed | Kind::Dropped => (true, false),
-            Kind::Ended | Kind::Released | Kind::Redriven | Kind::Abandoned | Kind::Paused | Kind::Erased => (false, false),
+            Kind::Ended | Kind::Released | Kind::Redriven | Kind::Abandoned | Kind::Paused | Kind::Repositioned | Kind::Erased => {
+                (false, false)
+            }
         };
         let Payloads { input: input_hash, state: state_hash, output: output_hash } = self.entry.payloads();
         let before = self.erased.unwrap_or(Erased { input: None, state: None, output: None });

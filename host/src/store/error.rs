@@ -105,6 +105,16 @@ pub enum StoreError {
         /// Whether it may be over later.
         outlook: Outlook,
     },
+    /// A source's position is not as the engine read it: somebody else has read on.
+    #[error(
+        "the position of source {source_id} was moved by somebody else (it was {expected}) between reading and committing; nothing was committed"
+    )]
+    PositionMoved {
+        /// The source's id.
+        source_id: i64,
+        /// The position that the engine knew.
+        expected: u64,
+    },
     /// The store holds what no host wrote.
     #[error("the store is damaged: {0}")]
     Corrupt(String),

@@ -30,7 +30,7 @@ mod write;
 
 pub use batch::{
     AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey,
-    OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceRow, TimerRow, Truncation,
+    OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceReset, SourceRow, TimerRow, Truncation,
 };
 pub use erase::Erased;
 pub use error::{Outlook, StoreError};

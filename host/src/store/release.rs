@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::connection::Transaction;
+use super::status::{SOURCE, source_row};
 use super::value::{Columns, Value, values};
 use super::{Reader, SourceRow, StoreError, Writer};
 use crate::journal::EntryHash;
@@ -60,22 +61,12 @@ impl Writer {
     /// # Errors
     /// Where the store fails.
     pub fn source(&self, workflow: i64, name: &str) -> Result<SourceRow, StoreError> {
-        let find = "SELECT id, next_offset, next_line, read_line, tail, duplicates FROM sources WHERE workflow = ?1 AND name = ?2";
+        let find = format!("SELECT {SOURCE} FROM sources WHERE workflow = ?1 AND name = ?2");
         let make = "INSERT INTO sources (workflow, name, next_offset, next_line, read_line, tail, duplicates) \
                     VALUES (?1, ?2, 0, 0, 0, ?3, 0) ON CONFLICT DO NOTHING";
-        let read = |row: &Columns<'_>| {
-            Ok(SourceRow {
-                id: row.get(0)?,
-                next_offset: row.get(1)?,
-                next_line: row.get(2)?,
-                read_line: row.get(3)?,
-                tail: row.get(4)?,
-                duplicates: row.get(5)?,
-            })
-        };
         let named = values![workflow, name];
         let nothing: EntryHash = [0; 32];
-        self.made(find, &named, read, make, &values![workflow, name, &nothing])
+        self.made(&find, &named, source_row, make, &values![workflow, name, &nothing])
     }
 
     /// The id of a semantic profile and engine build, made where it is new.

@@ -1,6 +1,6 @@
 //! How a workflow stands, in numbers.
 
-use super::value::values;
+use super::value::{Columns, values};
 use super::{OutboxStatus, Reader, SourceRow, StoreError};
 
 /// A workflow's numbers, as of one moment where they are read within a snapshot.
@@ -48,21 +48,37 @@ impl Reader {
             self.rows(outstanding, &values![workflow], |row| Ok((row.get(0)?, row.named(1, OutboxStatus::from_name)?, row.get(2)?)))?;
         let dead_letters = "SELECT code, count(*) FROM dead_letters WHERE workflow = ? GROUP BY code ORDER BY code";
         let dead_letters = self.rows(dead_letters, &values![workflow], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let sources = "SELECT name, id, next_offset, next_line, read_line, tail, duplicates FROM sources \
-                       WHERE workflow = ? AND name <> ? ORDER BY name";
-        let sources = self.rows(sources, &values![workflow, NO_SOURCE], |row| {
-            let source = SourceRow {
-                id: row.get(1)?,
-                next_offset: row.get(2)?,
-                next_line: row.get(3)?,
-                read_line: row.get(4)?,
-                tail: row.get(5)?,
-                duplicates: row.get(6)?,
-            };
-            Ok((row.get(0)?, source))
-        })?;
+        let sources = self.sources(workflow)?;
         Ok(Standings { entities, parked, waiting, outstanding, timers, next_due, deliveries, dead_letters, sources, commands })
     }
+
+    /// How far the workflow has read each source, by name.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn sources(&self, workflow: i64) -> Result<Vec<(String, SourceRow)>, StoreError> {
+        let query = format!("SELECT {SOURCE}, name FROM sources WHERE workflow = ? AND name <> ? ORDER BY name");
+        self.rows(&query, &values![workflow, NO_SOURCE], |row| Ok((row.get(8)?, source_row(row)?)))
+    }
+}
+
+/// The columns of a [`SourceRow`].
+pub(super) const SOURCE: &str = "id, next_offset, next_line, read_line, tail, duplicates, log, generation";
+
+/// A row that begins with the columns of [`SOURCE`].
+pub(super) fn source_row(row: &Columns<'_>) -> Result<SourceRow, StoreError> {
+    let next_line = row.get(2)?;
+    Ok(SourceRow {
+        id: row.get(0)?,
+        next_offset: row.get(1)?,
+        next_line,
+        read_line: row.get(3)?,
+        tail: row.get(4)?,
+        duplicates: row.get(5)?,
+        log: row.get(6)?,
+        generation: row.get(7)?,
+        expected_line: next_line,
+    })
 }
 
 /// The name under which a run without a source notes that it read none.

@@ -8,8 +8,8 @@ use super::postgres::Commits;
 use super::sqlite;
 use super::tally::Tally;
 use super::value::{Value, values};
-use super::{Batch, EntityRow, EntryRow, StoreError};
-use crate::journal::Verdict;
+use super::{Batch, EntityRow, EntryRow, SourceReset, StoreError};
+use crate::journal::{EntryHash, Verdict};
 
 /// The one connection that writes.
 pub struct Writer {
@@ -251,9 +251,20 @@ static DEAD_LETTERS: Change = Change::insert(
     ],
 );
 static GONE_DEAD_LETTERS: Change = Change::delete("dead_letters", &[int("id")]);
-static SOURCES: Change =
-    Change::update("sources", &[int("next_offset"), int("next_line"), int("read_line"), bytes("tail"), int("duplicates")], &[int("id")]);
+static SOURCES: Change = Change::update(
+    "sources",
+    &[int("next_offset"), int("next_line"), int("read_line"), bytes("tail"), int("duplicates"), text("log")],
+    &[int("id"), int("next_line")],
+);
 static CLOCKS: Change = Change::update("workflows", &[int("clock")], &[int("id")]);
+
+/// A source whose position is set goes on under another name, as what it was until now.
+const SET_ASIDE: &str = "UPDATE sources SET name = name || '@' || generation, next_line = read_line WHERE id = ?";
+
+/// And another one takes its name.
+const BEGIN_ANEW: &str = "INSERT INTO sources (workflow, name, next_offset, next_line, read_line, tail, duplicates, generation) \
+                          SELECT workflow, substr(name, 1, length(name) - length('@' || generation)), 0, ?2, ?2, ?3, 0, generation + 1 \
+                          FROM sources WHERE id = ?1";
 
 /// What lies after the position is still needed to know what is done there.
 const FORGET_ACCEPTED: &str =
@@ -271,7 +282,18 @@ fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) ->
     });
     transaction.change(&DEAD_LETTERS, dead)?;
     transaction.change(&GONE_DEAD_LETTERS, batch.dead_letters_removed.iter().map(|id| values![*id]))?;
-    let read = batch.sources.iter().map(|s| values![s.next_offset, s.next_line, s.read_line, &s.tail, s.duplicates, s.id]);
-    transaction.change(&SOURCES, read)?;
+    let read = batch
+        .sources
+        .iter()
+        .map(|s| values![s.next_offset, s.next_line, s.read_line, &s.tail, s.duplicates, &s.log, s.id, s.expected_line]);
+    if let Some(overtaken) = transaction.change_all(&SOURCES, read)?.and_then(|index| batch.sources.get(index)) {
+        return Err(StoreError::PositionMoved { source_id: overtaken.id, expected: overtaken.expected_line });
+    }
+    for SourceReset { source, line } in &batch.sources_reset {
+        // Nothing of it will be read again: what it was known by may be forgotten in its time.
+        transaction.execute(SET_ASIDE, values![*source])?;
+        let nothing: &'static EntryHash = &[0; 32];
+        transaction.execute(BEGIN_ANEW, values![*source, *line, nothing])?;
+    }
     transaction.change(&CLOCKS, batch.clocks.iter().map(|(workflow, now)| values![*now, *workflow]))
 }

@@ -22,7 +22,7 @@ pub type Statements = Vec<(String, Vec<String>)>;
 /// # Errors
 /// As [`load`](super::load).
 pub fn load_to_read(path: &Path) -> Result<Workflow, Vec<Finding>> {
-    load_with(path, &|name, settings, base| Ok(Arc::new(Forgiving(purefold_effects::open(name, settings, base)?))))
+    load_with(path, &|name, settings, base| Ok(Arc::new(Forgiving(purefold_effects::open(name, settings, base)?))), &|_, _| Vec::new())
 }
 
 /// The statements that make what the workflow's effects need of their databases. Nothing is asked of any database.
@@ -32,10 +32,11 @@ pub fn load_to_read(path: &Path) -> Result<Workflow, Vec<Finding>> {
 pub fn schema(path: &Path) -> Result<Statements, Vec<Finding>> {
     let statements: Arc<Mutex<Statements>> = Arc::default();
     let told = Arc::clone(&statements);
-    load_with(path, &move |name, settings, base| {
+    let open = move |name: &str, settings: &toml::Table, base: &Path| -> Result<Arc<dyn Effect>, Vec<Finding>> {
         let inner = purefold_effects::open(name, settings, base)?;
         Ok(Arc::new(Asked { name: name.to_owned(), inner, statements: Arc::clone(&told) }))
-    })?;
+    };
+    load_with(path, &open, &|_, _| Vec::new())?;
     let mut statements = statements.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(std::mem::take(&mut statements))
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Manifest, Workflow, component, inputs, machine, routes};
 use crate::gate;
+use crate::source::{KafkaSettings, topics_missing};
 
 /// What a manifest takes from its surroundings.
 pub struct Surroundings<'a> {
@@ -18,10 +19,15 @@ pub struct Surroundings<'a> {
     pub current: PathBuf,
     /// Opens an effect from its name, its settings and the folder that relative paths start from.
     pub open: &'a Opener,
+    /// Finds what the brokers say against the topics that are to be read.
+    pub topics: &'a TopicCheck,
 }
 
 /// As [`purefold_effects::open`].
 pub type Opener = dyn Fn(&str, &toml::Table, &Path) -> Result<Arc<dyn Effect>, Vec<Finding>>;
+
+/// As [`topics_missing`]; the text is the settings' place.
+pub type TopicCheck = dyn Fn(&KafkaSettings, &str) -> Vec<Finding>;
 
 /// Loads and checks the workflow whose manifest lies at `path`, in the process's own surroundings.
 ///
@@ -30,14 +36,14 @@ pub type Opener = dyn Fn(&str, &toml::Table, &Path) -> Result<Arc<dyn Effect>, V
 /// # Errors
 /// Everything that is wrong, at once. Values from the environment are shown as the `${NAME}` that they came from.
 pub fn load(path: &Path) -> Result<Workflow, Vec<Finding>> {
-    load_with(path, &purefold_effects::open)
+    load_with(path, &purefold_effects::open, &topics_missing)
 }
 
 /// [`load`] with effects of the caller's own.
-pub(super) fn load_with(path: &Path, open: &Opener) -> Result<Workflow, Vec<Finding>> {
+pub(super) fn load_with(path: &Path, open: &Opener, topics: &TopicCheck) -> Result<Workflow, Vec<Finding>> {
     // Without a current folder the manifest's own folder is searched only.
     let current = std::env::current_dir().unwrap_or_default();
-    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current, open })
+    load_in(path, &Surroundings { environment: &|name| std::env::var(name).ok(), current, open, topics })
 }
 
 /// [`load`] in surroundings that the caller provides.
@@ -64,6 +70,9 @@ pub fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Workflow,
 
 fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Workflow> {
     let opened = routes::open(&manifest, surroundings.open, findings);
+    if let Some(kafka) = &manifest.source.kafka {
+        findings.extend((surroundings.topics)(kafka, "source.kafka"));
+    }
     // The manifest's own check has told of a component that is not named.
     if manifest.reducer.component.is_empty() {
         return None;

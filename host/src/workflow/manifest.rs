@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BreakerSettings, OnExhausted, Retry, StoreSettings};
 use crate::journal::hex;
-use crate::source::{Feed, HttpSettings};
+use crate::source::{Feed, HttpSettings, KafkaSettings};
 use crate::trace::TraceSettings;
 
 pub(super) use effects::COMMON as COMMON_EFFECT_SETTINGS;
@@ -116,6 +116,8 @@ pub struct SourceSettings {
     pub follow: bool,
     /// Where and how to listen for events.
     pub http: Option<HttpSettings>,
+    /// Which topics to read, and as whom.
+    pub kafka: Option<Box<KafkaSettings>>,
 }
 
 impl Default for SourceSettings {
@@ -127,6 +129,7 @@ impl Default for SourceSettings {
             file: None,
             follow: false,
             http: None,
+            kafka: None,
         }
     }
 }
@@ -138,7 +141,8 @@ impl SourceSettings {
         match (&self.file, &self.http) {
             (Some(file), _) if self.follow => Some(Feed::Followed(file.clone())),
             (Some(file), _) => Some(Feed::File(file.clone())),
-            (None, http) => http.clone().map(Feed::Http),
+            (None, Some(http)) => Some(Feed::Http(http.clone())),
+            (None, None) => self.kafka.clone().map(Feed::Kafka),
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::store::Location;
 pub use closed::{Statements, load_to_read, schema};
 pub use component::REDUCERS_VARIABLE;
 pub use link::link;
-pub use load::{Opener, Surroundings, load, load_in};
+pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;
 
 /// The name by which routes call the built-in effect that sets timers and takes them back.

@@ -42,7 +42,15 @@ impl Folder {
     fn load_with(&self, manifest: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Workflow, Vec<Finding>> {
         let path = self.path("workflow.toml");
         std::fs::write(&path, manifest).unwrap();
-        load_in(&path, &Surroundings { environment, current: self.folder.path().to_path_buf(), open: &purefold_effects::open })
+        load_in(
+            &path,
+            &Surroundings {
+                environment,
+                current: self.folder.path().to_path_buf(),
+                open: &purefold_effects::open,
+                topics: &|_, _| Vec::new(),
+            },
+        )
     }
 }
 

@@ -17,12 +17,12 @@ use crate::client::{Client, Response};
 use crate::program::target_folder;
 
 /// Where downloads are kept, the same folder as `cargo xtask` has.
-fn cache() -> Cache {
+pub(crate) fn cache() -> Cache {
     Cache::new(target_folder().join("services"))
 }
 
 /// The address of a service that tests share.
-fn shared(kind: Kind) -> String {
+pub(crate) fn shared(kind: Kind) -> String {
     purefold_services::shared(kind, &cache()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
@@ -35,7 +35,7 @@ fn get(address: &str, path: &str, token: &str) -> Response {
 }
 
 /// A name that no other test has.
-fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     let id = tempfile::Builder::new().prefix("").rand_bytes(10).tempfile().expect("a temporary file can be made");
     let name = id.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
     format!("{what}-{name}")

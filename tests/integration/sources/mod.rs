@@ -4,6 +4,7 @@ mod follow;
 mod http;
 mod http_bounds;
 mod http_load;
+mod kafka;
 mod lines;
 
 use std::io::BufReader;

@@ -51,7 +51,7 @@ use crate::workflow::{EffectRoute, RoutePlan};
 const MOST_TOGETHER: usize = 1024;
 
 /// How long a stop waits for attempts under way. What is cut off then is repeated by the next start under the same id.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Uniform over all of `u64`.
 pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -173,10 +173,10 @@ impl Dispatcher {
             Order::GiveUp(name, key) => self.give_up(name, key),
             Order::Pause { workflow, effect } => self.pause(workflow, effect.as_deref(), true),
             Order::Resume { workflow, effect } => self.pause(workflow, effect.as_deref(), false),
-            Order::Drain => {
+            Order::Drain(attempts) => {
                 self.draining = true;
-                self.under_way.push(Box::pin(async {
-                    tokio::time::sleep(STOP_TIMEOUT).await;
+                self.under_way.push(Box::pin(async move {
+                    tokio::time::sleep(attempts).await;
                     Ended::Stop
                 }));
             }

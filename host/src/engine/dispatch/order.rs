@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lane::{LaneKey, Place};
 use crate::engine::assemble::Task;
@@ -34,8 +35,8 @@ pub(in crate::engine) enum Order {
         /// The effect's name in the manifest.
         effect: Option<Arc<str>>,
     },
-    /// Start no more attempts; report when those under way have ended.
-    Drain,
+    /// Start no more attempts; report when those under way have ended, or after this time.
+    Drain(Duration),
 }
 
 /// A lane whose next intents are only in the store.

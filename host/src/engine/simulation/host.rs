@@ -15,10 +15,11 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::ffi;
 use tokio::sync::mpsc;
 
+use super::super::ground::Ground;
 use super::super::run::{Message, QUIET_SENDERS, SourceHandle, Turn};
-use super::super::start::{Opened, Surroundings as Parts};
+use super::super::start::{Opened, Parts, Surroundings as On};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
-use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, dispatch};
+use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, Spot, Summary, dispatch};
 use super::clock::SimulatedClock;
 use super::scenario::Scenario;
 use super::world::Shared;
@@ -143,7 +144,7 @@ pub(super) fn workflow(folder: &Path, release: &str, scenario: &Scenario, world:
     let current = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures");
     let world = world.clone();
     let open = move |_: &str, _: &toml::Table, _: &Path| Ok(world.effect());
-    load_in(&path, &Surroundings { environment: &|_| None, current, open: &open }).unwrap_or_else(|findings| {
+    load_in(&path, &Surroundings { environment: &|_| None, current, open: &open, topics: &|_, _| Vec::new() }).unwrap_or_else(|findings| {
         let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
         panic!("the simulated workflow does not load; `cargo xtask reducers --fixtures` makes its components: {}", told.join("; "))
     })
@@ -218,7 +219,8 @@ impl Host {
             workers: 0,
             traces: None,
         };
-        let opened = Opened::open(vec![workflow], sandbox, &options, clock.clone(), (0, 0))?;
+        let ground = Ground::open(vec![workflow], sandbox, &options, clock.clone(), (0, 0))?;
+        let opened = Opened::on(&ground, &options, &Parts::of_feed(options.feed.as_ref()), Summary::default())?;
         let refusal = Arc::new(Mutex::new(None));
         let (to_engine, messages) = unbounded();
         let commits = Commits::new(Unsteady { writer: opened.store.writer()?, refusal: refusal.clone() }, to_engine.clone());
@@ -229,7 +231,7 @@ impl Host {
         let bounds = if scenario.seed.is_multiple_of(2) { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
         runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
         let (lines, receiver) = bounded(2);
-        let read = opened.positions.iter().map(|position| position.next_line).min().unwrap_or(0);
+        let read = opened.positions.iter().flatten().map(|position| position.next_line).min().unwrap_or(0);
         let waiting = Rc::new(Waiting {
             since: Arc::default(),
             clock: clock.clone(),
@@ -244,7 +246,7 @@ impl Host {
         let queue = Queue::default();
         let decoder = opened.decoder.clone();
         let writer = Box::new(Handover(queue.clone()));
-        let engine = opened.engine(Parts { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
+        let engine = opened.engine(On { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
         let trouble = Rc::new(Cell::new(ReadTrouble::default()));
         set_before_read(Some(Box::new(before_read(trouble.clone(), waiting.clone()))));
         Ok(Host {
@@ -327,10 +329,10 @@ impl Host {
         let mut batch = Vec::new();
         for (line, number) in scenario.lines.iter().zip(1..).skip(read).take(available.min(most).min(LINES_TOGETHER)) {
             self.waiting.read.set(self.waiting.read.get() + 1);
-            let number = Line(number);
-            let taken = self.decoder.decode(&line.bytes, EventOrigin::Line(number), self.clock.wall());
+            let spot = Spot::of(Line(number));
+            let taken = self.decoder.decode(&line.bytes, EventOrigin::Line(spot), self.clock.wall());
             let end = scenario.lines[..self.waiting.read.get()].iter().map(|line| line.bytes.len() as u64 + 1).sum();
-            batch.push(Taken::Line(TakenLine { line: number, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken }));
+            batch.push(Taken::Line(TakenLine { spot, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken }));
         }
         self.lines.send(batch).is_ok()
     }

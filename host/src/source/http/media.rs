@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
-use crate::source::Undecodable;
+use crate::source::{Undecodable, structured};
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
@@ -64,7 +64,7 @@ impl Mode {
     pub(super) fn events(self, headers: &HeaderMap, body: &[u8]) -> Result<Events, Refusal> {
         match self {
             Mode::Structured => Ok(vec![Ok(body.into())]),
-            Mode::Binary => Ok(vec![structured(headers, body)]),
+            Mode::Binary => Ok(vec![of_headers(headers, body)]),
             Mode::Batched => batched(body),
         }
     }
@@ -91,7 +91,7 @@ fn batched(body: &[u8]) -> Result<Events, Refusal> {
 }
 
 /// The event of a binary request in its structured form, in which the journal keeps it.
-fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Arc<[u8]>, Undecodable> {
+fn of_headers(headers: &HeaderMap, body: &[u8]) -> Result<Arc<[u8]>, Undecodable> {
     let mut attributes = BTreeMap::new();
     let id = headers.get("ce-id").and_then(|id| attribute(id.as_bytes()));
     let wrong = |code, path: &str, reason: String| Undecodable { event_id: id.clone(), code, path: path.into(), reason };
@@ -100,8 +100,7 @@ fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Arc<[u8]>, Undecodable
     }
     for (header, value) in headers {
         let Some(name) = header.as_str().strip_prefix(ATTRIBUTE_PREFIX) else { continue };
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if !is_name || name.starts_with("data") {
+        if !structured::is_attribute(name) || name.starts_with("data") {
             return Err(wrong("not-cloudevent", name, "it is no attribute that a header may carry".into()));
         }
         let text = attribute(value.as_bytes()).ok_or_else(|| wrong("not-cloudevent", name, "it is no text".into()))?;
@@ -109,23 +108,8 @@ fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Arc<[u8]>, Undecodable
             return Err(wrong("not-cloudevent", name, "it is given twice".into()));
         }
     }
-    let mut event = Vec::with_capacity(body.len() + 512);
-    event.push(b'{');
-    for (name, text) in &attributes {
-        if event.len() > 1 {
-            event.push(b',');
-        }
-        // Names are letters and digits. A text always has a JSON form.
-        event.extend_from_slice(format!("\"{name}\":").as_bytes());
-        event.extend_from_slice(serde_json::Value::from(text.as_str()).to_string().as_bytes());
-    }
-    if !body.iter().all(u8::is_ascii_whitespace) {
-        serde_json::from_slice::<&RawValue>(body).map_err(|error| wrong("not-json", "data", error.to_string()))?;
-        event.extend_from_slice(b",\"data\":");
-        event.extend_from_slice(body);
-    }
-    event.push(b'}');
-    Ok(event.into())
+    let attributes = attributes.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    structured::event(attributes, body).map_err(|error| wrong("not-json", "data", error.to_string()))
 }
 
 /// An attribute's text: quoted or not, and percent-encoded where it is not plain ASCII.
@@ -177,7 +161,7 @@ mod tests {
     #[test]
     fn a_binary_event_is_put_into_its_structured_form() {
         let of = |pairs: &[(&'static str, &'static str)], body: &str| {
-            let bytes = structured(&headers(pairs), body.as_bytes()).map_err(|wrong| (wrong.code, wrong.path))?;
+            let bytes = of_headers(&headers(pairs), body.as_bytes()).map_err(|wrong| (wrong.code, wrong.path))?;
             Ok::<_, (&str, String)>(String::from_utf8(bytes.to_vec()).unwrap())
         };
         let plain = &[("ce-id", "1"), ("ce-type", "t"), ("ce-source", "/%C3%A4"), ("content-type", "application/json")];

@@ -43,9 +43,11 @@ CREATE TABLE tallies (
   journal TEXT NOT NULL, clock_name TEXT, clock INTEGER NOT NULL
 ) STRICT;
 
+-- Of a Kafka partition lines are its offsets counted from 1, and `next_offset` is the one after the last record. `log` says
+-- which cluster's it is, `generation` how often an operator has set the position.
 CREATE TABLE sources (id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, name TEXT NOT NULL,
   next_offset INTEGER NOT NULL, next_line INTEGER NOT NULL, read_line INTEGER NOT NULL, tail BLOB NOT NULL, duplicates INTEGER NOT NULL,
-  UNIQUE (workflow, name)) STRICT;
+  log TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 0, UNIQUE (workflow, name)) STRICT;
 -- What was accepted of each source, as far back as duplicates are looked for.
 CREATE TABLE accepted (row INTEGER PRIMARY KEY, source INTEGER NOT NULL, line INTEGER NOT NULL, fingerprint BLOB NOT NULL) STRICT;
 -- `key` is the entity's, where it could be read; `now` is when the event was buried, on the workflow's clock.

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::{
     FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
 };
-use crate::source::HttpSettings;
+use crate::source::{HttpSettings, KafkaSettings};
 use crate::store::{Location, Place};
 use crate::trace::TraceSettings;
 
@@ -119,9 +119,14 @@ fn source(mut settings: Settings<'_>, manifest: &Manifest, top: &mut Settings<'_
         source.http = http;
         settings.absorb(found);
     }
-    if settings.has("kafka") {
-        let help = "read events from `file` or `http`, or the `--events` option of `purefold run`";
-        settings.report("not-built-in", "kafka", "a `kafka` source is not built into this version", help);
+    if let Some(kafka) = settings.nested("kafka") {
+        if let Some(other) = ["file", "http"].into_iter().find(|other| settings.has(other)) {
+            let cause = format!("`{other}` and `kafka` are both set, and a host has one source");
+            settings.report("source-twice", "kafka", cause, "remove one of them");
+        }
+        let (kafka, found) = KafkaSettings::read(kafka, &manifest.folder);
+        source.kafka = kafka.map(Box::new);
+        settings.absorb(found);
     }
     top.absorb(settings.finish());
     source

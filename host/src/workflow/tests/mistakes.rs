@@ -21,7 +21,26 @@ const MISTAKES: &[Mistake] = &[
         "postgres = \"postgres://h/d\"\nschema = \"pg_x\"",
         &[("setting-range", "store.schema", "63 bytes")],
     ),
-    Mistake("[store]", "[source]\nkafka = {}\n[store]", &[("not-built-in", "source.kafka", "file")]),
+    Mistake(
+        "[store]",
+        "[source]\nkafka = { brokers = 'a', topics = ['x', 'x', '/'], instance = '' }\n[store]",
+        &[
+            ("setting-range", "source.kafka.brokers", "name host and port"),
+            ("setting-missing", "source.kafka.group", "group"),
+            ("setting-range", "source.kafka.instance", "character"),
+            ("setting-range", "source.kafka.topics[1]", "remove"),
+            ("setting-range", "source.kafka.topics[2]", "letters"),
+        ],
+    ),
+    Mistake(
+        "[store]",
+        "[source]\nfile = 'f'\nkafka = { brokers = 'a:1', group = 'g', topics = ['t'], form = 'end', protocol = 'eager' }\n[store]",
+        &[
+            ("source-twice", "source.kafka", "remove"),
+            ("setting-range", "source.kafka.protocol", "consumer"),
+            ("setting-unknown", "source.kafka.form", "`from`"),
+        ],
+    ),
     Mistake("[store]", "[source]\nhttp = {}\n[store]", &[("setting-missing", "source.http.listen", "listen")]),
     Mistake("[store]", "[source]\nhttp = { listen = \"localhost\" }\n[store]", &[("setting-type", "source.http.listen", "127.0.0.1:8080")]),
     Mistake("[store]", "[source]\nhttp = { listen = \"0.0.0.0:80\" }\n[store]", &[("token-missing", "source.http.token", "127.0.0.1")]),
@@ -255,7 +274,8 @@ fn text_that_is_no_toml_is_one_finding_with_its_line() {
 #[test]
 fn a_missing_manifest_is_a_finding() {
     let folder = Folder::new();
-    let surroundings = super::Surroundings { environment: &|_| None, current: folder.path(""), open: &purefold_effects::open };
+    let surroundings =
+        super::Surroundings { environment: &|_| None, current: folder.path(""), open: &purefold_effects::open, topics: &|_, _| Vec::new() };
     let findings = refused(super::load_in(&folder.path("absent.toml"), &surroundings));
     assert_eq!(findings[0].code, "manifest-unreadable");
 }

@@ -14,7 +14,7 @@ async fn a_stop_waits_for_what_is_under_way_and_starts_nothing() {
     world.decide(1, 1, &[NEWS]);
     world.decide(1, 2, &[NEWS]);
     world.pass(SECOND).await;
-    world.order(Order::Drain);
+    world.order(Order::Drain(STOP_TIMEOUT));
     world.pass(3 * SECOND).await;
     assert!(!world.drained);
     world.pass(2 * SECOND).await;
@@ -27,7 +27,7 @@ async fn what_hangs_is_cut_off() {
     let mut world = World::new(&[], Bounds::STANDARD, |_| (SECOND, Step::Hang));
     world.decide(1, 1, &[NEWS]);
     world.pass(SECOND).await;
-    world.order(Order::Drain);
+    world.order(Order::Drain(STOP_TIMEOUT));
     world.pass(STOP_TIMEOUT - SECOND).await;
     assert!(!world.drained);
     world.pass(2 * SECOND).await;
@@ -39,7 +39,7 @@ async fn what_hangs_is_cut_off() {
 async fn with_nothing_under_way_it_is_over_at_once() {
     let mut world = World::new(&[], Bounds::STANDARD, |_| (SECOND, Step::Done));
     world.pass(SECOND).await;
-    world.order(Order::Drain);
+    world.order(Order::Drain(STOP_TIMEOUT));
     world.pass(SECOND).await;
     assert!(world.drained);
 }

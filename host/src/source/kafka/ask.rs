@@ -1,0 +1,117 @@
+//! Questions to the brokers outside a run: whether the topics are there, and where partitions begin and end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use purefold_wit::Finding;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::MetadataPartition;
+
+use super::{KafkaSettings, Partition};
+
+/// How long brokers are waited for that are asked something.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long what the client has to say about a failure is waited for.
+const BLAME_WAIT: Duration = Duration::from_millis(100);
+
+/// Keeps what the client says of itself.
+#[derive(Default)]
+struct Said(Mutex<Vec<(Option<Code>, String)>>);
+
+impl ClientContext for Said {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "Kafka client");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((error.rdkafka_error_code(), reason.to_owned()));
+    }
+}
+
+impl ConsumerContext for Said {}
+
+fn client(settings: &KafkaSettings) -> Result<BaseConsumer<Said>, KafkaError> {
+    let mut config = settings.connection.config();
+    config.set("isolation.level", "read_committed").set("allow.auto.create.topics", "false");
+    config.create_with_context(Said::default())
+}
+
+/// What is wrong with the topics of `settings`, which stand at `place`, as far as the brokers tell. Brokers that are away are
+/// no fault: they may come.
+#[must_use]
+pub fn topics_missing(settings: &KafkaSettings, place: &str) -> Vec<Finding> {
+    let client = match client(settings) {
+        Ok(client) => client,
+        Err(error) => {
+            let cause = format!("no Kafka client can be made: {error}");
+            return vec![Finding::new("kafka-unusable", place, cause, "mend the setting that the cause names")];
+        }
+    };
+    let mut findings = Vec::new();
+    for (index, topic) in settings.topics.iter().enumerate() {
+        let (cause, help) = match client.fetch_metadata(Some(topic), ANSWER_TIMEOUT) {
+            Err(error) => return login_refused(&client, place, &error).into_iter().collect(),
+            Ok(metadata) => match metadata.topics().first().map(|topic| topic.error().map(Code::from)) {
+                Some(Some(Code::TopicAuthorizationFailed)) => {
+                    ("the user may not see the topic", "allow the user to describe and to read it, and to read as the group")
+                }
+                None | Some(Some(Code::UnknownTopic | Code::UnknownTopicOrPartition)) => {
+                    ("the brokers have no such topic", "create it, or mend the name")
+                }
+                // There, perhaps without a leader for now.
+                Some(_) => continue,
+            },
+        };
+        findings.push(Finding::new("topic-missing", format!("{place}.topics[{index}]"), format!("{cause}: {topic}"), help));
+    }
+    findings
+}
+
+/// That the brokers do not let this client in, where that is why they do not answer.
+fn login_refused(client: &BaseConsumer<Said>, place: &str, error: &KafkaError) -> Option<Finding> {
+    // What the client has to say arrives with a poll.
+    while client.poll(BLAME_WAIT).is_some() {}
+    let said = client.context().0.lock().unwrap_or_else(PoisonError::into_inner);
+    let refused = said.iter().find(|(code, _)| matches!(code, Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)));
+    let Some((_, reason)) = refused else {
+        tracing::warn!(%error, "the brokers cannot be asked for the topics; they are taken to be there");
+        return None;
+    };
+    let help = "mend `tls` or `sasl`: who is trusted, what is shown, the user and the password";
+    Some(Finding::new("kafka-login-refused", place, format!("the brokers do not let this client in: {reason}"), help))
+}
+
+/// Where partitions begin and end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// First offset, and the one after the last, of each partition of the topics.
+    pub partitions: BTreeMap<Partition, (u64, u64)>,
+}
+
+impl Ends {
+    /// Asks the brokers, of every partition of the source's topics.
+    ///
+    /// # Errors
+    /// Why they do not tell.
+    pub fn ask(settings: &KafkaSettings, patience: Duration) -> Result<Self, String> {
+        let client = client(settings).map_err(|error| error.to_string())?;
+        let mut ends = Ends::default();
+        for topic in &settings.topics {
+            let name: Arc<str> = topic.as_str().into();
+            let metadata = client.fetch_metadata(Some(topic), patience).map_err(|error| error.to_string())?;
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id));
+            for number in partitions {
+                let (begin, end) =
+                    client.fetch_watermarks(topic, number, patience).map_err(|error| format!("{topic}/{number}: {error}"))?;
+                let offset = |offset: i64| u64::try_from(offset).unwrap_or(0);
+                ends.partitions.insert(Partition { topic: name.clone(), number }, (offset(begin), offset(end)));
+            }
+        }
+        Ok(ends)
+    }
+}

@@ -1,0 +1,255 @@
+//! The thread that polls: it hears the group, reads for the engine that is there, and never lets the group wait.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use super::context::{Change, Client, answer};
+use super::group::{Assignment, Request};
+use super::reading::Active;
+use super::status::KafkaStatus;
+use super::watch::Watch;
+use super::{KafkaSettings, Partition};
+use crate::source::SourceError;
+use crate::time::HostClock;
+
+/// How long a poll waits for something to happen.
+const POLL_WAIT: Duration = Duration::from_millis(50);
+
+/// How long the group may take to give what it is about to, after it has taken something: one engine for both.
+const SETTLE_TIME: Duration = Duration::from_millis(500);
+
+/// How often the group is told how far this host is.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) type Channels = (Receiver<Request>, Sender<Assignment>, Sender<SourceError>);
+
+pub(super) struct Member {
+    settings: KafkaSettings,
+    client: Arc<Client>,
+    watch: Arc<Watch>,
+    status: Arc<KafkaStatus>,
+    clock: Arc<dyn HostClock>,
+    requests: Receiver<Request>,
+    assignments: Sender<Assignment>,
+    failed: Sender<SourceError>,
+    /// What the group has given to this member.
+    owned: BTreeSet<Partition>,
+    /// What it wants and was not answered yet.
+    changes: Vec<Change>,
+    active: Option<Active>,
+    /// When the assignment is to be told to whoever starts engines.
+    tell_at: Option<Duration>,
+    committed: Duration,
+}
+
+impl Member {
+    pub(super) fn new(
+        settings: KafkaSettings,
+        client: Arc<Client>,
+        watch: Arc<Watch>,
+        status: Arc<KafkaStatus>,
+        clock: Arc<dyn HostClock>,
+        (requests, assignments, failed): Channels,
+    ) -> Self {
+        let (owned, changes) = (BTreeSet::new(), Vec::new());
+        let committed = Duration::ZERO;
+        Member {
+            settings,
+            client,
+            watch,
+            status,
+            clock,
+            requests,
+            assignments,
+            failed,
+            owned,
+            changes,
+            active: None,
+            tell_at: None,
+            committed,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            while let Ok(request) = self.requests.try_recv() {
+                match request {
+                    Request::Begin(reading) => {
+                        let (client, watch, status, clock) =
+                            (self.client.clone(), self.watch.clone(), self.status.clone(), self.clock.clone());
+                        self.active = Some(Active::new(reading, &self.settings, client, watch, status, clock));
+                    }
+                    Request::Halted => self.halted(),
+                    Request::Close => return self.close(),
+                }
+            }
+            self.hear_group();
+            self.tell();
+            if let Err(error) = self.read() {
+                // Nobody waits for it where the process ends.
+                let _ = self.failed.try_send(error);
+                return self.close();
+            }
+        }
+    }
+
+    /// The engine has ended: nothing is read, and the group can be answered.
+    fn halted(&mut self) {
+        if let Some(mut active) = self.active.take() {
+            active.end();
+        }
+        self.tell_at = Some(self.tell_at.unwrap_or_else(|| self.clock.elapsed()));
+    }
+
+    fn hear_group(&mut self) {
+        for change in self.client.context().take_changes() {
+            match &change {
+                // Nothing changes, and no engine has to end for that.
+                Change::Given(partitions) | Change::Taken(partitions) if partitions.is_empty() && self.changes.is_empty() => {
+                    answer(&self.client, &change);
+                    if self.active.is_none() {
+                        self.tell_at = Some(self.clock.elapsed());
+                    }
+                }
+                _ => self.changes.push(change),
+            }
+        }
+        if self.changes.is_empty() {
+            return;
+        }
+        if let Some(active) = &mut self.active {
+            return active.make_room();
+        }
+        for change in std::mem::take(&mut self.changes) {
+            answer(&self.client, &change);
+            let now = self.clock.elapsed();
+            match change {
+                Change::Given(partitions) => {
+                    tracing::info!(partitions = %listed(&partitions), "the group gives partitions to this host");
+                    self.owned.extend(partitions);
+                    self.tell_at = Some(now);
+                }
+                Change::Taken(partitions) => {
+                    tracing::info!(partitions = %listed(&partitions), "the group takes partitions from this host");
+                    self.owned.retain(|partition| !partitions.contains(partition));
+                    self.tell_at = Some(now + SETTLE_TIME);
+                }
+            }
+        }
+    }
+
+    /// Tells what there is to read, once the group has settled and no engine reads.
+    fn tell(&mut self) {
+        if self.active.is_some() || self.tell_at.is_none_or(|at| self.clock.elapsed() < at) {
+            return;
+        }
+        let cluster = self.watch.cluster();
+        // What is read is known by the cluster too.
+        if cluster.is_empty() && !self.owned.is_empty() {
+            return;
+        }
+        self.tell_at = None;
+        let assignment = Assignment { partitions: self.owned.iter().cloned().collect(), cluster };
+        // Nobody listens where the process ends.
+        let _ = self.assignments.send(assignment);
+    }
+
+    fn read(&mut self) -> Result<(), SourceError> {
+        let Some(active) = &mut self.active else { return self.poll(POLL_WAIT).map(|_| ()) };
+        active.check();
+        active.look();
+        active.hand_on();
+        active.give_up();
+        let now = self.clock.elapsed();
+        if now >= self.committed + COMMIT_INTERVAL {
+            self.committed = now;
+            active.commit_positions();
+        }
+        if active.has_room() {
+            // What is there at once goes together.
+            let mut wait = POLL_WAIT;
+            while self.poll(wait)? {
+                wait = Duration::ZERO;
+                if self.active.as_ref().is_none_or(Active::is_full) {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        if active.is_blocked() {
+            return Ok(());
+        }
+        // Nothing is fetched for this engine: whatever comes is of the group.
+        let wait = if active.is_held() { Duration::ZERO } else { POLL_WAIT };
+        self.poll(wait).map(|_| ())
+    }
+
+    /// One step of the client. Gives whether there was a record.
+    fn poll(&mut self, wait: Duration) -> Result<bool, SourceError> {
+        match self.client.clone().poll(wait) {
+            None => Ok(false),
+            Some(Ok(message)) => {
+                if let Some(active) = &mut self.active {
+                    active.take(&message);
+                }
+                Ok(true)
+            }
+            Some(Err(error)) => self.hear_error(&error).map(|()| false),
+        }
+    }
+
+    fn hear_error(&mut self, error: &KafkaError) -> Result<(), SourceError> {
+        tracing::debug!(%error, "Kafka client");
+        match error {
+            KafkaError::MessageConsumptionFatal(Code::FencedInstanceId) => {
+                let instance = self.settings.instance.clone().unwrap_or_default();
+                Err(SourceError::KafkaFenced { instance, group: self.settings.group.clone() })
+            }
+            KafkaError::MessageConsumptionFatal(_) => Err(SourceError::KafkaUnusable { reason: error.to_string() }),
+            KafkaError::MessageConsumption(
+                Code::AutoOffsetReset
+                | Code::OffsetOutOfRange
+                | Code::UnknownTopic
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownPartition
+                | Code::UnknownTopicId
+                | Code::FencedLeaderEpoch
+                | Code::LogTruncation
+                | Code::TopicAuthorizationFailed
+                | Code::BadMessage
+                | Code::InvalidMessage,
+            ) => {
+                tracing::warn!(%error, "a partition cannot be read; all are looked at again");
+                if let Some(active) = &mut self.active {
+                    active.doubt();
+                }
+                Ok(())
+            }
+            KafkaError::MessageConsumption(Code::GroupAuthorizationFailed) => {
+                self.status.blames(format!("the user may not read as the group {:?}", self.settings.group));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn close(mut self) {
+        self.client.context().close();
+        if let Some(mut active) = self.active.take() {
+            active.end();
+        }
+        for change in self.changes.drain(..).chain(self.client.context().take_changes()) {
+            answer(&self.client, &change);
+        }
+        // The watch holds the client too: whoever lets go last says good-bye to the group.
+    }
+}
+
+fn listed(partitions: &[Partition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

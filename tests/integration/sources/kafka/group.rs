@@ -1,0 +1,163 @@
+//! The consumer group: partitions go to others and come back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use serde_json::Value;
+
+use super::{Host, PATIENCE, Stream, assert_decided_once, decided};
+
+/// Another member of the group, which reads what it is given and commits nothing.
+struct Other {
+    stop: Arc<AtomicBool>,
+    owns: Arc<AtomicBool>,
+    thread: JoinHandle<BTreeSet<String>>,
+}
+
+impl Other {
+    fn join(stream: &Stream) -> Other {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &stream.brokers)
+            .set("group.id", &stream.topic)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("session.timeout.ms", "6000")
+            .create()
+            .unwrap();
+        consumer.subscribe(&[&stream.topic]).unwrap();
+        let (stop, owns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (is_stopped, tells) = (stop.clone(), owns.clone());
+        let thread = std::thread::spawn(move || {
+            let mut read = BTreeSet::new();
+            while !is_stopped.load(Ordering::Relaxed) {
+                if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
+                    let event: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+                    read.insert(event["id"].as_str().unwrap().to_owned());
+                }
+                tells.store(consumer.assignment().unwrap().count() > 0, Ordering::Relaxed);
+            }
+            read
+        });
+        Other { stop, owns, thread }
+    }
+
+    #[track_caller]
+    fn until_it_owns_something(&self) {
+        let begun = Instant::now();
+        while !self.owns.load(Ordering::Relaxed) {
+            assert!(begun.elapsed() < PATIENCE, "the other member is given partitions");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn leave(self) -> BTreeSet<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// What another member read meanwhile is read again by this host, since that committed nothing: its position in the store
+/// is what counts, so nothing is lost, and nothing is decided twice.
+#[test]
+fn partitions_that_go_and_come_back_under_load_lose_and_repeat_nothing() {
+    const NODES: u32 = 4_000;
+    let stream = Stream::new(6);
+    let place = stream.place("");
+    let over = Arc::new(AtomicBool::new(false));
+    let mut host = Host::start(&place);
+    std::thread::scope(|scope| {
+        let (stream, ended) = (&stream, over.clone());
+        scope.spawn(move || {
+            for begin in (0..NODES).step_by(50) {
+                stream.announce(begin..begin + 50);
+                std::thread::sleep(Duration::from_millis(40));
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        for _ in 0..3 {
+            let other = Other::join(stream);
+            other.until_it_owns_something();
+            std::thread::sleep(Duration::from_millis(300));
+            other.leave();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    host.until_known(&place, NODES as usize);
+    let rebalances = host.figure("purefold_source_rebalances_total").unwrap();
+    assert!(rebalances >= 7.0, "{rebalances}");
+    // Counted on from engine to engine.
+    assert!(host.figure("purefold_events_total{kind=\"taken\"}").unwrap() >= f64::from(NODES));
+    host.stop();
+    assert_decided_once(&place, 0..NODES);
+}
+
+#[test]
+fn what_another_member_has_is_left_to_it() {
+    let stream = Stream::new(2);
+    let other = Other::join(&stream);
+    other.until_it_owns_something();
+    let place = stream.place("");
+    let mut host = Host::start(&place);
+    let position = format!("purefold_source_position{{topic=\"{}\",", stream.topic);
+    let begun = Instant::now();
+    while host.get("/metrics").1.lines().filter(|line| line.starts_with(&position)).count() != 1 {
+        assert!(begun.elapsed() < PATIENCE, "{}", host.get("/metrics").1);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    stream.announce(0..60);
+    let mut mine = 0;
+    host.running.until("both have theirs", || {
+        let known = decided(&place).len();
+        std::mem::replace(&mut mine, known) == known && known > 0
+    });
+    let read = other.leave();
+    assert!(!read.is_empty() && read.len() < 60, "{}", read.len());
+    // It has left: the rest is this host's.
+    host.until_known(&place, 60);
+    host.stop();
+    assert_decided_once(&place, 0..60);
+}
+
+#[test]
+fn the_brokers_may_say_who_reads_what() {
+    let stream = Stream::new(3);
+    stream.announce(0..30);
+    let place = stream.place(", protocol = \"consumer\"");
+    let mut host = Host::start(&place);
+    host.until_known(&place, 30);
+    host.stop();
+    super::run(&place).well();
+    assert_decided_once(&place, 0..30);
+}
+
+#[test]
+fn two_members_of_one_name_are_told_apart() {
+    let stream = Stream::new(1);
+    let [first, second] = [(); 2].map(|()| stream.place(", instance = \"one\""));
+    let mut host = Host::start(&first);
+    stream.announce(0..1);
+    host.until_known(&first, 1);
+    let mut other = Host::start(&second);
+    other.until_known(&second, 1);
+    let done = host.running.end();
+    assert_eq!(done.code, Some(2));
+    other.stop();
+}
+
+#[test]
+fn partitions_that_a_topic_gets_later_are_read_from_their_beginning() {
+    let stream = Stream::new(1);
+    let place = stream.place(", from = \"end\"");
+    super::run(&place).well();
+    stream.add_partitions(4);
+    stream.announce(0..40);
+    super::run(&place).well();
+    assert_decided_once(&place, 0..40);
+}

@@ -1,0 +1,96 @@
+//! Brokers that hang, die and come back; an engine that is slower than the topic.
+
+use std::time::{Duration, Instant};
+
+use super::{Host, PATIENCE, Stream, assert_decided_once, own_broker};
+use crate::payments::closed_port;
+use crate::place::Place;
+use crate::shop::{arrived, placed};
+
+#[track_caller]
+fn until_ready(host: &Host, ready: bool) -> String {
+    let begun = Instant::now();
+    loop {
+        let (status, told) = host.get("/readyz");
+        if (status == 200) == ready {
+            return told;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{status} {told}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn brokers_that_hang_or_restart_are_told_of_and_waited_for() {
+    let mut kafka = own_broker();
+    let stream = Stream::at(kafka.address(), 2);
+    let place = stream.place(", session-timeout = \"6s\"");
+    stream.announce(0..20);
+    let mut host = Host::start(&place);
+    host.until_known(&place, 20);
+    until_ready(&host, true);
+    kafka.pause().unwrap();
+    let told = until_ready(&host, false);
+    assert!(told.contains("the Kafka brokers do not answer"), "{told}");
+    kafka.resume().unwrap();
+    until_ready(&host, true);
+    stream.announce(20..40);
+    host.until_known(&place, 40);
+    kafka.kill().unwrap();
+    until_ready(&host, false);
+    kafka.start_again().unwrap();
+    until_ready(&host, true);
+    stream.announce(40..60);
+    host.until_known(&place, 60);
+    let told = host.stop();
+    assert_eq!(told.matches("do not answer").count(), 2, "one line for each outage: {told}");
+    assert_decided_once(&place, 0..60);
+}
+
+#[test]
+fn brokers_that_are_away_at_the_start_keep_nothing_else_from_running() {
+    let mut kafka = own_broker();
+    let stream = Stream::at(kafka.address(), 1);
+    stream.announce(0..3);
+    let place = stream.place("");
+    kafka.stop().unwrap();
+    let mut host = Host::start(&place);
+    until_ready(&host, false);
+    place.ask("pause", &["--effect", "events", "--reason", "asked while Kafka is away"]).well();
+    kafka.start_again().unwrap();
+    host.until_known(&place, 3);
+    until_ready(&host, true);
+    host.stop();
+    assert_decided_once(&place, 0..3);
+}
+
+/// Every order asks for a payment, and nobody takes payments: intents pile up to their bound, and the rest of the topic
+/// waits where it is. The host stays a member and goes on when there is room.
+#[test]
+fn an_engine_that_takes_nothing_stays_a_member_and_holds_little() {
+    let stream = Stream::new(2);
+    let mut place = Place::orders(closed_port());
+    place.variable("BROKERS", &stream.brokers);
+    let source = format!(
+        "[source]\nkafka = {{ brokers = \"${{BROKERS}}\", group = \"{0}\", topics = [\"{0}\"], session-timeout = \"6s\", prefetch-bytes = 1048576 }}\n[store]\n",
+        stream.topic
+    );
+    place.mend("[store]\n", &source);
+    place.mend("[store]\n", "[limits]\noutstanding = 200\n[store]\n");
+    stream.event(&arrived("tea", 90_000, 0.0));
+    (0..6_000).for_each(|order| stream.event(&placed(&format!("order-{order}"), &[("tea", 1)], 1.0)));
+    stream.flush();
+    let host = Host::start(&place);
+    let begun = Instant::now();
+    let mut taken = None;
+    // Nothing more is taken for longer than a session lasts.
+    while begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(500));
+        taken = host.figure("purefold_events_total{kind=\"taken\"}");
+    }
+    assert!(taken.is_some_and(|taken| taken < 5_500.0), "{taken:?}");
+    assert_eq!(host.figure("purefold_source_rebalances_total"), Some(1.0), "it was a member all the time");
+    assert_eq!(host.get("/healthz").0, 200);
+    assert!(host.figure("purefold_backlog").is_some_and(|held| held < 8_192.0));
+    host.stop();
+}
