@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Host, PATIENCE, Stream, assert_decided_once, own_broker};
-use crate::payments::closed_port;
+use crate::service::closed_port;
 use crate::place::Place;
 use crate::shop::{arrived, placed};
 
