@@ -227,6 +227,8 @@ impl Active {
     /// Ends the fetching, for another engine or for good.
     pub(super) fn end(&mut self) {
         self.commit_positions();
+        // Otherwise they stay so, whoever reads them next.
+        self.pause(false);
         let read: Vec<usize> = (0..self.parts.len()).filter(|part| self.parts[*part].standing == Standing::Read).collect();
         self.unassign(&read);
     }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Host, PATIENCE, Stream, assert_decided_once, own_broker};
-use crate::service::closed_port;
 use crate::place::Place;
+use crate::service::closed_port;
 use crate::shop::{arrived, placed};
 
 #[track_caller]
