@@ -86,7 +86,7 @@ const DOMAIN_WORDS: &[&str] = &[
 ];
 
 /// Words that a capability has a right to, by the folder of that capability: a service registry takes registrations.
-const RIGHTFUL_WORDS: &[(&str, &str)] = &[("effects/src/service_registry/", "registration")];
+const RIGHTFUL_WORDS: &[(&str, &str)] = &[("effects/src/service_registry/", "registration"), ("host/src/source/kafka/", "heartbeat")];
 
 /// Crates that a domain's words must not reach.
 const DOMAIN_FREE: &[&str] = &["host/src", "effects/src"];

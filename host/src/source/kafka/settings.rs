@@ -26,7 +26,7 @@ const PREFETCH_BYTES_DEFAULT: i64 = 16 << 20;
 
 /// A member that has not been heard of within this fraction of its session's time loses its partitions: it says in time
 /// that it lives.
-const HEARTBEATS_IN_SESSION: u32 = 10;
+const SIGNS_OF_LIFE_IN_SESSION: u32 = 10;
 
 /// The least that the client library takes as the largest answer.
 const FETCH_BYTES_LEAST: i64 = 4 << 20;
@@ -126,7 +126,7 @@ impl KafkaSettings {
         } else {
             config.set("partition.assignment.strategy", "cooperative-sticky");
             config.set("session.timeout.ms", self.session_timeout.as_millis().to_string());
-            config.set("heartbeat.interval.ms", (self.session_timeout / HEARTBEATS_IN_SESSION).as_millis().to_string());
+            config.set("heartbeat.interval.ms", (self.session_timeout / SIGNS_OF_LIFE_IN_SESSION).as_millis().to_string());
         }
         if let Some(instance) = &self.instance {
             config.set("group.instance.id", instance);

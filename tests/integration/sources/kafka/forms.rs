@@ -132,10 +132,10 @@ fn what_a_transaction_takes_back_is_not_read_and_its_marks_hold_nothing_up() {
         }
         writer.flush(wait).unwrap();
         if commits {
-            writer.commit_transaction(wait).unwrap()
+            writer.commit_transaction(wait).unwrap();
         } else {
-            writer.abort_transaction(wait).unwrap()
-        };
+            writer.abort_transaction(wait).unwrap();
+        }
     }
     let place = stream.place("");
     run(&place).well();

@@ -67,7 +67,7 @@ impl Stream {
         let new = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(1)).set("message.timestamp.type", "CreateTime");
         let begun = Instant::now();
         // A topic of that name may still be on its way out.
-        while !wait(self.admin().create_topics([&new], &AdminOptions::new())).unwrap()[0].is_ok() {
+        while wait(self.admin().create_topics([&new], &AdminOptions::new())).unwrap()[0].is_err() {
             assert!(begun.elapsed() < PATIENCE, "the topic can be made");
             std::thread::sleep(Duration::from_millis(100));
         }
