@@ -317,6 +317,24 @@ impl Reader {
         self.row(&format!("SELECT {ENTRY} FROM {ENTRIES} WHERE journal.row = ?"), &values![row], stored_entry)
     }
 
+    /// The entries in these rows that there are; each is what it can be read as.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn entries_in(&self, rows: &[Row]) -> Result<HashMap<Row, Result<StoredEntry, StoreError>>, StoreError> {
+        let query = format!("SELECT {ENTRY} FROM {ENTRIES}");
+        Ok(self.of_each(&query, "journal.row", rows, |row| Ok((row.get(0)?, stored_entry(row))))?.into_iter().collect())
+    }
+
+    /// The original bytes of the events that led to the entries in these rows, where they are kept.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn events_in(&self, rows: &[Row]) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
+        let found = self.of_each("SELECT row, bytes FROM events", "row", rows, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.into_iter().collect())
+    }
+
     /// The entry in `row`.
     ///
     /// # Errors

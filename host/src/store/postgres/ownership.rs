@@ -24,6 +24,10 @@ const KEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('purefold host'), hashtext(current_schema()))";
 
+/// Whether the server has just started, and a host that had the store may be about to lock it again.
+const MAY_COME_BACK: &str = "SELECT EXISTS (SELECT 1 FROM hosts WHERE released IS NULL) \
+                             AND clock_timestamp() < pg_postmaster_start_time() + interval '5 seconds'";
+
 /// An epoch of its own; those before end with it, once what they commit just now is done.
 const TAKE: &str = "WITH ended AS (DELETE FROM hosts RETURNING epoch) \
                     SELECT coalesce((SELECT max(epoch) FROM ended), 0) + 1";
@@ -57,7 +61,8 @@ impl Drop for Ownership {
         // Whoever starts next is not to find the lock held by a connection that is about to end.
         let unlock = async {
             if let Some(client) = self.client.lock().await.take() {
-                let _ = client.batch_execute("SELECT pg_advisory_unlock_all()").await;
+                let release = format!("UPDATE hosts SET released = now() WHERE epoch = {}; SELECT pg_advisory_unlock_all()", self.epoch);
+                let _ = client.batch_execute(&release).await;
             }
         };
         let _ = wait_for(async { tokio::time::timeout(PATIENCE, unlock).await });
@@ -65,9 +70,13 @@ impl Drop for Ownership {
 }
 
 async fn wait_for_lock(client: &Client, place: &Place) -> Result<(), StoreError> {
+    let told = |error: Error| failed(&place.told, &error);
+    while client.query_one(MAY_COME_BACK, &[]).await.map_err(told)?.get(0) {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
     let begun = Instant::now();
     loop {
-        if lock(client).await.map_err(|error| failed(&place.told, &error))? {
+        if lock(client).await.map_err(told)? {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
