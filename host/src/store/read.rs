@@ -361,15 +361,6 @@ impl Reader {
         self.row("SELECT bytes FROM events WHERE row = ?", &values![row], |r| r.get(0))
     }
 
-    /// The original bytes of the events that led to the entries from row `first` to row `last`, by row.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn events_between(&self, first: Row, last: Row) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
-        let query = "SELECT row, bytes FROM events WHERE row >= ? AND row <= ?";
-        Ok(self.rows(query, &values![first, last], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
-    }
-
     /// Up to `limit` entries of a workflow from `row` on, with their entities' keys, in the order of commits.
     ///
     /// # Errors

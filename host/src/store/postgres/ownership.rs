@@ -24,6 +24,8 @@ const KEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('purefold host'), hashtext(current_schema()))";
 
+const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
+
 /// Whether the server has just started, and a host that had the store may be about to lock it again.
 const MAY_COME_BACK: &str = "SELECT EXISTS (SELECT 1 FROM hosts WHERE released IS NULL) \
                              AND clock_timestamp() < pg_postmaster_start_time() + interval '5 seconds'";
@@ -61,7 +63,7 @@ impl Drop for Ownership {
         // Whoever starts next is not to find the lock held by a connection that is about to end.
         let unlock = async {
             if let Some(client) = self.client.lock().await.take() {
-                let release = format!("UPDATE hosts SET released = now() WHERE epoch = {}; SELECT pg_advisory_unlock_all()", self.epoch);
+                let release = format!("UPDATE hosts SET released = now() WHERE epoch = {}; {UNLOCK}", self.epoch);
                 let _ = client.batch_execute(&release).await;
             }
         };
@@ -71,15 +73,16 @@ impl Drop for Ownership {
 
 async fn wait_for_lock(client: &Client, place: &Place) -> Result<(), StoreError> {
     let told = |error: Error| failed(&place.told, &error);
-    while client.query_one(MAY_COME_BACK, &[]).await.map_err(told)?.get(0) {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-    let begun = Instant::now();
+    let mut taken_since = Instant::now();
     loop {
         if lock(client).await.map_err(told)? {
-            return Ok(());
+            if !client.query_one(MAY_COME_BACK, &[]).await.map_err(told)?.get::<_, bool>(0) {
+                return Ok(());
+            }
+            client.batch_execute(UNLOCK).await.map_err(told)?;
+            taken_since = Instant::now();
         }
-        if begun.elapsed() > PATIENCE {
+        if taken_since.elapsed() > PATIENCE {
             return Err(StoreError::Taken { store: place.told.clone() });
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
