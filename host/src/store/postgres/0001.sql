@@ -3,9 +3,12 @@
 CREATE TABLE versions (version bigint PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now());
 COMMENT ON TABLE versions IS 'Versions of these tables, each with the time at which they were brought to it';
 
--- The host that has the store. `commits` counts what it committed: after a lost connection it tells whether the last one stands.
-CREATE TABLE hosts (epoch bigint PRIMARY KEY, name text NOT NULL, since timestamptz NOT NULL DEFAULT now(), commits bigint NOT NULL DEFAULT 0)
-  WITH (fillfactor = 50);
+-- The host that has the store, or had it last and `released` it. `commits` counts what it committed: after a lost connection it
+-- tells whether the last one stands.
+CREATE TABLE hosts (
+  epoch bigint PRIMARY KEY, name text NOT NULL, since timestamptz NOT NULL DEFAULT now(), released timestamptz,
+  commits bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
 
 CREATE TABLE meta (name text COLLATE "C" PRIMARY KEY, value text NOT NULL);
 CREATE TABLE workflows (
