@@ -1,9 +1,9 @@
 //! What nodes send and hear, over Kafka.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message as _, OwnedHeaders};
@@ -21,8 +21,11 @@ const LOOK_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for the brokers to take what was sent.
 const FLUSH_MAX: Duration = Duration::from_secs(30);
 
-/// How long is waited where the client's queue is full, before it is tried again.
-const FULL_WAIT: Duration = Duration::from_millis(20);
+/// How often it is looked whether it has.
+const FLUSH_LOOK: Duration = Duration::from_micros(500);
+
+/// How long is waited before something is tried again that may go a moment later.
+const RETRY_WAIT: Duration = Duration::from_millis(20);
 
 /// An event that was heard.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,8 +98,7 @@ impl Bus {
                 bail!("there is no topic {name}; make the workflow's topics first");
             }
             for partition in 0..partitions as i32 {
-                let (low, high) =
-                    consumer.fetch_watermarks(&name, partition, LOOK_MAX).with_context(|| format!("cannot look into {name}"))?;
+                let (low, high) = ends(&consumer, &name, partition)?;
                 assignment.add_partition_offset(&name, partition, begin(low, high))?;
             }
         }
@@ -128,7 +130,13 @@ impl Bus {
     /// # Errors
     /// Where it does not within half a minute.
     pub fn flush(&self) -> Result<()> {
-        self.producer.flush(FLUSH_MAX).context("what was sent did not arrive")
+        // The client's own wait looks ten times a second; its thread hears of each arrival at once.
+        let begun = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            ensure!(begun.elapsed() < FLUSH_MAX, "what was sent did not arrive within {FLUSH_MAX:?}");
+            std::thread::sleep(FLUSH_LOOK);
+        }
+        Ok(())
     }
 
     /// The next event, where one comes within `wait`.
@@ -160,10 +168,22 @@ impl Bus {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    std::thread::sleep(FULL_WAIT);
+                    std::thread::sleep(RETRY_WAIT);
                 }
                 Err((error, _)) => return Err(error).with_context(|| format!("cannot send to {topic}")),
             }
+        }
+    }
+}
+
+/// Where a partition begins and ends. One that was made a moment ago has no leader yet: it is asked again.
+fn ends(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)> {
+    let begun = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, LOOK_MAX) {
+            Ok(ends) => return Ok(ends),
+            Err(_) if begun.elapsed() < LOOK_MAX => std::thread::sleep(RETRY_WAIT),
+            Err(error) => return Err(error).with_context(|| format!("cannot look into {topic}")),
         }
     }
 }

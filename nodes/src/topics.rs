@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::event::{ACCEPTED, ACK, HEARTBEAT, INTROSPECTION, REQUEST};
@@ -69,6 +70,28 @@ impl Topics {
     /// All names.
     pub fn all(&self) -> impl Iterator<Item = String> + '_ {
         WRITTEN_BY_NODES.iter().chain(&WRITTEN_BY_REGISTRY).map(|topic| self.name(topic))
+    }
+
+    /// How many messages each topic holds.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer.
+    pub fn count(&self, brokers: &str) -> Result<Vec<(String, i64)>> {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", brokers).create().context("cannot make a Kafka client")?;
+        let mut counts = Vec::new();
+        for name in self.all() {
+            let metadata = consumer.fetch_metadata(Some(&name), MAKING_MAX).with_context(|| format!("cannot ask {brokers} for {name}"))?;
+            let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+            let mut messages = 0;
+            for partition in partitions {
+                let (low, high) =
+                    consumer.fetch_watermarks(&name, partition.id(), MAKING_MAX).with_context(|| format!("cannot look into {name}"))?;
+                messages += high - low;
+            }
+            counts.push((name, messages));
+        }
+        Ok(counts)
     }
 
     /// Makes all topics that are not there.

@@ -242,11 +242,19 @@ impl Running {
     /// the process can go on writing.
     #[track_caller]
     pub(crate) fn listens(&mut self, before: &str) -> (SocketAddr, BufReader<ChildStderr>) {
+        self.listens_within(before, &mut String::new())
+    }
+
+    /// The same; what it tells before is added to `log`.
+    #[track_caller]
+    pub(crate) fn listens_within(&mut self, before: &str, log: &mut String) -> (SocketAddr, BufReader<ChildStderr>) {
         let mut told = BufReader::new(self.child().stderr.take().expect("standard error is piped"));
         let mut line = String::new();
         loop {
             line.clear();
-            assert!(told.read_line(&mut line).expect("standard error can be read") > 0, "it ended before it listened");
+            let bytes = told.read_line(&mut line).expect("standard error can be read");
+            log.push_str(&line);
+            assert!(bytes > 0, "it ended before it listened:\n{log}");
             if let Some(address) = line.strip_prefix(before) {
                 return (address.trim().parse().expect("an address"), told);
             }

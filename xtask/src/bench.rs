@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use purefold_services::Instance;
 
+use crate::demo;
 use crate::host::{self, Profile};
 use crate::process;
 use crate::workspace::Workspace;
@@ -36,6 +37,9 @@ const MANY_NODES: &str = "100000";
 /// The heartbeats of the long run; with the nodes' own events one million.
 const MANY_HEARTBEATS: &str = "800000";
 
+/// Nodes that announce themselves each second while it is measured how long that takes.
+const RATE: &str = "100";
+
 /// How often the memory of the long run is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -49,11 +53,12 @@ pub(crate) enum Part {
     Http,
     Timers,
     Postgres,
+    Latency,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 7] =
-        [Part::Pipeline, Part::Decision, Part::Million, Part::Watching, Part::Http, Part::Timers, Part::Postgres];
+    pub(crate) const ALL: [Part; 8] =
+        [Part::Pipeline, Part::Decision, Part::Million, Part::Watching, Part::Http, Part::Timers, Part::Postgres, Part::Latency];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -64,6 +69,7 @@ impl Part {
             Part::Http => "http",
             Part::Timers => "timers",
             Part::Postgres => "postgres",
+            Part::Latency => "latency",
         }
     }
 
@@ -108,7 +114,7 @@ impl Scale {
 /// # Errors
 /// Where a part of it cannot be built or fails.
 pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result<()> {
-    let programs = host::programs(workspace, scale.profile(), &["purefold", "load"])?;
+    let programs = host::programs(workspace, scale.profile(), &["purefold", "load", "purefold-demo"])?;
     let folder = workspace.target.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let bench = Bench { workspace, programs, folder, scale };
@@ -122,6 +128,7 @@ pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result
             Part::Http => bench.http()?,
             Part::Timers => bench.timers()?,
             Part::Postgres => bench.postgres()?,
+            Part::Latency => bench.latency()?,
         }
     }
     Ok(())
@@ -192,6 +199,14 @@ impl Bench<'_> {
         let mut bench = Command::new(self.programs.join("purefold"));
         bench.current_dir(&self.workspace.root).envs(variables.iter().copied()).args(["bench", WORKFLOW]).args(options);
         process::run(bench.arg("--setup").arg(&nodes).arg("--events").arg(&heartbeats).arg("--folder").arg(&self.folder))
+    }
+
+    /// From an event on Kafka to the row in PostgreSQL and the service in Consul, on private services.
+    fn latency(&self) -> Result<()> {
+        println!("\nfrom an event to both backends, at {RATE} nodes a second");
+        let seconds = self.scale.of(30, 3).to_string();
+        let arguments = ["--latency", RATE, "--seconds", &seconds].map(str::to_owned);
+        demo::run_real(self.workspace, self.scale.profile(), &arguments)
     }
 
     fn decision(&self) -> Result<()> {

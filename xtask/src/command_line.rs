@@ -14,6 +14,9 @@ usage: cargo xtask <command>
          --folder DIR    where its stores go (default: target/demo)
          --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
          --all           print whole tables
+         --real          on private Kafka, Consul and PostgreSQL instead, with simulated nodes
+         --seconds N     with --real: how long they live (default: 12)
+         --seed N        with --real: another seed, other nodes (default: 1)
   demo-events            make demo/events.jsonl anew
   services               keep a private Kafka, Consul and PostgreSQL up until interrupted; prints the variables by
                          which tests find them
@@ -28,8 +31,8 @@ usage: cargo xtask <command>
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million watching http timers
-         --trial         a dev build and little load, to see that `http` and `timers` work: no figures to tell";
+                         pipeline decision million watching http timers latency
+         --trial         a dev build and little load, to see that `http`, `timers` and `latency` work: no figures to tell";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub(crate) enum Command {
     },
     /// The demo's own options, as they were given.
     Demo {
+        arguments: Vec<String>,
+    },
+    /// The same on real services.
+    DemoReal {
         arguments: Vec<String>,
     },
     DemoEvents,
@@ -80,7 +87,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
             _ => Err(format!("`reducers` takes --fixtures or nothing, not `{}`", rest.join(" "))),
         },
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
-        "demo" => Ok(Command::Demo { arguments: rest }),
+        "demo" => {
+            let (real, arguments): (Vec<_>, Vec<_>) = rest.into_iter().partition(|word| word == "--real");
+            Ok(if real.is_empty() { Command::Demo { arguments } } else { Command::DemoReal { arguments } })
+        }
         "demo-events" => none(&rest, Command::DemoEvents),
         "services" => none(&rest, Command::Services),
         "nodes" => Ok(Command::Nodes { arguments: rest }),
@@ -147,7 +157,9 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test { steps: vec![] }));
         assert_eq!(parsed("test deny clippy"), Ok(Command::Test { steps: vec![Step::Deny, Step::Clippy] }));
         assert_eq!(parsed("demo --keep"), Ok(Command::Demo { arguments: vec!["--keep".to_owned()] }));
+        assert_eq!(parsed("demo --real --all"), Ok(Command::DemoReal { arguments: vec!["--all".to_owned()] }));
         assert_eq!(parsed("services"), Ok(Command::Services));
+        assert_eq!(parsed("nodes --count 3"), Ok(Command::Nodes { arguments: vec!["--count".to_owned(), "3".to_owned()] }));
         assert_eq!(parsed("bench"), Ok(Command::Bench { parts: vec![], scale: Scale::Full }));
         assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million], scale: Scale::Full }));
         assert_eq!(parsed("bench --trial http timers"), Ok(Command::Bench { parts: vec![Part::Http, Part::Timers], scale: Scale::Trial }));

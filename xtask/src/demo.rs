@@ -4,7 +4,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::host::Profile;
 use crate::process;
+use crate::services::Starting;
 use crate::workspace::Workspace;
 
 /// Where the committed stream lies.
@@ -23,6 +25,23 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     demo.arg("--component").arg(workspace.reducers().join("registration.wasm"));
     demo.arg("--events").arg(EVENTS);
     demo.arg("--folder").arg(workspace.target.join("demo"));
+    process::run(demo.args(arguments)).context("the demo failed")
+}
+
+/// Runs the demo on real services, which end with it.
+///
+/// # Errors
+/// Where a service cannot be had, or the demo fails; it has said why.
+pub(crate) fn run_real(workspace: &Workspace, profile: Profile, arguments: &[String]) -> Result<()> {
+    let services = Starting::begin(workspace).ready()?;
+    let release = workspace.target.join(profile.folder());
+    let mut demo = Command::new(release.join("purefold-demo"));
+    demo.current_dir(&workspace.root).arg("real");
+    demo.arg("--host").arg(release.join("purefold"));
+    demo.arg("--manifests").arg("reducers");
+    demo.arg("--reducers").arg(workspace.reducers());
+    demo.arg("--folder").arg(workspace.target.join("demo-real"));
+    demo.envs(services.variables().iter().map(|(name, address)| (name, address)));
     process::run(demo.args(arguments)).context("the demo failed")
 }
 

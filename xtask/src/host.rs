@@ -16,6 +16,16 @@ pub(crate) enum Profile {
     Release,
 }
 
+impl Profile {
+    /// The folder of the target folder into which programs are built.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        }
+    }
+}
+
 /// Builds programs of the workspace and returns the folder in which they are.
 ///
 /// The whole workspace is selected however few programs are wanted: cargo unites the features of what is selected, and
@@ -29,17 +39,11 @@ pub(crate) fn programs(workspace: &Workspace, profile: Profile, names: &[&str]) 
     for name in names {
         cargo.args(["--bin", name]);
     }
-    let folder = match profile {
-        Profile::Dev => {
-            // With the tests come features of the libraries that only tests want: without them all of it is built twice.
-            cargo.arg("--tests");
-            "debug"
-        }
-        Profile::Release => {
-            cargo.arg("--release");
-            "release"
-        }
+    match profile {
+        // With the tests come features of the libraries that only tests want: without them all of it is built twice.
+        Profile::Dev => cargo.arg("--tests"),
+        Profile::Release => cargo.arg("--release"),
     };
     process::run(&mut cargo)?;
-    Ok(workspace.target.join(folder))
+    Ok(workspace.target.join(profile.folder()))
 }

@@ -65,6 +65,10 @@ fn run(command: &Command) -> Result<()> {
             build(&workspace)?;
             demo::run(&workspace, arguments)
         }
+        Command::DemoReal { arguments } => {
+            build(&workspace)?;
+            demo::run_real(&workspace, Profile::Release, arguments)
+        }
         Command::Bench { parts, scale } => {
             match scale {
                 Scale::Full => build(&workspace)?,

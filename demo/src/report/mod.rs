@@ -5,7 +5,7 @@ mod decisions;
 mod nodes;
 mod published;
 mod services;
-mod table;
+pub(crate) mod table;
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ fn more(host: &Host, node: &str) {
     }
 }
 
-fn heading(text: &str) {
+pub(crate) fn heading(text: &str) {
     println!("\n{text}\n{}", "─".repeat(text.chars().count()));
 }
 

@@ -4,23 +4,23 @@
 const CELL_MOST: usize = 120;
 
 /// Rows under headings, columns as wide as they must be, numbers to the right.
-pub(super) struct Table {
+pub(crate) struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(headings: &[&'static str]) -> Self {
+    pub(crate) fn new(headings: &[&'static str]) -> Self {
         Table { headings: headings.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row of as many cells as there are headings.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
     }
 
     /// Prints at most `most` rows and says how many it left out.
-    pub(super) fn print(&self, most: usize) {
+    pub(crate) fn print(&self, most: usize) {
         print!("{}", self.text(most));
     }
 

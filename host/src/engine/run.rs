@@ -104,6 +104,14 @@ pub(super) enum Ended {
     GaveWay,
 }
 
+/// How an engine ended.
+pub(super) struct Ending {
+    pub(super) summary: Summary,
+    pub(super) ended: Ended,
+    /// Events of the process's start that were taken and not decided: the next engine is told of it again.
+    pub(super) untold: usize,
+}
+
 /// The source as the loop sees it.
 pub(super) struct SourceHandle {
     pub(super) lines: Receiver<Vec<Taken>>,
@@ -241,6 +249,8 @@ pub(super) struct State {
     pub(super) told: usize,
     pub(super) outstanding: usize,
     pub(super) under_way: usize,
+    /// Events of the host's own that wait to be decided.
+    pub(super) untold: usize,
     /// Fresh events since the last step, and how many intents the events of that step asked for, each.
     pub(super) new_events: usize,
     pub(super) intents_per_event: usize,
@@ -291,16 +301,17 @@ impl Engine {
     /// # Errors
     /// Where the host cannot go on. What was committed stays; a restart goes on from there.
     pub fn run(self, progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
-        self.run_on(progress).map(|(summary, _)| summary)
+        self.run_on(progress).map(|ending| ending.summary)
     }
 
     /// As [`Engine::run`], until it is over or gives way.
-    pub(super) fn run_on(mut self, mut progress: impl FnMut(Progress)) -> Result<(Summary, Ended), EngineError> {
+    pub(super) fn run_on(mut self, mut progress: impl FnMut(Progress)) -> Result<Ending, EngineError> {
         let ended = self.turns(&mut progress);
         self.leave_source();
         ended?;
         let ended = if self.state.gives_way { Ended::GaveWay } else { Ended::Over };
-        Ok((self.finish(&mut progress)?, ended))
+        let untold = self.state.untold;
+        Ok(Ending { summary: self.finish(&mut progress)?, ended, untold })
     }
 
     /// The address that the source listens on, where it does.

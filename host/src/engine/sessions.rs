@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::runtime::Runtime;
 
 use super::ground::Ground;
-use super::run::{Ended, Message, SourceHandle};
+use super::run::{Ended, Ending, Message, SourceHandle};
 use super::start::{MOST_LINE_BATCHES, Opened, Parts, Surroundings, channel, runtime, start_effects};
 use super::summary::{Progress, Summary};
 use super::{EngineError, Options};
@@ -149,8 +149,12 @@ impl Sessions {
             None => Assignment::default(),
         };
         loop {
-            let (summary, ended) = self.engine(&assignment, progress)?;
+            let Ending { summary, ended, untold } = self.engine(&assignment, progress)?;
             self.summary = summary;
+            if untold == 0 {
+                // The events that engines recognise again are a window: later ones are not asked.
+                self.started = None;
+            }
             self.group.halted();
             if ended == Ended::Over {
                 return Ok(());
@@ -191,7 +195,7 @@ impl Sessions {
     }
 
     /// Runs one engine on `assignment` until it is over or gives way to another one.
-    fn engine(&mut self, assignment: &Assignment, progress: &mut impl FnMut(Progress)) -> Result<(Summary, Ended), EngineError> {
+    fn engine(&mut self, assignment: &Assignment, progress: &mut impl FnMut(Progress)) -> Result<Ending, EngineError> {
         let names = assignment.partitions.iter().map(Partition::name).collect();
         let opened = self.open(&Parts { names, log: assignment.cluster.clone() })?;
         let (to_engine, messages): (Sender<Message>, Receiver<Message>) = channel();

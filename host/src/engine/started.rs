@@ -24,6 +24,7 @@ impl Engine {
             let decoded = self.decoder.decode(&bytes, EventOrigin::Host, now).into_iter().find(|(taker, _)| *taker == workflow);
             match decoded {
                 Some((_, Ok((key, event)))) if self.intake.admit_own(workflow, event.fingerprint) => {
+                    self.state.untold += 1;
                     self.pending(EntityName { workflow, key }).events.push_back(event);
                 }
                 // The load has seen that the fields fit; a name may still be none that a key can have.

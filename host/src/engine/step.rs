@@ -98,7 +98,10 @@ impl Engine {
                 match origin {
                     EventOrigin::Line(spot) => self.intake.done(name.workflow, spot, Some(fingerprint), &mut batch),
                     EventOrigin::Request(_) => self.intake.request_done(name.workflow, fingerprint, &mut batch),
-                    EventOrigin::Host => self.intake.own_done(name.workflow, fingerprint, &mut batch),
+                    EventOrigin::Host => {
+                        self.state.untold -= 1;
+                        self.intake.own_done(name.workflow, fingerprint, &mut batch);
+                    }
                     EventOrigin::DeadLetter { id, source, line } => {
                         batch.dead_letters_removed.push(id);
                         self.intake.accepted(source, line, fingerprint, &mut batch);
@@ -116,6 +119,7 @@ impl Engine {
                     }
                     EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
                     EventOrigin::Host => {
+                        self.state.untold -= 1;
                         self.intake.bury_own(name.workflow, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
                     }
                     // It stays a dead letter.

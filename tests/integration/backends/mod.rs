@@ -2,7 +2,7 @@
 
 mod consul_keys;
 mod consul_services;
-mod database;
+pub(crate) mod database;
 mod instances;
 mod kafka_topics;
 mod postgres_outages;
@@ -27,7 +27,7 @@ pub(crate) fn shared(kind: Kind) -> String {
 }
 
 /// Asks a Consul at `address` for something.
-fn get(address: &str, path: &str, token: &str) -> Response {
+pub(crate) fn get(address: &str, path: &str, token: &str) -> Response {
     let host = address.trim_start_matches("http://").parse().expect("an address");
     let mut client = Client::connect(host).expect("Consul listens");
     client.send("GET", path, &[("x-consul-token", token)], "").expect("a request can be sent");
