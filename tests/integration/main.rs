@@ -13,6 +13,7 @@ mod crashes;
 mod error_pages;
 mod failing_disk;
 mod faults;
+mod hosts;
 mod layering;
 mod lifecycle;
 mod observability;

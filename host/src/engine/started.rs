@@ -23,14 +23,19 @@ impl Engine {
             self.intake.at(now);
             let decoded = self.decoder.decode(&bytes, EventOrigin::Host, now).into_iter().find(|(taker, _)| *taker == workflow);
             match decoded {
-                Some((_, Ok((key, event)))) if self.intake.admit_own(workflow, event.fingerprint) => {
-                    self.pending(EntityName { workflow, key }).events.push_back(event);
+                Some((_, Ok((key, event)))) if !self.share.shards.has_key(&key) => {
+                    self.intake.forward_own(workflow, key, event.bytes, &mut self.state.draft);
+                }
+                Some((_, Ok((key, event)))) => {
+                    if self.intake.admit_own(workflow, event.fingerprint) {
+                        self.pending(EntityName { workflow, key }).events.push_back(event);
+                    }
                 }
                 // The load has seen that the fields fit; a name may still be none that a key can have.
                 Some((_, Err(undecodable))) => {
                     self.intake.bury_own(workflow, undecodable, bytes, None, &mut self.state.draft);
                 }
-                Some((_, Ok(_))) | None => {}
+                None => {}
             }
         }
     }

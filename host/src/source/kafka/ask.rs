@@ -9,7 +9,6 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::metadata::MetadataPartition;
 
 use super::{KafkaSettings, Partition};
 
@@ -104,7 +103,7 @@ impl Ends {
         for topic in &settings.topics {
             let name: Arc<str> = topic.as_str().into();
             let metadata = client.fetch_metadata(Some(topic), patience).map_err(|error| error.to_string())?;
-            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id));
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()));
             for number in partitions {
                 let (begin, end) =
                     client.fetch_watermarks(topic, number, patience).map_err(|error| format!("{topic}/{number}: {error}"))?;
