@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod gate;
+pub mod hosts;
 pub mod journal;
 pub mod observe;
 pub mod replay;

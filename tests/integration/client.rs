@@ -34,6 +34,11 @@ impl Client {
         Ok(Client { stream: BufReader::new(stream) })
     }
 
+    /// Waits no longer than that for answers.
+    pub(crate) fn patience(&mut self, most: Duration) {
+        self.stream.get_ref().set_read_timeout(Some(most)).expect("a timeout can be set");
+    }
+
     /// Posts a body with these headers, and its length.
     pub(crate) fn post(&mut self, target: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Response> {
         let length = body.len().to_string();

@@ -14,6 +14,7 @@ mod e2e;
 mod error_pages;
 mod failing_disk;
 mod faults;
+mod hosts;
 mod layering;
 mod lifecycle;
 mod observability;

@@ -80,7 +80,12 @@ impl Place {
 
     /// Keeps the journal of the reference workflow in a PostgreSQL database.
     pub(crate) fn keep_journal_in(&mut self, database: Database) {
-        self.mend(&format!("sqlite = \"{JOURNAL_FILE}\""), "postgres = \"${STORE_URL}\"");
+        self.keep_journal_of(JOURNAL_FILE, database);
+    }
+
+    /// The same for the workflow whose journal is in this file.
+    pub(crate) fn keep_journal_of(&mut self, file: &str, database: Database) {
+        self.mend(&format!("sqlite = \"{file}\""), "postgres = \"${STORE_URL}\"");
         self.variable("STORE_URL", &database.url);
         self.journal = Some(database);
     }

@@ -107,22 +107,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (traces, _exporter) =
         told.map(|settings| Exporter::start(&settings, rand::random(), Arc::new(SystemClock::new()))).transpose()?.unzip();
     let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
-    let kafka = match &options.feed {
-        Some(Feed::Kafka(kafka)) => Some(kafka.clone()),
-        _ => None,
-    };
     let names = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
     let store = workflows[0].manifest.store.location.clone();
     let sandbox = Sandbox::new()?;
-    let (mut host, stopper) = match kafka {
-        Some(kafka) => {
-            let (sessions, stopper) = Sessions::start(workflows, &sandbox, options, &kafka)?;
-            (Host::Sessions(Box::new(sessions)), stopper)
-        }
-        None => {
-            let (engine, stopper) = engine::start(workflows, &sandbox, &options)?;
-            (Host::Engine(Box::new(engine)), stopper)
-        }
+    let (mut host, stopper) = if store.can_be_shared() || matches!(options.feed, Some(Feed::Kafka(_))) {
+        let name = unique(arguments.name.as_deref());
+        let (sessions, stopper) = Sessions::start(workflows, &sandbox, options, name, listening)?;
+        (Host::Sessions(Box::new(sessions)), stopper)
+    } else {
+        let (engine, stopper) = engine::start(workflows, &sandbox, &options)?;
+        (Host::Engine(Box::new(engine)), stopper)
     };
     std::thread::spawn(move || {
         for _ in signals.forever() {
@@ -132,7 +126,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if let Host::Engine(engine) = &host
         && let Some(address) = engine.listens_on()
     {
-        eprintln!("listening on http://{address}");
+        listening(address);
     }
     let admin = arguments.admin.map(|address| Admin::start(address, host.observed(), store, names)).transpose()?;
     if let Some(admin) = &admin {
@@ -148,6 +142,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         super::report::line(&text(&summary))?;
     }
     Ok(Exit::Well)
+}
+
+fn listening(address: SocketAddr) {
+    eprintln!("listening on http://{address}");
+}
+
+/// What the host is called among those that share a store: no two processes have the same name.
+fn unique(name: Option<&str>) -> String {
+    let host = name.map_or_else(|| whoami::hostname().unwrap_or_else(|_| "unknown".to_owned()), str::to_owned);
+    format!("{host} ({}, {:08x})", std::process::id(), rand::random::<u32>())
 }
 
 /// What runs.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use purefold::source::Partition;
-use purefold::store::{PauseRow, Scope, Standings};
+use purefold::store::{PauseRow, SHARDS, Scope, Standings};
 use purefold_wit::instant;
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use super::exit::Exit;
 use super::open::{self, Stored};
 use super::table::{Style, visible};
 use super::{json, report};
+
+/// Forwarded events up to which they are counted.
+const MOST_FORWARDED: u32 = 100_000;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -43,6 +46,21 @@ struct Status<'a> {
     sources: Vec<Source<'a>>,
     /// What was asked and waits for a host.
     commands: u64,
+    /// Events that one host read and another is to decide.
+    forwarded: u64,
+    /// The hosts that share the store.
+    hosts: Vec<Host>,
+}
+
+#[derive(Serialize)]
+struct Host {
+    name: String,
+    /// Under which its engine commits; none between two engines.
+    epoch: Option<u64>,
+    /// How many of the shards it owns.
+    shards: usize,
+    /// Until when the others believe it alive.
+    until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -86,6 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let pauses = reader.pauses(*id)?;
     let standings = reader.workflow_standings(*id, &workflow.name)?;
     let clock = reader.clock()?;
+    let (ownership, forwarded) = (reader.ownership()?, reader.count_forwarded(MOST_FORWARDED)?);
     drop(snapshot);
     let release = releases.last();
     let Standings { entities, parked, waiting, timers, next_due, deliveries, commands, .. } = standings;
@@ -113,6 +132,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             .map(|(name, row)| Source { name, position: row.next_line, read: row.read_line, duplicates: row.duplicates })
             .collect(),
         commands,
+        forwarded,
+        hosts: ownership
+            .hosts
+            .iter()
+            .map(|host| Host {
+                name: host.name.clone(),
+                epoch: host.epoch,
+                shards: host.epoch.map_or(0, |epoch| ownership.of(epoch).len()),
+                until: instant::format(host.until),
+            })
+            .collect(),
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
     if arguments.json {
@@ -173,6 +203,13 @@ fn screen(out: &mut dyn Write, status: &Status<'_>, pauses: &[PauseRow]) -> io::
             None => format!("{}: {position} lines done, {read} read, {duplicates} duplicates", visible(name)),
         };
         line("source", &text)?;
+    }
+    if status.forwarded > 0 {
+        line("forwarded", &format!("{} wait for the hosts that own their entities", status.forwarded))?;
+    }
+    for Host { name, epoch, shards, .. } in &status.hosts {
+        let epoch = epoch.map_or_else(|| "no engine".to_owned(), |epoch| format!("epoch {epoch}"));
+        line("host", &format!("{}: {epoch}, {shards} of {SHARDS} shards", visible(name)))?;
     }
     if status.commands > 0 {
         line("commands", &format!("{} wait for a host", status.commands))?;

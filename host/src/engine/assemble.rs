@@ -12,10 +12,12 @@ use super::fold::Folded;
 use super::input::{EntityName, EventInput, EventOrigin};
 use super::plan::Plan;
 use super::planted::{Mistake, planted};
-use super::requests::{Answer, Answered};
+use super::requests::{Answer, Answered, SentOn};
 use super::spans::DecidedSpan;
 use crate::journal::Kind;
-use crate::store::{Batch, DeliveryRow, EntityId, EntryRow, ErasingRow, IntentKey, OutboxChange, OutboxRow, OutboxStatus, Row};
+use crate::store::{
+    Batch, DeliveryRow, EntityId, EntryRow, ErasingRow, IntentKey, Numbers, OutboxChange, OutboxRow, OutboxStatus, Row, StoreError,
+};
 use crate::workflow::RoutePlan;
 
 /// An intent on its way to an effect.
@@ -59,6 +61,8 @@ pub(super) struct Consequences {
     pub(super) decided: Vec<DecidedSpan>,
     /// What the lanes are to hear of operators' acts.
     pub(super) orders: Vec<Order>,
+    /// Events of requests that were left to other hosts.
+    pub(super) sent_on: Vec<SentOn>,
     /// Up to where each part of the source is decided, where that is told.
     pub(super) positions: Vec<u64>,
 }
@@ -75,11 +79,28 @@ pub(super) struct Assembled {
 /// Gives out the row ids of entities and entries.
 #[derive(Debug)]
 pub(super) struct Rows {
+    /// Those that this engine may give out.
+    pub(super) numbers: Numbers,
     pub(super) entity: EntityId,
     pub(super) entry: Row,
 }
 
 impl Rows {
+    /// Fails where an entity's last entry was written by a younger engine: no entry of this one can follow it. The commit
+    /// would find out; but what was decided on belongs to somebody else already.
+    pub(super) fn may_follow(&self, head_row: Row, key: &str) -> Result<(), StoreError> {
+        if head_row <= self.entry {
+            return Ok(());
+        }
+        let epoch = Numbers::with(head_row).epoch();
+        Err(StoreError::Overtaken { what: format!("entity {key:?} was decided on in epoch {epoch}") })
+    }
+
+    /// Whether the engine should go on with numbers of a new epoch.
+    pub(super) fn run_out(&self) -> bool {
+        self.numbers.run_out_at(self.entry.max(self.entity))
+    }
+
     /// Adds what `folded` changed to `batch` and to the commit's `consequences`.
     pub(super) fn assemble(
         &mut self,

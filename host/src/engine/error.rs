@@ -32,6 +32,28 @@ pub enum EngineError {
         /// The command line's.
         asked: String,
     },
+    /// Virtual time orders the inputs of all entities.
+    #[error("--clock event orders the inputs of all entities and needs the store for itself; stop the other hosts, or use --clock arrival")]
+    SharedVirtualTime,
+    /// Another host has put a younger release in force.
+    #[error(
+        "release {in_force} of {workflow} is in force and this host runs release {ours}: start it with the component and the manifest that \
+         the others have"
+    )]
+    Superseded {
+        /// The workflow.
+        workflow: String,
+        /// The generation in force.
+        in_force: u64,
+        /// The generation that this host runs.
+        ours: u64,
+    },
+    /// The engine's numbers for rows are used up.
+    #[error("the row numbers of epoch {epoch} are used up; the engine goes on with a new epoch")]
+    NumbersUsedUp {
+        /// The epoch.
+        epoch: u64,
+    },
     /// The new release cannot take over.
     #[error("release {generation} of {workflow} cannot take over: {reason}")]
     Release {

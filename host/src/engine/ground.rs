@@ -11,7 +11,7 @@ use super::{Clock, EngineError, Options};
 use crate::journal::{Entry, Kind};
 use crate::observe::{Decisions, Observed};
 use crate::sandbox::{DecisionCodec, Sandbox};
-use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Reader, Release, Store, Writer};
+use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Numbers, Reader, Release, Store, Writer};
 use crate::time::HostClock;
 use crate::workflow::Workflow;
 
@@ -35,14 +35,30 @@ impl Ground {
     ) -> Result<Self, EngineError> {
         assert!(!workflows.is_empty(), "an engine runs at least one workflow");
         let settings = workflows[0].manifest.store.clone();
-        let store = Store::open(&settings.location, settings.id, random)?;
-        let mut writer = store.writer()?;
+        let open = if options.share.is_shared() { Store::join } else { Store::open };
+        Ground::on(open(&settings.location, settings.id, random)?, workflows, sandbox, options, clock)
+    }
+
+    /// The same on a store that is open.
+    pub(super) fn on(
+        store: Store,
+        workflows: Vec<Workflow>,
+        sandbox: &Sandbox,
+        options: &Options,
+        clock: Arc<dyn HostClock>,
+    ) -> Result<Self, EngineError> {
+        let epoch = options.share.epoch;
+        let mut writer = store.writer()?.of_epoch(epoch)?;
         let journal_clock = writer.clock(options.clock.name())?;
         if journal_clock != options.clock.name() {
             return Err(EngineError::OtherClock { journal: journal_clock, asked: options.clock.name().into() });
         }
-        let reader = store.reader()?;
-        let mut rows = Rows { entity: reader.last("entities", "id")?, entry: reader.last("journal", "row")? };
+        let reader = store.reader()?.of_epoch(epoch);
+        let mut rows = Rows {
+            numbers: Numbers::of(epoch),
+            entity: reader.numbered_to("entities", "id")?,
+            entry: reader.numbered_to("journal", "row")?,
+        };
         let wall = (options.clock == Clock::Arrival).then(|| clock.wall());
         let mut plans = Vec::with_capacity(workflows.len());
         for workflow in workflows {
@@ -54,6 +70,18 @@ impl Ground {
         let effects = plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect();
         let observed = Observed::new(clock.clone(), decisions, effects, options.traces.as_ref().map(|traces| traces.counts()));
         Ok(Ground { store: Arc::new(store), plans, observed: Arc::new(observed), clock })
+    }
+
+    /// Fails where another host has put a younger release in force.
+    pub(super) fn is_in_force(&self) -> Result<(), EngineError> {
+        let reader = self.store.reader()?;
+        for plan in &self.plans {
+            let in_force = reader.releases(plan.id)?.last().map_or(0, |release| release.generation);
+            if in_force != plan.release {
+                return Err(EngineError::Superseded { workflow: plan.workflow.name.to_string(), in_force, ours: plan.release });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -72,7 +100,14 @@ fn plan(
     plan.profile_id = writer.profile(&plan.profile)?;
     plan.release = match releases.last() {
         Some(last) if is_in_force(&plan, last) => last.generation,
-        last => release(&plan, last, writer, reader, rows, wall)?,
+        last => match release(&plan, last, writer, reader, rows, wall) {
+            // Another host that starts at this moment may have put the same one in force.
+            Err(EngineError::Store(error)) if error.is_overtaken() => match reader.releases(id)?.last() {
+                Some(last) if is_in_force(&plan, last) => last.generation,
+                _ => return Err(error.into()),
+            },
+            released => released?,
+        },
     };
     plan.earlier = earlier(&plan, sandbox, reader, &reader.releases(id)?)?;
     Ok(plan)
@@ -106,6 +141,7 @@ fn release(
     let now = wall.unwrap_or(virtual_clock);
     let mut batch = Batch { number: 0, ..Batch::default() };
     let before = reader.entity(plan.id, "")?;
+    rows.may_follow(before.as_ref().map_or(0, |own| own.head_row), "")?;
     let previous = before.clone().unwrap_or_else(|| {
         rows.entity += 1;
         EntityRow { id: rows.entity, ..Entity::unknown(plan, "".into()).row }
@@ -169,7 +205,7 @@ fn may_take_over(plan: &Plan, contract: &Contract, last: &Release, new: &Release
     }
     if new.contract != last.contract {
         let outstanding = reader.count_with_outstanding(plan.id)?;
-        let waiting = reader.count_parked(plan.id)? + reader.resuming(plan.id)?.len() as u64;
+        let waiting = reader.count_parked(plan.id)? + reader.count_resuming(plan.id)?;
         if outstanding + waiting > 0 {
             return refuse(format!(
                 "its contract differs, and {outstanding} entities have intents without a conclusion and {waiting} have inputs waiting; \

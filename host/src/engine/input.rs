@@ -58,6 +58,15 @@ pub enum EventOrigin {
         /// Its line there.
         line: Line,
     },
+    /// By another host, which left it to the owner of its entity.
+    Forwarded {
+        /// Its id.
+        id: i64,
+        /// The source that it came from.
+        source: i64,
+        /// Its line there; 0 where it was sent.
+        line: Line,
+    },
 }
 
 /// A decoded event.

@@ -7,10 +7,11 @@ use hashbrown::HashSet;
 
 use super::input::{EntityName, EventInput, EventOrigin, Line, Spot};
 use super::planted::{Mistake, planted};
-use super::requests::Requests;
+use super::requests::{Requests, SentOn};
+use super::share::Share;
 use crate::journal::{EntryHash, letter_fingerprint};
 use crate::source::{Taken, TakenLine, TakenRequest, Undecodable};
-use crate::store::{AcceptedRow, Batch, DeadLetterRow, Reader, SourceRow, StoreError};
+use crate::store::{AcceptedRow, Batch, DeadLetterRow, ForwardedRow, Reader, ShardSet, SourceRow, StoreError, shard_of};
 
 /// Accepted rows that leave the window together.
 const FORGET_TOGETHER: i64 = 4096;
@@ -58,6 +59,12 @@ pub(super) struct Intake {
     /// What is taken now is taken at this time, on the arrival clock.
     now: u64,
     event_clock: bool,
+    /// The shards whose events are decided here; the others are forwarded.
+    shards: ShardSet,
+    shared: bool,
+    last_forwarded: i64,
+    /// Events of requests that the draft forwards.
+    pub(super) sent_on: Vec<SentOn>,
     /// What the parts of the source are parts of.
     log: Arc<str>,
     pub(super) requests: Requests,
@@ -78,9 +85,17 @@ pub(super) struct Taker {
 }
 
 impl Intake {
-    pub(super) fn new(takers: Vec<Taker>, reader: &Reader, window: u64, event_clock: bool, clock: u64) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        takers: Vec<Taker>,
+        reader: &Reader,
+        window: u64,
+        event_clock: bool,
+        clock: u64,
+        share: &Share,
+    ) -> Result<Self, StoreError> {
         let accepted = if planted(Mistake::DuplicatesForgotten) { Vec::new() } else { reader.accepted(window)? };
-        let last_accepted = reader.last("accepted", "row")?;
+        let last_accepted = reader.numbered_to("accepted", "row")?;
+        let last_forwarded = reader.numbered_to("forwarded", "id")?;
         let mut tracks = Vec::with_capacity(takers.len());
         for Taker { workflow, rows, max_skew, anew, own } in takers {
             let mut parts = Vec::with_capacity(rows.len());
@@ -92,6 +107,8 @@ impl Intake {
                     done_before.extend(reader.dead_lines(row.id, row.next_line)?);
                     // A line after the position is done for good, even where its event has left the window.
                     done_before.extend(reader.lines_accepted_before(window, row.id, row.next_line)?);
+                    // What another host is to decide is done here.
+                    done_before.extend(reader.forwarded_lines(row.id, row.next_line)?);
                     let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);
                     done_before.extend(accepted.map(|(_, _, line, _)| *line));
                 }
@@ -106,11 +123,16 @@ impl Intake {
             order,
             window: usize::try_from(window).unwrap_or(usize::MAX),
             last_accepted,
-            forgotten: accepted.first().map_or(0, |(row, ..)| *row - 1),
+            // Of several hosts, what earlier epochs accepted goes when this one has filled the window by itself.
+            forgotten: if share.is_shared() { last_accepted } else { accepted.first().map_or(0, |(row, ..)| *row - 1) },
             clock,
             clock_changed: false,
             now: clock,
             event_clock,
+            shards: share.shards.clone(),
+            shared: share.is_shared(),
+            last_forwarded,
+            sent_on: Vec::new(),
             log: "".into(),
             requests: Requests::default(),
             dead_letters: 0,
@@ -143,7 +165,7 @@ impl Intake {
     pub(super) fn sort(&mut self, taken: Taken, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
         match taken {
             Taken::Line(line) => self.sort_line(line, batch),
-            Taken::Request(request) => self.sort_request(request),
+            Taken::Request(request) => self.sort_request(request, batch),
             Taken::Passed { part, line } => {
                 self.pass(part, line);
                 Vec::new()
@@ -203,6 +225,13 @@ impl Intake {
                 continue;
             }
             let first_time = number > known.sorted;
+            if let Ok((key, event)) = &decoded
+                && !self.shards.has_key(key)
+            {
+                let (source, key, bytes) = (known.row.id, key.clone(), event.bytes.clone());
+                self.forward(workflow, (source, Line(number)), key, bytes, batch);
+                continue;
+            }
             match decoded.and_then(|(key, event)| self.admit(workflow, event).map(|event| (key, event))) {
                 Ok((key, Some(event))) => {
                     waits[workflow] = true;
@@ -245,7 +274,7 @@ impl Intake {
     }
 
     /// Sorts an event that was sent. All workflows that take it do so or none does, so that its sender has one thing to mend.
-    fn sort_request(&mut self, request: TakenRequest) -> Vec<(EntityName, EventInput)> {
+    fn sort_request(&mut self, request: TakenRequest, batch: &mut Batch) -> Vec<(EntityName, EventInput)> {
         let TakenRequest { taken, ticket } = request;
         let number = self.requests.next();
         let ahead =
@@ -255,8 +284,17 @@ impl Intake {
             self.requests.refuse(number, fingerprint, &why);
             return Vec::new();
         }
-        let (mut open, mut fresh) = (0, Vec::with_capacity(taken.len()));
+        let (mut open, mut fresh, mut sent_on) = (0, Vec::with_capacity(taken.len()), false);
         for (workflow, (key, mut event)) in taken {
+            if !self.shards.has_key(&key) {
+                // Whether it is a duplicate is known where it is decided.
+                let Some(source) = self.tracks[workflow].parts.first().map(|part| part.row.id) else { continue };
+                self.forward(workflow, (source, NO_LINE), key.clone(), event.bytes, batch);
+                let name = EntityName { workflow, key };
+                self.sent_on.push(SentOn { request: number, fingerprint: event.fingerprint, name, hash: event.hash });
+                (open, sent_on) = (open + 1, true);
+                continue;
+            }
             let joins = self.requests.joins(number, event.fingerprint);
             open += usize::from(joins);
             if joins || self.known.contains(&event.fingerprint) {
@@ -269,8 +307,45 @@ impl Intake {
             event.origin = EventOrigin::Request(number);
             fresh.push((EntityName { workflow, key }, event));
         }
-        self.requests.wait(number, ticket, open, !fresh.is_empty());
+        self.requests.wait(number, ticket, open, sent_on || !fresh.is_empty());
         fresh
+    }
+
+    /// Leaves an event to the owner of its entity: that is durable together with the position that passes it.
+    pub(super) fn forward(
+        &mut self,
+        workflow: usize,
+        (source, Line(line)): (i64, Line),
+        key: Arc<str>,
+        bytes: Arc<[u8]>,
+        batch: &mut Batch,
+    ) {
+        if planted(Mistake::ForwardedForgotten) {
+            return;
+        }
+        self.last_forwarded += 1;
+        let row = ForwardedRow {
+            id: self.last_forwarded,
+            workflow: self.tracks[workflow].workflow,
+            key,
+            source,
+            line,
+            bytes,
+            now: self.moment(),
+        };
+        batch.forwarded_added.push(row);
+    }
+
+    /// The same for an event of the host's own.
+    pub(super) fn forward_own(&mut self, workflow: usize, key: Arc<str>, bytes: Arc<[u8]>, batch: &mut Batch) {
+        if let Some(source) = self.tracks[workflow].own {
+            self.forward(workflow, (source, NO_LINE), key, bytes, batch);
+        }
+    }
+
+    /// When things happen: on the virtual clock, or on the wall's.
+    fn moment(&self) -> u64 {
+        if self.event_clock { self.clock } else { self.now }
     }
 
     /// A fresh event, or none where it is a duplicate.
@@ -344,9 +419,9 @@ impl Intake {
                 return;
             }
             self.remember(fingerprint);
-            self.accepted(source, Line(line), fingerprint, batch);
+            self.accepted(source, Line(line), fingerprint, None, batch);
         }
-        self.letter(workflow, source, Line(line), undecodable, bytes, key, batch);
+        self.bury_forwarded(workflow, (source, Line(line)), undecodable, bytes, key, batch);
     }
 
     /// A dead letter that was an event of the host's own.
@@ -359,31 +434,28 @@ impl Intake {
         batch: &mut Batch,
     ) {
         if let Some(source) = self.tracks[workflow].own {
-            self.letter(workflow, source, NO_LINE, undecodable, bytes, key, batch);
+            self.bury_forwarded(workflow, (source, NO_LINE), undecodable, bytes, key, batch);
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "it writes a row")]
-    fn letter(
+    /// A dead letter of whatever source: another host may have read it.
+    pub(super) fn bury_forwarded(
         &mut self,
         workflow: usize,
-        source: i64,
-        Line(line): Line,
+        (source, Line(line)): (i64, Line),
         undecodable: Undecodable,
         bytes: Arc<[u8]>,
         key: Option<Arc<str>>,
         batch: &mut Batch,
     ) {
         self.dead_letters += 1;
-        let track = &self.tracks[workflow];
-        let now = if self.event_clock { self.clock } else { self.now };
         let Undecodable { event_id, code, path, reason } = undecodable;
-        let row = DeadLetterRow { workflow: track.workflow, source, line, event_id, code, path, reason, bytes, key, now };
-        batch.dead_letters.push(row);
+        let (workflow, now) = (self.tracks[workflow].workflow, self.moment());
+        batch.dead_letters.push(DeadLetterRow { workflow, source, line, event_id, code, path, reason, bytes, key, now });
     }
 
     /// The event of a line is decided, waits in an inbox or is a dead letter. With a fingerprint it counts as accepted.
-    pub(super) fn done(&mut self, workflow: usize, spot: Spot, fingerprint: Option<u128>, batch: &mut Batch) {
+    pub(super) fn done(&mut self, workflow: usize, spot: Spot, accepted: Option<(u128, &str)>, batch: &mut Batch) {
         let Spot { part, line: Line(number) } = spot;
         let Some(part) = self.tracks[workflow].parts.get_mut(part) else { return };
         if let Ok(index) = part.open.binary_search_by_key(&number, |(number, ..)| *number) {
@@ -391,8 +463,8 @@ impl Intake {
             part.changed = true;
         }
         let source = part.row.id;
-        if let Some(fingerprint) = fingerprint {
-            self.accepted(source, Line(number), fingerprint, batch);
+        if let Some((fingerprint, key)) = accepted {
+            self.accepted(source, Line(number), fingerprint, Some(key), batch);
         }
     }
 
@@ -406,31 +478,33 @@ impl Intake {
         }
         let fingerprint = letter_fingerprint(track.workflow, bytes);
         self.remember(fingerprint);
-        self.accepted(source, Line(line), fingerprint, batch);
+        self.accepted(source, Line(line), fingerprint, None, batch);
     }
 
     /// The event of a request is decided or waits in an inbox.
-    pub(super) fn request_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
+    pub(super) fn request_done(&mut self, workflow: usize, (fingerprint, key): (u128, &str), batch: &mut Batch) {
         let Some(part) = self.tracks[workflow].parts.first_mut() else { return };
-        part.changed = true;
+        // Several hosts would write the same row, and have nothing to say in it but their count of duplicates.
+        part.changed |= !self.shared;
         let source = part.row.id;
         if planted(Mistake::SentForgotten) {
             return;
         }
-        self.accepted(source, NO_LINE, fingerprint, batch);
+        self.accepted(source, NO_LINE, fingerprint, Some(key), batch);
     }
 
     /// An event of the host's own is decided or waits in an inbox.
-    pub(super) fn own_done(&mut self, workflow: usize, fingerprint: u128, batch: &mut Batch) {
+    pub(super) fn own_done(&mut self, workflow: usize, (fingerprint, key): (u128, &str), batch: &mut Batch) {
         if let Some(source) = self.tracks[workflow].own {
-            self.accepted(source, NO_LINE, fingerprint, batch);
+            self.accepted(source, NO_LINE, fingerprint, Some(key), batch);
         }
     }
 
-    /// Writes an event down as accepted.
-    pub(super) fn accepted(&mut self, source: i64, Line(line): Line, fingerprint: u128, batch: &mut Batch) {
+    /// Writes an event down as accepted; of the entity of that key, where it is about one.
+    pub(super) fn accepted(&mut self, source: i64, Line(line): Line, fingerprint: u128, key: Option<&str>, batch: &mut Batch) {
         self.last_accepted += 1;
-        batch.accepted.push(AcceptedRow { row: self.last_accepted, source, line, fingerprint });
+        let shard = key.filter(|_| self.shared).map(shard_of);
+        batch.accepted.push(AcceptedRow { row: self.last_accepted, source, line, fingerprint, shard, now: self.moment() });
     }
 
     /// Adds to `batch` how far everything has been read.

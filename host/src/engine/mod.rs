@@ -20,6 +20,7 @@ mod intake;
 pub mod key;
 mod operators;
 mod order;
+mod others;
 mod outcome;
 mod own;
 mod pauses;
@@ -30,7 +31,9 @@ mod reposition;
 mod requests;
 mod retention;
 mod run;
+mod sent_on;
 mod sessions;
+mod share;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test cannot go on from should stop it")]
 mod simulation;
@@ -55,6 +58,7 @@ pub use plan::{EarlierRelease, Plan};
 pub use requests::Answered;
 pub use run::Engine;
 pub use sessions::{Sessions, Stopper};
+pub use share::{Lease, Share};
 pub use spans::Trail;
 pub use start::{Clock, Options, start};
 pub use summary::{Progress, Summary};

@@ -73,6 +73,14 @@ impl Engine {
             if self.state.commands_seen.contains(&command.id) {
                 continue;
             }
+            if !self.is_mine(&command) {
+                if command.command == "truncate" {
+                    // Each host forgets what is old of its own entities; one of them answers.
+                    self.state.sweep.begin();
+                }
+                self.state.commands_seen.insert(command.id);
+                continue;
+            }
             let mut draft = std::mem::take(&mut self.state.draft);
             let applied = self.apply(&command, &mut draft);
             self.state.draft = draft;
@@ -83,6 +91,22 @@ impl Engine {
         }
         self.state.last_command_look = Some(now);
         Ok(())
+    }
+
+    /// Whether this host is to do it: it owns the entity that it is about, or, where it is about no single one, the
+    /// workflow's own.
+    fn is_mine(&self, command: &CommandRow) -> bool {
+        if !self.share.is_shared() {
+            return true;
+        }
+        let subject = &command.subject;
+        let key = match command.command.as_str() {
+            "parked redrive" | "parked drop" => subject.clone(),
+            "intents redrive" | "intents give-up" => serde_json::from_str(subject).map_or(String::new(), |of: IntentSubject| of.entity),
+            "erase" => serde_json::from_str(subject).map_or(String::new(), |of: EraseSubject| of.entity),
+            _ => String::new(),
+        };
+        self.share.shards.has_key(&key)
     }
 
     /// The answer, where there is one at once.
@@ -199,6 +223,12 @@ impl Engine {
         let bytes: Arc<[u8]> = letter.bytes.as_slice().into();
         for (taker, decoded) in self.decoder.decode_from(topic_of(&letter.source), &bytes, origin, self.clock.wall()) {
             match decoded {
+                Ok((key, event)) if taker == workflow && !self.share.shards.has_key(&key) => {
+                    self.note_dead_letter(workflow, Kind::Redriven, &letter, &command.warrant, draft)?;
+                    draft.dead_letters_removed.push(letter.id);
+                    self.intake.forward(workflow, (letter.source_id, super::Line(letter.line)), key, event.bytes, draft);
+                    return Ok("taken: it is decided in its entity's turn, by the host that owns the entity".into());
+                }
                 Ok((key, event)) if taker == workflow => {
                     if self.intake.knows(event.fingerprint) {
                         return Ok("refused: an event of that source and id was accepted before".into());

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
 use crate::journal::{Kind, Warrant};
-use crate::store::{Batch, PauseRow, Reader, Scope, StoreError};
+use crate::store::{AskedRow, Batch, PauseRow, Reader, Scope, StoreError};
 use crate::workflow::RoutePlan;
 
 /// Entities with outstanding intents that are read together.
@@ -104,6 +104,54 @@ impl Pauses {
 }
 
 impl Engine {
+    /// Hears what another host paused, or has go on: whoever owns the workflows' own entities does that, and knows.
+    pub(super) fn hear_pauses(&mut self) -> Result<(), EngineError> {
+        if self.share.has_own() {
+            return Ok(());
+        }
+        let plans = self.shared.plans.clone();
+        for (workflow, plan) in plans.iter().enumerate() {
+            let stored: HashSet<Scope> = self.reader.pauses(plan.id)?.into_iter().map(|row| row.scope).collect();
+            let known = &self.state.pauses.workflows[workflow].scopes;
+            let mut changes: Vec<(Scope, bool)> = stored.difference(known).map(|scope| (scope.clone(), true)).collect();
+            changes.extend(known.difference(&stored).map(|scope| (scope.clone(), false)));
+            changes.sort();
+            for (scope, paused) in changes {
+                tracing::info!(workflow = %plan.workflow.name, scope = scope.as_str(), name = scope.name(), paused, "heard of a pause");
+                self.state.pauses.change(workflow, scope.clone(), paused);
+                match (&scope, paused) {
+                    (Scope::Effect(effect), true) => self.order(Order::Pause { workflow, effect: Some(effect.clone()) }),
+                    (Scope::Effect(effect), false) => self.order(Order::Resume { workflow, effect: Some(effect.clone()) }),
+                    (_, true) => {}
+                    (_, false) => self.goes_on(workflow, &scope),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A workflow or an entity goes on.
+    fn goes_on(&mut self, workflow: usize, scope: &Scope) {
+        match scope {
+            Scope::Workflow => {
+                self.state.pauses.workflows[workflow].faults.clear();
+                self.state.look_for_timers = true;
+                // What fell due meanwhile waits for what the source had meanwhile.
+                self.state.reading_since = self.clock.elapsed();
+                let mut waiting: Vec<EntityName> = self.state.work.keys().filter(|name| name.workflow == workflow).cloned().collect();
+                waiting.sort();
+                for name in waiting {
+                    self.pending(name);
+                }
+            }
+            Scope::Effect(_) => {}
+            Scope::Entity(key) if self.share.shards.has_key(key) => {
+                self.pending(EntityName { workflow, key: key.clone() });
+            }
+            Scope::Entity(_) => {}
+        }
+    }
+
     /// Pauses, where it is not paused already. Gives the answer.
     pub(super) fn pause(&mut self, workflow: usize, scope: &Scope, warrant: &Warrant, batch: &mut Batch) -> Result<String, EngineError> {
         if let Some(unknown) = self.unknown_scope(workflow, scope)? {
@@ -137,25 +185,12 @@ impl Engine {
         tracing::info!(workflow = %plan.workflow.name, scope = scope.as_str(), name = scope.name(), by = warrant.by, "resumed");
         self.state.pauses.change(workflow, scope.clone(), false);
         match scope {
-            Scope::Workflow => {
-                self.state.pauses.workflows[workflow].faults.clear();
-                self.state.look_for_timers = true;
-                // What fell due meanwhile waits for what the source had meanwhile.
-                self.state.reading_since = self.clock.elapsed();
-                let mut waiting: Vec<EntityName> = self.state.work.keys().filter(|name| name.workflow == workflow).cloned().collect();
-                waiting.sort();
-                for name in waiting {
-                    self.pending(name);
-                }
-            }
             // Nothing is performed before it is durable that it may be.
             Scope::Effect(effect) if planted(Mistake::ResumedEarly) => {
                 self.order(Order::Resume { workflow, effect: Some(effect.clone()) });
             }
             Scope::Effect(effect) => self.state.resumptions.push((workflow, effect.clone())),
-            Scope::Entity(key) => {
-                self.pending(EntityName { workflow, key: key.clone() });
-            }
+            Scope::Workflow | Scope::Entity(_) => self.goes_on(workflow, scope),
         }
         Ok(format!("resumed: {}", told(scope)))
     }
@@ -201,6 +236,13 @@ impl Engine {
             settings.count, settings.within
         );
         let warrant = Warrant { by: Warrant::HOST.into(), reason: Some(reason) };
+        if !self.share.has_own() {
+            // What stands still is written down by the owner of the workflow's own entity.
+            let workflow_name = self.shared.plans[workflow].workflow.name.clone();
+            batch.commands_added.push(AskedRow { workflow: workflow_name, command: "pause", subject: "{}".into(), warrant });
+            self.state.pauses.workflows[workflow].faults.clear();
+            return Ok(());
+        }
         self.pause(workflow, &Scope::Workflow, &warrant, batch)?;
         Ok(())
     }

@@ -61,6 +61,16 @@ pub(super) enum Mistake {
     KeptStateErased,
     /// Truncation does not ask which decisions are still needed.
     NeededTruncated,
+    /// An event of another host's shard is passed by and not left to it.
+    ForwardedForgotten,
+    /// What another host left stays there when it is decided.
+    ForwardedKept,
+    /// Whether an event that another host left is a duplicate is not asked.
+    ForwardedTwice,
+    /// Attempts start although the lease is over.
+    LeaseUnheeded,
+    /// A commit does not ask whether its epoch is in force.
+    EpochUnheeded,
 }
 
 #[cfg(not(test))]
@@ -92,7 +102,7 @@ pub(super) mod tests {
     }
 
     impl Mistake {
-        pub(in crate::engine) const ALL: [Mistake; 28] = [
+        pub(in crate::engine) const ALL: [Mistake; 33] = [
             Mistake::PositionFirst,
             Mistake::OutboxForgotten,
             Mistake::OutboxKept,
@@ -121,6 +131,15 @@ pub(super) mod tests {
             Mistake::ErasureForgotten,
             Mistake::KeptStateErased,
             Mistake::NeededTruncated,
+            Mistake::ForwardedForgotten,
+            Mistake::ForwardedKept,
+            Mistake::ForwardedTwice,
+            Mistake::LeaseUnheeded,
+            Mistake::EpochUnheeded,
         ];
+
+        /// Those that several hosts on one store are needed to find.
+        pub(in crate::engine) const OF_SEVERAL: [Mistake; 5] =
+            [Mistake::ForwardedForgotten, Mistake::ForwardedKept, Mistake::ForwardedTwice, Mistake::LeaseUnheeded, Mistake::EpochUnheeded];
     }
 }

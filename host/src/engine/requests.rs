@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 
 use super::input::EntityName;
 use super::plan::Plan;
+use crate::journal::EntryHash;
 use crate::source::{Decided, DecidedEntry, Fate, Reply, Ticket, Undecodable};
 use crate::store::EntryRow;
 
@@ -24,6 +25,17 @@ pub(super) struct Answer {
     request: u64,
     fingerprint: u128,
     decided: Option<Decided>,
+}
+
+/// An event of a request that another host is to decide.
+#[derive(Debug)]
+pub(super) struct SentOn {
+    pub(super) request: u64,
+    pub(super) fingerprint: u128,
+    /// The entity.
+    pub(super) name: EntityName,
+    /// SHA-256 of the event's bytes.
+    pub(super) hash: EntryHash,
 }
 
 /// The requests that wait for an answer.
@@ -96,6 +108,18 @@ impl Requests {
         };
         let decided = wanted.then(|| Decided { workflow: plan.workflow.name.clone(), entity: name.key.clone(), decision: decision() });
         Answer { request, fingerprint, decided }
+    }
+
+    /// Whether whoever sent the event waits for the decision.
+    pub(super) fn wants_decision(&self, sent: &SentOn) -> bool {
+        self.waiting.get(&sent.request).is_some_and(|waiting| waiting.ticket.wants_decisions())
+    }
+
+    /// An event is another host's, durably; with the decision where that is known.
+    pub(super) fn tell_sent_on(&mut self, plan: &Plan, sent: &SentOn, decision: Option<DecidedEntry>) {
+        let wanted = self.wants_decision(sent);
+        let decided = wanted.then(|| Decided { workflow: plan.workflow.name.clone(), entity: sent.name.key.clone(), decision });
+        self.tell(Answer { request: sent.request, fingerprint: sent.fingerprint, decided });
     }
 
     /// The commit is durable.

@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
-use crate::store::{Aged, Chained, EntityId, Protection, Row, Truncation};
+use crate::store::{Aged, Chained, EntityId, Numbers, Protection, Row, Truncation};
 use crate::workflow::manifest::{Entries, RetentionSettings};
 
 /// Entries that are looked at together.
@@ -55,6 +55,11 @@ impl Sweep {
     /// Begins anew, without a pause, for a command.
     pub(super) fn ask(&mut self, command: i64) {
         self.asked.push(command);
+        self.begin();
+    }
+
+    /// Begins anew, without a pause.
+    pub(super) fn begin(&mut self) {
         (self.after, self.next_look, self.dropped) = (0, Duration::ZERO, Dropped::default());
     }
 
@@ -137,7 +142,13 @@ impl Engine {
         // On virtual time the journal is not in the order of its entries' times: all of it is looked at.
         let in_order = !self.course.event_clock;
         let young = |entry: &Aged| in_order && limits.get(&entry.workflow).is_some_and(|limits| limits.is_young(entry.now));
-        let is_last = page.len() < PAGE as usize || page.iter().any(young);
+        // Where several hosts write, those of another epoch that follow may be older again.
+        let young_epoch = page.iter().find(|entry| young(entry)).map(|entry| Numbers::with(entry.row));
+        let is_last = if self.share.is_shared() {
+            page.len() < PAGE as usize && young_epoch.is_none()
+        } else {
+            page.len() < PAGE as usize || young_epoch.is_some()
+        };
         let page: Vec<Aged> = page.into_iter().take_while(|entry| !young(entry)).collect();
         let (truncations, whole) = self.truncations(&limits, &page)?;
         // Everything is read: from here on nothing fails.
@@ -151,7 +162,8 @@ impl Engine {
         self.state.draft.events_forgotten.extend(events);
         self.state.draft.truncations.extend(truncations);
         if whole {
-            self.state.sweep.after = page.last().map_or(self.state.sweep.after, |last| last.row);
+            let seen = page.last().map_or(self.state.sweep.after, |last| last.row);
+            self.state.sweep.after = young_epoch.map_or(seen, Numbers::last);
         }
         if whole && is_last && !letters_left {
             return self.sweep_over();
@@ -179,6 +191,9 @@ impl Engine {
     /// Dead letters that are old, and whether more are left.
     fn old_letters(&self, limits: &HashMap<i64, Limits>) -> Result<(Vec<i64>, bool), EngineError> {
         let (mut old, mut left) = (Vec::new(), false);
+        if !self.share.has_own() {
+            return Ok((old, left));
+        }
         for plan in &self.shared.plans {
             let Some(limits) = limits.get(&plan.id).filter(|limits| limits.letters > 0) else { continue };
             let letters = self.reader.dead_letters_before(plan.id, limits.letters, MOST_LETTERS)?;

@@ -18,9 +18,12 @@ use super::erasing::Erasing;
 use super::input::{Conclusion, EntityName, Note, Pending};
 use super::intake::Intake;
 use super::operators::{COMMAND_INTERVAL, GivingUp};
+use super::others::Others;
 use super::pauses::Pauses;
 use super::reads::Reads;
 use super::retention::Sweep;
+use super::sent_on::Decisions;
+use super::share::Share;
 use super::spans::Spans;
 use super::step::Cached;
 use super::summary::{Progress, Summary};
@@ -89,6 +92,8 @@ pub(super) enum Message {
     SourceEnded(Result<(), SourceError>),
     /// No attempt is under way any more.
     Drained,
+    /// Another host has what this engine owned: nothing of it may be kept that is not committed.
+    Overtaken(String),
     /// Finish what is in flight, then end.
     Stop,
     /// The same, for another engine to go on.
@@ -223,6 +228,7 @@ pub struct Engine {
     pub(super) spans: Option<Spans>,
     pub(super) intake: Intake,
     pub(super) rows: Rows,
+    pub(super) share: Share,
     pub(super) state: State,
 }
 
@@ -274,6 +280,8 @@ pub(super) struct State {
     pub(super) wanted: Vec<dispatch::Wanted>,
     pub(super) erasing: Erasing,
     pub(super) sweep: Sweep,
+    pub(super) others: Others,
+    pub(super) decisions: Decisions,
     pub(super) commands_seen: HashSet<i64>,
     pub(super) last_command_look: Option<Duration>,
     last_progress: Option<Duration>,
@@ -371,6 +379,8 @@ impl Engine {
         if self.state.stopping.is_none() {
             self.look_for_commands()?;
             self.take_lines();
+            self.look_for_others()?;
+            self.hear_decisions()?;
             self.fire_timers()?;
             self.erase_some()?;
             self.forget_some()?;
@@ -479,6 +489,7 @@ impl Engine {
                 result?;
             }
             Message::Drained => self.state.drained = true,
+            Message::Overtaken(what) => return Err(StoreError::Overtaken { what }.into()),
             Message::Stop => {
                 self.state.gives_way = false;
                 if self.state.stopping.is_none() {
@@ -536,6 +547,7 @@ impl Engine {
             && state.backlog.len() + self.intake.open() < MOST_OPEN_LINES
             && (!self.course.perform || (state.outstanding < self.most_outstanding() && self.flowing() < MOST_FLOWING as u64))
             && state.deliveries < MOST_DELIVERIES
+            && !state.others.are_behind()
     }
 
     /// Intents that may be without a conclusion before no events are taken: the workflows' limits together.
@@ -676,6 +688,7 @@ impl Engine {
             || self.has_work()
             || !self.state.erasing.is_empty()
             || self.state.sweep.is_asked()
+            || (self.share.is_shared() && !self.state.others.quiet)
             || !self.state.retried.is_empty()
         {
             return Ok(false);

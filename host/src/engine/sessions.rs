@@ -4,6 +4,7 @@
 //! and the next one starts on the new ones, from the store, as after a restart. The store's lock, the effects, the figures
 //! and the client of the source outlive them.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,14 +14,15 @@ use tokio::runtime::Runtime;
 
 use super::ground::Ground;
 use super::run::{Ended, Ending, Message, SourceHandle};
-use super::start::{MOST_LINE_BATCHES, Opened, Parts, Surroundings, channel, runtime, start_effects};
+use super::start::{MOST_LINE_BATCHES, Opened, Parts, Surroundings, channel, read_source, runtime, start_effects};
 use super::summary::{Progress, Summary};
-use super::{EngineError, Options};
+use super::{Clock, EngineError, Options};
+use crate::hosts::{Change, Membership, Wish};
 use crate::observe::Observed;
 use crate::sandbox::Sandbox;
-use crate::source::{Assignment, Group, KafkaSettings, Notice, Partition, Positions, ReadFrom, Reading, Started, topic_of};
-use crate::store::SourceRow;
-use crate::time::SystemClock;
+use crate::source::{Assignment, Feed, Group, Notice, Partition, Positions, ReadFrom, Reading, Started, topic_of};
+use crate::store::{SourceRow, Store};
+use crate::time::{HostClock, SystemClock};
 use crate::workflow::Workflow;
 
 /// How long the first partitions are waited for before an engine starts without any: timers, effects and operators do not
@@ -75,21 +77,41 @@ impl Stopper {
     }
 }
 
-/// Runs engines on what a consumer group assigns to this host, one after the other.
+/// Runs engines one after the other: on what a consumer group assigns to this host, and on the shards that it owns where
+/// several share the store.
 pub struct Sessions {
     ground: Ground,
     options: Options,
     runtime: Runtime,
-    group: Group,
+    /// Where partitions are read.
+    group: Option<Group>,
+    /// Where the store is shared. It ends after all that uses the shards.
+    membership: Option<Membership>,
     stopper: Stopper,
-    /// This start of the host, where workflows are to be told of it.
+    /// The start of the process, where engines are told of it.
     started: Option<Started>,
+    /// Is told the address that the source listens on, once.
+    listens: Option<Box<dyn FnOnce(SocketAddr) + Send>>,
     /// What the engines before did.
     summary: Summary,
 }
 
+/// By what shards are chosen for a host that reads this.
+fn wish(options: &Options, assignment: &Assignment) -> Wish {
+    match (&options.feed, options.clock) {
+        (_, Clock::Event) => Wish::All,
+        (Some(Feed::Kafka(settings)), Clock::Arrival) => {
+            let first = settings.topics.first();
+            let read = assignment.partitions.iter().filter(|partition| first.is_some_and(|first| **first == *partition.topic));
+            Wish::Partitions(read.filter_map(|partition| u32::try_from(partition.number).ok()).collect(), assignment.count)
+        }
+        (_, Clock::Arrival) => Wish::Part,
+    }
+}
+
 impl Sessions {
-    /// Opens the store that `workflows` share, starts the effects and joins the group.
+    /// Opens the store that `workflows` share, starts the effects and joins the group, if there is one, and the hosts of the
+    /// store as `name`, which no other process has.
     ///
     /// # Errors
     /// As [`super::start`].
@@ -100,17 +122,37 @@ impl Sessions {
         workflows: Vec<Workflow>,
         sandbox: &Sandbox,
         options: Options,
-        settings: &KafkaSettings,
+        name: String,
+        listens: impl FnOnce(SocketAddr) + Send + 'static,
     ) -> Result<(Self, Stopper), EngineError> {
-        let ground = Ground::open(workflows, sandbox, &options, Arc::new(SystemClock::new()), (rand::random(), rand::random()))?;
+        let listens: Option<Box<dyn FnOnce(SocketAddr) + Send>> = Some(Box::new(listens));
+        let clock: Arc<dyn HostClock> = Arc::new(SystemClock::new());
+        let random = (rand::random(), rand::random());
+        let settings = workflows.first().map(|workflow| workflow.manifest.store.clone());
+        let (ground, membership) = match settings.filter(|settings| settings.location.can_be_shared()) {
+            Some(settings) => {
+                let store = Store::join(&settings.location, settings.id, random)?;
+                let membership = Membership::join(store.writer()?, name, wish(&options, &Assignment::default()), clock.clone())?;
+                let first = Options { share: membership.epoch()?, ..options.clone() };
+                (Ground::on(store, workflows, sandbox, &first, clock)?, Some(membership))
+            }
+            None => (Ground::open(workflows, sandbox, &options, clock, random)?, None),
+        };
         let runtime = runtime()?;
         if options.perform {
             start_effects(&runtime, &ground.plans)?;
         }
-        let group = Group::join(settings, ground.clock.clone())?;
-        ground.observed.reads_kafka(group.status());
+        let group = match &options.feed {
+            Some(Feed::Kafka(settings)) => Some(Group::join(settings, ground.clock.clone())?),
+            _ => None,
+        };
+        if let Some(group) = &group {
+            ground.observed.reads_kafka(group.status());
+        }
         let stopper = Stopper::of(None);
-        Ok((Sessions { ground, options, runtime, group, stopper: stopper.clone(), started: None, summary: Summary::default() }, stopper))
+        let (started, summary) = (None, Summary::default());
+        let sessions = Sessions { ground, options, runtime, group, membership, stopper: stopper.clone(), started, listens, summary };
+        Ok((sessions, stopper))
     }
 
     /// How the host is doing, now and while engines run.
@@ -119,8 +161,7 @@ impl Sessions {
         self.ground.observed.clone()
     }
 
-    /// Has each engine told of this start of the host, as [`super::Engine::host_started`] says: the first one that commits it
-    /// is the one that takes it.
+    /// Has workflows that take it be told of the start of the process; see [`super::Engine::host_started`].
     pub fn host_started(&mut self, started: Started) {
         self.started = Some(started);
     }
@@ -131,7 +172,9 @@ impl Sessions {
     /// Where the host cannot go on. What was committed stays; a restart goes on from there.
     pub fn run(mut self, mut progress: impl FnMut(Progress)) -> Result<Summary, EngineError> {
         let ended = self.engines(&mut progress);
-        self.group.leave();
+        if let Some(group) = self.group.take() {
+            group.leave();
+        }
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         // No attempt is under way any more: backends close their files.
         for plan in &self.ground.plans {
@@ -149,14 +192,30 @@ impl Sessions {
             None => Assignment::default(),
         };
         loop {
-            let Ending { summary, ended, untold } = self.engine(&assignment, progress)?;
-            self.summary = summary;
-            if untold == 0 {
-                // The events that engines recognise again are a window: later ones are not asked.
-                self.started = None;
+            let ended = match self.engine(&assignment, progress) {
+                Ok(Ending { summary, ended, untold }) => {
+                    self.summary = summary;
+                    if untold == 0 {
+                        // The events that engines recognise again are a window: later ones are not asked.
+                        self.started = None;
+                    }
+                    ended
+                }
+                // What it had not committed is decided anew by whoever owns it now.
+                Err(EngineError::Store(error)) if error.is_overtaken() && self.membership.is_some() => {
+                    tracing::warn!(%error, "this engine is overtaken; another one begins with what this host owns then");
+                    Ended::GaveWay
+                }
+                Err(error @ EngineError::NumbersUsedUp { .. }) => {
+                    tracing::warn!(%error);
+                    Ended::GaveWay
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(group) = &self.group {
+                group.halted();
             }
-            self.group.halted();
-            if ended == Ended::Over {
+            if ended == Ended::Over || self.stopper.is_stopped() {
                 return Ok(());
             }
             assignment = match self.assigned(None)? {
@@ -169,12 +228,13 @@ impl Sessions {
     /// The next assignment; none where it does not come in time, or the host is to stop.
     fn assigned(&self, patience: Option<Duration>) -> Result<Option<Assignment>, EngineError> {
         let Ground { clock, observed, .. } = &self.ground;
+        let Some(group) = &self.group else { return Ok(Some(Assignment::default())) };
         let began = clock.elapsed();
         loop {
-            match self.group.assignments().recv_timeout(WAIT_INTERVAL) {
+            match group.assignments().recv_timeout(WAIT_INTERVAL) {
                 Ok(mut assignment) => {
                     // Only the last one holds.
-                    while let Ok(later) = self.group.assignments().try_recv() {
+                    while let Ok(later) = group.assignments().try_recv() {
                         assignment = later;
                     }
                     return Ok(Some(assignment));
@@ -183,7 +243,7 @@ impl Sessions {
                 // The client has ended, and says why.
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WAIT_INTERVAL),
             }
-            if let Ok(error) = self.group.failed().try_recv() {
+            if let Ok(error) = group.failed().try_recv() {
                 return Err(error.into());
             }
             let now = clock.elapsed();
@@ -196,9 +256,78 @@ impl Sessions {
 
     /// Runs one engine on `assignment` until it is over or gives way to another one.
     fn engine(&mut self, assignment: &Assignment, progress: &mut impl FnMut(Progress)) -> Result<Ending, EngineError> {
-        let names = assignment.partitions.iter().map(Partition::name).collect();
-        let opened = self.open(&Parts { names, log: assignment.cluster.clone() })?;
+        let Some(membership) = self.membership.take() else { return self.engine_on(assignment, None, progress) };
+        membership.wish(wish(&self.options, assignment));
+        let owned = self.retried(|| membership.share(|| !self.stopper.is_stopped()));
+        let ran = owned.and_then(|share| {
+            let epoch = share.epoch;
+            self.options.share = share;
+            let ran = self.engine_on(assignment, Some(&membership), progress);
+            membership.ended(epoch);
+            ran
+        });
+        self.membership = Some(membership);
+        ran
+    }
+
+    fn engine_on(
+        &mut self,
+        assignment: &Assignment,
+        membership: Option<&Membership>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Ending, EngineError> {
+        let parts = match &self.group {
+            Some(_) => {
+                let names = assignment.partitions.iter().map(Partition::name).collect();
+                Parts { names, log: assignment.cluster.clone() }
+            }
+            None => Parts::of_feed(self.options.feed.as_ref()),
+        };
+        let opened = self.retried(|| Opened::on(&self.ground, &self.options, &parts, self.summary))?;
         let (to_engine, messages): (Sender<Message>, Receiver<Message>) = channel();
+        if let Some(membership) = membership {
+            let told = to_engine.clone();
+            membership.runs(self.options.share.clone(), move |change| {
+                // Nobody listens where the engine has ended by itself.
+                let _ = told.send(match change {
+                    Change::Other => Message::GiveWay,
+                    Change::Lost(what) => Message::Overtaken(what),
+                });
+            });
+        }
+        let (source, reading) = match &self.group {
+            Some(_) => {
+                let (source, reading) = self.reading(&opened, assignment, &to_engine)?;
+                (Some(source), Some(reading))
+            }
+            None => (read_source(&opened, &self.options, &to_engine)?, None),
+        };
+        let on = Surroundings::of_threads(&opened, &self.options, self.runtime.handle(), source, (&to_engine, messages))?;
+        let mut engine = opened.engine(on)?;
+        if let (Some(address), Some(Feed::Http(settings))) = (engine.listens_on(), &mut self.options.feed) {
+            // The next engine listens there too, whoever chose the port.
+            settings.listen = address;
+            if let Some(listens) = self.listens.take() {
+                listens(address);
+            }
+        }
+        if let Some(started) = &self.started {
+            engine.host_started(started);
+        }
+        self.stopper.runs(to_engine);
+        if let (Some(group), Some(reading)) = (&self.group, reading) {
+            group.begin(reading);
+        }
+        engine.run_on(progress)
+    }
+
+    /// What the group's member is to read for an engine, and how the engine has it.
+    fn reading(
+        &self,
+        opened: &Opened,
+        assignment: &Assignment,
+        to_engine: &Sender<Message>,
+    ) -> Result<(SourceHandle, Reading), EngineError> {
         let (send, lines) = bounded(MOST_LINE_BATCHES);
         let positions = Arc::new(Positions::new(&opened.read_up_to()));
         let limits = self.ground.plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes);
@@ -222,21 +351,14 @@ impl Sessions {
                 });
             }),
         };
-        let source = SourceHandle::of_parts(lines, positions);
-        let on = Surroundings::of_threads(&opened, &self.options, self.runtime.handle(), Some(source), (&to_engine, messages))?;
-        let mut engine = opened.engine(on)?;
-        if let Some(started) = &self.started {
-            engine.host_started(started);
-        }
-        self.stopper.runs(to_engine);
-        self.group.begin(reading);
-        engine.run_on(progress)
+        Ok((SourceHandle::of_parts(lines, positions), reading))
     }
 
-    fn open(&self, parts: &Parts) -> Result<Opened, EngineError> {
+    /// Does `work` again while the store cannot be used for a while.
+    fn retried<T>(&self, work: impl Fn() -> Result<T, EngineError>) -> Result<T, EngineError> {
         let mut told = false;
         loop {
-            match Opened::on(&self.ground, &self.options, parts, self.summary) {
+            match work() {
                 Err(EngineError::Store(error)) if error.is_passing() && !self.stopper.is_stopped() => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::error!(%error, "the store cannot be used; the next engine starts when it can");

@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::run::{Course, Message, SourceHandle, State};
 use super::sessions::Stopper;
+use super::share::Share;
 use super::spans::Spans;
 use super::summary::Summary;
 use super::workers::{Shared, Workers};
@@ -28,7 +29,7 @@ use super::{Engine, EngineError, dispatch};
 use crate::observe::Observed;
 use crate::sandbox::Sandbox;
 use crate::source::{Decoder, Feed, LineSource, Listener, STARTED, SourceError};
-use crate::store::{NO_SOURCE, Reader, SourceRow, Store, Writer};
+use crate::store::{NO_SOURCE, Numbers, Reader, SHARDS, SourceRow, Store, Writer};
 use crate::time::{HostClock, SystemClock};
 use crate::trace::Traces;
 use crate::workflow::Workflow;
@@ -86,12 +87,23 @@ pub struct Options {
     pub workers: usize,
     /// Where spans are told, where they are.
     pub traces: Option<Arc<Traces>>,
+    /// What of the store the engine owns.
+    pub share: Share,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(MOST_WORKERS);
-        Options { clock: Clock::Arrival, advance: Duration::ZERO, until_idle: false, perform: true, feed: None, workers, traces: None }
+        Options {
+            clock: Clock::Arrival,
+            advance: Duration::ZERO,
+            until_idle: false,
+            perform: true,
+            feed: None,
+            workers,
+            traces: None,
+            share: Share::default(),
+        }
     }
 }
 
@@ -161,6 +173,7 @@ pub(super) struct Opened {
     observed: Arc<Observed>,
     intake: Intake,
     rows: Rows,
+    share: Share,
     before: Summary,
     /// How far each workflow has read each part of the source.
     pub(super) positions: Vec<Vec<SourceRow>>,
@@ -186,9 +199,10 @@ impl Surroundings {
         (to_engine, messages): (&Sender<Message>, Receiver<Message>),
     ) -> Result<Self, EngineError> {
         let (orders, received) = mpsc::unbounded_channel();
-        let plans = opened.shared.plans.clone();
-        runtime.spawn(dispatch::run(plans, to_engine.clone(), received, Box::new(rand::random), dispatch::Bounds::STANDARD));
-        let writer = Box::new(WriterThread::start(&opened.store, to_engine.clone())?);
+        let (plans, lease) = (opened.shared.plans.clone(), opened.share.lease.clone());
+        let (jitter, bounds) = (Box::new(rand::random), dispatch::Bounds::STANDARD);
+        runtime.spawn(dispatch::run(plans, to_engine.clone(), received, jitter, bounds, lease));
+        let writer = Box::new(WriterThread::start(&opened.store, opened.share.epoch, to_engine.clone())?);
         Ok(Surroundings { workers: options.workers.clamp(1, MOST_WORKERS), writer, messages, source, orders, runtime: None })
     }
 }
@@ -197,9 +211,23 @@ impl Opened {
     /// Reads how far everything got, of `parts` of the source too. `before` is what earlier engines of this process did.
     pub(super) fn on(ground: &Ground, options: &Options, parts: &Parts, before: Summary) -> Result<Self, EngineError> {
         let Ground { store, plans, observed, clock } = ground;
-        let (writer, reader) = (store.writer()?, store.reader()?);
-        let rows = Rows { entity: reader.last("entities", "id")?, entry: reader.last("journal", "row")? };
-        let ids = Ids { delivery: AtomicI64::new(reader.last("deliveries", "id")?), inbox: AtomicI64::new(reader.last("inbox", "id")?) };
+        let share = options.share.clone();
+        if options.clock == Clock::Event && share.shards.len() < usize::from(SHARDS) {
+            return Err(EngineError::SharedVirtualTime);
+        }
+        if share.is_shared() {
+            ground.is_in_force()?;
+        }
+        let (writer, reader) = (store.writer()?, store.reader()?.of_epoch(share.epoch));
+        let rows = Rows {
+            numbers: Numbers::of(share.epoch),
+            entity: reader.numbered_to("entities", "id")?,
+            entry: reader.numbered_to("journal", "row")?,
+        };
+        let ids = Ids {
+            delivery: AtomicI64::new(reader.numbered_to("deliveries", "id")?),
+            inbox: AtomicI64::new(reader.numbered_to("inbox", "id")?),
+        };
         let decoder = Decoder::new(plans.clone(), options.clock == Clock::Event);
         let (mut intake, positions) = intake(plans, &writer, &reader, options, parts)?;
         (intake.duplicates, intake.dead_letters) = (before.duplicates, before.dead_letters);
@@ -214,7 +242,7 @@ impl Opened {
         };
         let shared = Arc::new(Shared { plans: plans.clone(), ids });
         let (store, observed, clock) = (store.clone(), observed.clone(), clock.clone());
-        Ok(Opened { shared, store, reader, course, decoder, clock, observed, intake, rows, before, positions })
+        Ok(Opened { shared, store, reader, course, decoder, clock, observed, intake, rows, share, before, positions })
     }
 
     /// Up to where every workflow has read each part of the source.
@@ -251,6 +279,7 @@ impl Opened {
             observed: self.observed,
             spans,
             intake: self.intake,
+            share: self.share,
             state: State::new(&self.rows, self.before),
             rows: self.rows,
         };
@@ -303,13 +332,13 @@ fn intake(
         takers.push(Taker { workflow: plan.id, rows, max_skew, anew: options.feed == Some(Feed::Stdin), own });
     }
     let window = plans.iter().map(|plan| plan.workflow.manifest.source.dedupe).max().unwrap_or(0);
-    let mut intake = Intake::new(takers, reader, window, options.clock == Clock::Event, clock)?;
+    let mut intake = Intake::new(takers, reader, window, options.clock == Clock::Event, clock, &options.share)?;
     intake.reads(&parts.log);
     Ok((intake, positions))
 }
 
 /// Reads the source on a thread of its own, or listens.
-fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) -> Result<Option<SourceHandle>, EngineError> {
+pub(super) fn read_source(opened: &Opened, options: &Options, to_engine: &Sender<Message>) -> Result<Option<SourceHandle>, EngineError> {
     let Some(feed) = &options.feed else { return Ok(None) };
     let Opened { shared, decoder, clock, positions, .. } = opened;
     let most_bytes = shared.plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes).max().unwrap_or(0);
@@ -366,6 +395,10 @@ fn recover(engine: &mut Engine) -> Result<(), EngineError> {
         for key in engine.reader.resuming(plan.id)? {
             engine.resumes(EntityName { workflow, key });
         }
+    }
+    if engine.share.is_shared() {
+        // Whoever committed them, they are found like those of others.
+        return Ok(());
     }
     let mut last = 0;
     loop {

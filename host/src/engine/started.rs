@@ -23,6 +23,9 @@ impl Engine {
             self.intake.at(now);
             let decoded = self.decoder.decode(&bytes, EventOrigin::Host, now).into_iter().find(|(taker, _)| *taker == workflow);
             match decoded {
+                Some((_, Ok((key, event)))) if !self.share.shards.has_key(&key) => {
+                    self.intake.forward_own(workflow, key, event.bytes, &mut self.state.draft);
+                }
                 Some((_, Ok((key, event)))) if self.intake.admit_own(workflow, event.fingerprint) => {
                     self.state.untold += 1;
                     self.pending(EntityName { workflow, key }).events.push_back(event);

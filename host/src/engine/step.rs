@@ -27,6 +27,9 @@ pub(super) struct Cached {
 impl Engine {
     /// Decides for what is ready and hands the result to the writer.
     pub(super) fn step(&mut self) -> Result<(), EngineError> {
+        if self.rows.run_out() {
+            return Err(EngineError::NumbersUsedUp { epoch: self.share.epoch });
+        }
         let moment =
             if self.course.event_clock { Moment::Event { bound: self.state.bound } } else { Moment::Arrival { now: self.clock.wall() } };
         let count = self.state.ready.len().min(MOST_ITEMS);
@@ -59,6 +62,7 @@ impl Engine {
         self.state.last_batch += 1;
         batch.number = self.state.last_batch;
         for (name, mut folded) in folded {
+            self.rows.may_follow(folded.entity.row.expected_head_row, &name.key)?;
             let [accepted, rejected, faulted] = folded.verdicts;
             self.state.summary.accepted += accepted;
             self.state.summary.rejected += rejected;
@@ -96,15 +100,21 @@ impl Engine {
             assembled.entity.under_way = under_way;
             for (origin, fingerprint) in assembled.done {
                 match origin {
-                    EventOrigin::Line(spot) => self.intake.done(name.workflow, spot, Some(fingerprint), &mut batch),
-                    EventOrigin::Request(_) => self.intake.request_done(name.workflow, fingerprint, &mut batch),
+                    EventOrigin::Line(spot) => self.intake.done(name.workflow, spot, Some((fingerprint, &name.key)), &mut batch),
+                    EventOrigin::Request(_) => self.intake.request_done(name.workflow, (fingerprint, &name.key), &mut batch),
                     EventOrigin::Host => {
                         self.state.untold -= 1;
-                        self.intake.own_done(name.workflow, fingerprint, &mut batch);
+                        self.intake.own_done(name.workflow, (fingerprint, &name.key), &mut batch);
                     }
                     EventOrigin::DeadLetter { id, source, line } => {
                         batch.dead_letters_removed.push(id);
-                        self.intake.accepted(source, line, fingerprint, &mut batch);
+                        self.intake.accepted(source, line, fingerprint, Some(&name.key), &mut batch);
+                    }
+                    EventOrigin::Forwarded { id, source, line } => {
+                        if !planted(Mistake::ForwardedKept) {
+                            batch.forwarded_removed.push(id);
+                        }
+                        self.intake.accepted(source, line, fingerprint, Some(&name.key), &mut batch);
                     }
                 }
             }
@@ -124,6 +134,11 @@ impl Engine {
                     }
                     // It stays a dead letter.
                     EventOrigin::DeadLetter { .. } => {}
+                    EventOrigin::Forwarded { id, source, line } => {
+                        batch.forwarded_removed.push(id);
+                        let key = Some(name.key.clone());
+                        self.intake.bury_forwarded(name.workflow, (source, line), undecodable, event.bytes, key, &mut batch);
+                    }
                 }
             }
             if self.state.outstanding > MOST_KEPT {
@@ -139,6 +154,7 @@ impl Engine {
             self.state.intents_per_event = new_intents.div_ceil(decided_events);
         }
         self.state.erasing.begin(&batch.erasing, batch.number);
+        consequences.sent_on = std::mem::take(&mut self.intake.sent_on);
         self.intake.finish(&mut batch);
         if !batch.sources.is_empty() && self.positions().is_some() {
             consequences.positions = self.intake.positions();
@@ -218,7 +234,15 @@ impl Engine {
             for answer in consequences.answers {
                 self.intake.requests.tell(answer);
             }
+            for sent in consequences.sent_on {
+                self.sent_on(sent);
+            }
             for delivery in consequences.deliveries {
+                if !self.share.shards.has_key(&delivery.key) {
+                    // Another host decides it.
+                    self.state.deliveries -= 1;
+                    continue;
+                }
                 let workflow = self.shared.plans.iter().position(|plan| plan.workflow.name == delivery.workflow);
                 match workflow {
                     Some(workflow) => {

@@ -115,8 +115,9 @@ pub(super) struct WriterThread {
 }
 
 impl WriterThread {
-    pub(super) fn start(store: &Store, engine: Sender<Message>) -> Result<Self, EngineError> {
-        let commits = Commits::new(store.writer()?, engine);
+    /// `epoch` is the engine's, where several share the store.
+    pub(super) fn start(store: &Store, epoch: u64, engine: Sender<Message>) -> Result<Self, EngineError> {
+        let commits = Commits::new(store.writer()?.of_epoch(epoch)?, engine);
         // One is being committed, the others wait here.
         let (batches, todo) = bounded(MOST_BATCHES);
         let ending = Arc::new(AtomicBool::new(false));

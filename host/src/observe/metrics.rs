@@ -143,7 +143,7 @@ type Encoded = Result<(), std::fmt::Error>;
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
-        let Observed { commits, decisions, effects, backlog, lag, store_down, .. } = &*self.observed;
+        let Observed { commits, decisions, effects, backlog, forwarded, lag, store_down, .. } = &*self.observed;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counter(&mut encoder, "events", "Events taken from the source", [([("kind", "taken")], load(&commits.events))])?;
         counter(
@@ -169,6 +169,8 @@ impl Collector for Collected {
         let paused = decisions.iter().map(|of| ([("workflow", &*of.workflow)], u64::from(of.is_paused())));
         gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
         self.encode_effects(&mut encoder, effects)?;
+        let waiting = forwarded.load(Ordering::Relaxed);
+        of_host(&mut encoder, "forwarded", "Events that wait for the host that owns their entity, up to a bound", waiting)?;
         of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;
         if let Some(bytes) = lag.get().and_then(|lag| lag.bytes()) {
             let help = "Bytes of the source's file that are written and not read";

@@ -29,6 +29,7 @@ pub struct Observed {
     store_down: AtomicBool,
     stopping: AtomicBool,
     backlog: AtomicU64,
+    forwarded: AtomicU64,
     /// Where a file is read.
     lag: OnceLock<Arc<Lag>>,
     /// Where partitions are read.
@@ -58,6 +59,7 @@ impl Observed {
             store_down: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             backlog: AtomicU64::new(0),
+            forwarded: AtomicU64::new(0),
             lag: OnceLock::new(),
             kafka: OnceLock::new(),
             decisions,
@@ -86,6 +88,11 @@ impl Observed {
     pub fn reads(&self, lag: Arc<Lag>) {
         // A host has one source.
         let _ = self.lag.set(lag);
+    }
+
+    /// Events that hosts read and left to the owners of their entities, which have not decided them.
+    pub fn forwarded(&self, waiting: u64) {
+        self.forwarded.store(waiting, Ordering::Relaxed);
     }
 
     /// How the group's member is doing; said once.

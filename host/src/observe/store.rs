@@ -26,8 +26,7 @@ pub(super) struct StoreFigures {
 pub(super) struct Counting {
     location: Location,
     workflows: Vec<String>,
-    /// When it was counted last, and what came of it where it could be.
-    counted: Option<(Instant, Option<StoreFigures>)>,
+    counted: Option<(Instant, StoreFigures)>,
 }
 
 impl Counting {
@@ -35,19 +34,13 @@ impl Counting {
         Counting { location, workflows, counted: None }
     }
 
-    /// The counts, a few seconds old at most; none where the store cannot be read.
-    pub(super) fn figures(&mut self) -> Option<StoreFigures> {
+    /// The counts, a few seconds old at most.
+    pub(super) fn figures(&mut self) -> Result<StoreFigures, StoreError> {
         if let Some((when, figures)) = &self.counted
             && when.elapsed() < LEAST_INTERVAL
         {
-            return figures.clone();
+            return Ok(figures.clone());
         }
-        let figures = self.count().inspect_err(|error| tracing::warn!(%error, "the store's figures cannot be counted")).ok();
-        self.counted = Some((Instant::now(), figures.clone()));
-        figures
-    }
-
-    fn count(&self) -> Result<StoreFigures, StoreError> {
         let reader = Reader::open(&self.location)?;
         let mut workflows = Vec::with_capacity(self.workflows.len());
         for name in &self.workflows {
@@ -55,6 +48,8 @@ impl Counting {
             let (parked, dead_letters) = (reader.count_parked(id)?, reader.count_dead_letters(id)?);
             workflows.push(WorkflowFigures { name: name.clone(), parked, dead_letters });
         }
-        Ok(StoreFigures { workflows, timers: reader.count_timers()? })
+        let figures = StoreFigures { workflows, timers: reader.count_timers()? };
+        self.counted = Some((Instant::now(), figures.clone()));
+        Ok(figures)
     }
 }

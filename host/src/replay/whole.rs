@@ -1,7 +1,7 @@
 //! The journal as a whole: what no single chain tells.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::diff::Difference;
@@ -34,25 +34,42 @@ pub(super) fn readers(location: &Location, workflow: i64, count: usize) -> Resul
 
 /// What was come across while the chains were walked.
 pub(super) struct Whole {
-    entities: AtomicU64,
-    entries: AtomicU64,
+    entities: AtomicI64,
+    entries: AtomicI64,
     heads: Mutex<Tally>,
-    /// A bit for each row of the journal: whether a chain led there.
-    rows: Vec<AtomicU64>,
+    /// The rows of the journal that a chain led to.
+    rows: Mutex<SeenRows>,
     /// Entities whose chains break off: rows behind the break are no news.
     broken: Mutex<HashSet<EntityId>>,
 }
 
+/// Rows, a bit for each. Several hosts number theirs far apart, so that there are pages of them.
+#[derive(Default)]
+struct SeenRows(HashMap<Row, Box<[u64; PAGE_WORDS]>>);
+
+const PAGE_WORDS: usize = 64;
+
+impl SeenRows {
+    fn insert(&mut self, row: Row) {
+        let (page, word, bit) = place(row);
+        self.0.entry(page).or_insert_with(|| Box::new([0; PAGE_WORDS]))[word] |= bit;
+    }
+
+    fn has(&self, row: Row) -> bool {
+        let (page, word, bit) = place(row);
+        self.0.get(&page).is_some_and(|words| words[word] & bit > 0)
+    }
+}
+
 impl Whole {
-    pub(super) fn new(reader: &Reader) -> Result<Self, StoreError> {
-        let words = usize::try_from(reader.last_entry()?).unwrap_or(0) / 64 + 1;
-        Ok(Whole {
-            entities: AtomicU64::new(0),
-            entries: AtomicU64::new(0),
+    pub(super) fn new() -> Self {
+        Whole {
+            entities: AtomicI64::new(0),
+            entries: AtomicI64::new(0),
             heads: Mutex::default(),
-            rows: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
+            rows: Mutex::default(),
             broken: Mutex::default(),
-        })
+        }
     }
 
     /// Counts an entity, whatever its chain is worth.
@@ -63,12 +80,10 @@ impl Whole {
 
     /// Counts the entries of a chain.
     pub(super) fn chain(&self, entity: &EntityRow, rows: &[Row], breaks_off: bool) {
-        for row in rows {
-            if let Some((word, bit)) = place(*row).and_then(|(word, bit)| Some((self.rows.get(word)?, bit))) {
-                word.fetch_or(bit, Ordering::Relaxed);
-            }
-        }
-        self.entries.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let mut seen = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().for_each(|row| seen.insert(*row));
+        drop(seen);
+        self.entries.fetch_add(i64::try_from(rows.len()).unwrap_or(i64::MAX), Ordering::Relaxed);
         if breaks_off {
             self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(entity.id);
         }
@@ -111,7 +126,9 @@ impl Whole {
     /// Tells the entries of this workflow, or of no entity at all, that no chain leads to.
     pub(super) fn orphans(&self, reader: &Reader, workflow: i64, mut tell: impl FnMut(Mismatch)) -> Result<(), StoreError> {
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_seen = |row| place(row).is_none_or(|(word, bit)| self.rows.get(word).is_some_and(|w| w.load(Ordering::Relaxed) & bit > 0));
+        let seen = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        // No host gives out other numbers.
+        let is_seen = |row: Row| row < 0 || seen.has(row);
         let mut after = Row::MIN;
         loop {
             let page = reader.rows_after(after, PAGE)?;
@@ -132,8 +149,8 @@ impl Whole {
     }
 }
 
-/// Word and bit of a row; none where no host gives out such a number.
-fn place(row: Row) -> Option<(usize, u64)> {
-    let row = usize::try_from(row).ok()?;
-    Some((row / 64, 1 << (row % 64)))
+/// Page, word and bit of a row.
+fn place(row: Row) -> (Row, usize, u64) {
+    // Both are less than 64.
+    ((row >> 12), ((row >> 6) & 63) as usize, 1 << (row & 63))
 }

@@ -10,9 +10,9 @@ use rand::{RngExt, SeedableRng};
 use super::trial::{Prompt, Trial};
 use super::value::{Columns, Value};
 use super::{
-    AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey, NewRelease,
-    OutboxChange, OutboxRow, OutboxStatus, PauseRow, Question, Reader, Release, Scope, SourceRow, Store, StoreError, TimerRow, Truncation,
-    Writer,
+    AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityRow, EntryRow, ErasedRow, ErasingRow, ForwardedRow, InboxRow, IntentKey,
+    NewRelease, OutboxChange, OutboxRow, OutboxStatus, PauseRow, Question, Reader, Release, Scope, SourceRow, Store, StoreError, TimerRow,
+    Truncation, Writer,
 };
 use crate::journal::{Entry, Kind, Verdict, Warrant, sha256};
 
@@ -24,19 +24,20 @@ const TABLES: &[(&str, &str, usize)] = &[
     ("manifests", "digest", 2),
     ("profiles", "id", 2),
     ("releases", "workflow, generation", 6),
-    ("entities", "id", 10),
+    ("entities", "id", 11),
     ("journal", "row", 17),
     ("events", "row", 2),
     ("erased", "row", 4),
     ("erasing", "entity", 4),
     ("checkpoints", "entity", 4),
-    ("tallies", "workflow", 7),
-    ("sources", "id", 10),
-    ("accepted", "row", 4),
+    ("tallies", "workflow, epoch", 8),
+    ("sources", "id", 8),
+    ("accepted", "row", 6),
+    ("forwarded", "id", 8),
     ("dead_letters", "id", 11),
     ("outbox", "entity, sequence, position", 8),
     ("timers", "entity, name", 8),
-    ("deliveries", "id", 11),
+    ("deliveries", "id", 12),
     ("inbox", "id", 10),
     ("commands", "id", 7),
     ("pauses", "workflow, scope, name", 6),
@@ -103,6 +104,8 @@ fn answers(reader: &Reader, workflow: i64) -> Vec<String> {
     tell("aged", &reader.aged_after(0, 1000).unwrap());
     tell("rows after", &reader.rows_after(0, 1000).unwrap());
     tell("deliveries", &reader.deliveries_after(0, 100).unwrap());
+    tell("forwarded", &(reader.forwarded(100).unwrap(), reader.forwarded_lines(1, 0).unwrap(), reader.count_forwarded(3).unwrap()));
+    tell("of others", &reader.deliveries_of_others(100).unwrap());
     tell("accepted", &reader.accepted(5).unwrap());
     tell("lines", &(reader.lines_accepted_before(5, 1, 0).unwrap(), reader.dead_lines(1, 0).unwrap()));
     tell("letters", &reader.dead_letters(workflow).unwrap());
@@ -134,8 +137,8 @@ struct Author {
     entities: Vec<EntityRow>,
     row: i64,
     next: i64,
-    /// How far the source was read.
-    read: u64,
+    forwarded: Vec<i64>,
+    line: u64,
 }
 
 impl Author {
@@ -158,7 +161,18 @@ impl Author {
             self.decide(&mut batch);
         }
         let (line, row) = (self.number(50), self.id());
-        batch.accepted.push(AcceptedRow { row, source: self.source, line, fingerprint: u128::from(self.rng.random::<u64>()) << 50 });
+        let fingerprint = u128::from(self.rng.random::<u64>()) << 50;
+        let shard = self.rng.random_ratio(1, 2).then(|| self.rng.random_range(0..960));
+        batch.accepted.push(AcceptedRow { row, source: self.source, line, fingerprint, shard, now: self.number(1 << 30) });
+        if self.rng.random_ratio(1, 3) {
+            let (id, key) = (self.id(), text(&mut self.rng).into());
+            let bytes = Arc::from(&[0, 1, 255][..]);
+            let (workflow, source, now) = (self.workflow, self.source, self.number(1 << 30));
+            batch.forwarded_added.push(ForwardedRow { id, workflow, key, source, line, bytes, now });
+            self.forwarded.push(id);
+        } else if self.rng.random_ratio(1, 2) {
+            batch.forwarded_removed.extend(self.forwarded.pop());
+        }
         batch.forget_accepted = self.rng.random_ratio(1, 4).then_some(row - 3);
         if self.rng.random_ratio(1, 3) {
             batch.dead_letters.push(DeadLetterRow {
@@ -185,11 +199,10 @@ impl Author {
             read_line: line,
             tail,
             duplicates: number,
-            log: text(&mut self.rng).into(),
+            log: "".into(),
             generation: 0,
-            expected_line: self.read,
+            expected_line: std::mem::replace(&mut self.line, line),
         });
-        self.read = line;
         batch.clocks.push((self.workflow, number * 7));
         batch.answers.extend(commands.get(usize::try_from(number).unwrap()).map(|id| (*id, text(&mut self.rng))));
         let warrant = Warrant { by: text(&mut self.rng), reason: None };
@@ -343,8 +356,16 @@ fn the_same_commits_leave_the_same_on_every_kind_of_store() {
         assert_eq!(writer.clock("event").unwrap(), "event");
         vec![writer.workflow("w").unwrap(), writer.source(1, "s").unwrap().id, writer.profile("p").unwrap(), writer.workflow("w").unwrap()]
     });
-    let mut author =
-        Author { rng: StdRng::seed_from_u64(7), workflow: ids[0], source: ids[1], entities: Vec::new(), row: 0, next: 0, read: 0 };
+    let mut author = Author {
+        rng: StdRng::seed_from_u64(7),
+        workflow: ids[0],
+        source: ids[1],
+        entities: Vec::new(),
+        row: 0,
+        next: 0,
+        forwarded: Vec::new(),
+        line: 0,
+    };
     for number in 1..40 {
         let mut batch = author.batch(number, &commands);
         if number == 1 {
@@ -374,7 +395,16 @@ fn what_somebody_else_wrote_is_not_written_over() {
         let mut writer = store.writer().unwrap();
         let workflow = writer.workflow("w").unwrap();
         writer.source(workflow, "s").unwrap();
-        let mut author = Author { rng: StdRng::seed_from_u64(1), workflow, source: 1, entities: Vec::new(), row: 0, next: 0, read: 0 };
+        let mut author = Author {
+            rng: StdRng::seed_from_u64(1),
+            workflow,
+            source: 1,
+            entities: Vec::new(),
+            row: 0,
+            next: 0,
+            forwarded: Vec::new(),
+            line: 0,
+        };
         let mut first = Batch::default();
         author.decide(&mut first);
         writer.commit(&first).unwrap();

@@ -23,6 +23,10 @@ pub struct Batch {
     pub accepted: Vec<AcceptedRow>,
     /// Rows of `accepted` up to this one have left the window.
     pub forget_accepted: Option<i64>,
+    /// Events whose entities are in shards of other hosts.
+    pub forwarded_added: Vec<ForwardedRow>,
+    /// Events of other hosts that are decided, wait in an inbox or are dead letters.
+    pub forwarded_removed: Vec<i64>,
     /// Events that could not be taken.
     pub dead_letters: Vec<DeadLetterRow>,
     /// Dead letters that an operator dropped or had decided after all.
@@ -55,6 +59,8 @@ pub struct Batch {
     pub release: Option<super::release::NewRelease>,
     /// Operators' commands that were applied, with the answer.
     pub answers: Vec<(i64, String)>,
+    /// What this host asks of others, as an operator would.
+    pub commands_added: Vec<AskedRow>,
     /// What stands still from now on.
     pub pauses_added: Vec<PauseRow>,
     /// What goes on, by workflow and scope.
@@ -80,6 +86,8 @@ impl Batch {
             entries,
             accepted,
             forget_accepted,
+            forwarded_added,
+            forwarded_removed,
             dead_letters,
             dead_letters_removed,
             outbox_added,
@@ -96,6 +104,7 @@ impl Batch {
             clocks,
             release,
             answers,
+            commands_added,
             pauses_added,
             pauses_removed,
             erased,
@@ -107,6 +116,8 @@ impl Batch {
             && entries.is_empty()
             && accepted.is_empty()
             && forget_accepted.is_none()
+            && forwarded_added.is_empty()
+            && forwarded_removed.is_empty()
             && dead_letters.is_empty()
             && dead_letters_removed.is_empty()
             && outbox_added.is_empty()
@@ -123,6 +134,7 @@ impl Batch {
             && clocks.is_empty()
             && release.is_none()
             && answers.is_empty()
+            && commands_added.is_empty()
             && pauses_added.is_empty()
             && pauses_removed.is_empty()
             && erased.is_empty()
@@ -191,6 +203,42 @@ pub struct AcceptedRow {
     pub line: u64,
     /// See [`crate::journal::event_fingerprint`].
     pub fingerprint: u128,
+    /// The entity's shard, where it is about one.
+    pub shard: Option<u16>,
+    /// When, on the host's clock or the workflow's virtual one.
+    pub now: u64,
+}
+
+/// An event whose entity is in a shard of another host, which is to decide it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardedRow {
+    /// Its id. The engine gives them out, ascending.
+    pub id: i64,
+    /// The workflow's id.
+    pub workflow: i64,
+    /// The entity's key.
+    pub key: Arc<str>,
+    /// The source's id.
+    pub source: i64,
+    /// Its line there, from 1; 0 where it was sent.
+    pub line: u64,
+    /// The event's bytes.
+    pub bytes: Arc<[u8]>,
+    /// When it was read.
+    pub now: u64,
+}
+
+/// Something that a host asks of whoever can do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedRow {
+    /// The workflow's name.
+    pub workflow: Arc<str>,
+    /// What to do.
+    pub command: &'static str,
+    /// On what.
+    pub subject: String,
+    /// Who asks, and why.
+    pub warrant: Warrant,
 }
 
 /// The first entries of an entity, which go: its chain begins later from now on.

@@ -104,7 +104,13 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn erasing(&self) -> Result<Vec<ErasingRow>, StoreError> {
-        self.rows("SELECT entity, next_row, keep_row, command FROM erasing ORDER BY entity", &[], |row| {
+        let query = match self.owned("shard") {
+            all if all.is_empty() => "SELECT entity, next_row, keep_row, command FROM erasing ORDER BY entity".to_owned(),
+            owned => format!(
+                "SELECT entity, next_row, keep_row, command FROM erasing JOIN entities ON id = entity WHERE true{owned} ORDER BY entity"
+            ),
+        };
+        self.rows(&query, &[], |row| {
             Ok(ErasingRow { entity: row.get(0)?, next_row: row.get(1)?, keep_row: row.get(2)?, command: row.get(3)? })
         })
     }

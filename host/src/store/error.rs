@@ -134,6 +134,13 @@ impl StoreError {
         StoreError::Open { path: path.into(), reason: error.to_string() }
     }
 
+    /// Whether another host has overtaken this one. Nothing of the engine's is to be kept; another one can go on from the
+    /// store.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        matches!(self, StoreError::Overtaken { .. })
+    }
+
     /// Whether the same commit may succeed later: the disk is full, fails or is busy, the server is away.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -15,6 +15,14 @@ pub enum Location {
     Postgres(Arc<Place>),
 }
 
+impl Location {
+    /// Whether several hosts can share it.
+    #[must_use]
+    pub fn can_be_shared(&self) -> bool {
+        matches!(self, Location::Postgres(_))
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,10 +8,13 @@ mod alike;
 mod batch;
 mod change;
 mod connection;
+mod epoch;
 mod erase;
 mod error;
 pub(crate) mod faults;
+mod forward;
 mod inspect;
+mod lease;
 mod load;
 mod location;
 mod operate;
@@ -19,6 +22,7 @@ mod postgres;
 mod read;
 mod release;
 mod retain;
+mod shard;
 mod sqlite;
 mod status;
 mod tally;
@@ -29,18 +33,22 @@ pub(crate) mod value;
 mod write;
 
 pub use batch::{
-    AcceptedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, InboxRow, IntentKey,
-    OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceReset, SourceRow, TimerRow, Truncation,
+    AcceptedRow, AskedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, ForwardedRow, InboxRow,
+    IntentKey, OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceReset, SourceRow, TimerRow, Truncation,
 };
+pub use epoch::Numbers;
 pub use erase::Erased;
 pub use error::{Outlook, StoreError};
 pub use inspect::{Chain, Ended, Link, Orphan, OutboxLine, Snapshot, Standing, WaitingInput};
+pub use lease::{HostRow, Ownership};
 pub use load::Loaded;
 pub use location::{Location, Place};
 pub use operate::{CommandRow, Question};
 pub use read::{DeadLetter, OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release};
 pub use retain::{Aged, Chained, Checkpoint, Protection};
+pub(crate) use shard::murmur2;
+pub use shard::{SHARDS, ShardSet, shard_of};
 pub(crate) use status::NO_SOURCE;
 pub use status::Standings;
 pub use tally::Tally;
@@ -66,6 +74,9 @@ enum Hold {
         _lock: std::fs::File,
     },
     Postgres(Arc<postgres::Ownership>),
+    /// Nothing: each commit asks whether its epoch is in force.
+    #[cfg(test)]
+    Epochs,
 }
 
 impl Store {
@@ -83,11 +94,37 @@ impl Store {
                 (Location::Sqlite(path), Hold::Sqlite { _lock: lock }, journal)
             }
             Location::Postgres(place) => {
-                let (ownership, session) = postgres::open(place, id.unwrap_or(random))?;
+                let (ownership, session) = postgres::open(place, id.unwrap_or(random), true)?;
                 let journal = journal_id(&Connection::Postgres(session))?;
                 (location.clone(), Hold::Postgres(ownership), journal)
             }
         };
+        Store::with(location, hold, journal, id)
+    }
+
+    /// Opens the store at `location` as one of the hosts that share it, each engine of which commits under an epoch of its own.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; also where somebody has it alone, or it is one that cannot be shared.
+    pub fn join(location: &Location, id: Option<(u64, u64)>, random: (u64, u64)) -> Result<Self, StoreError> {
+        let (hold, journal) = match location {
+            #[cfg(not(test))]
+            Location::Sqlite(_) => return Err(StoreError::Taken { store: location.to_string() }),
+            // Hosts on one thread can share a file: that is what simulations do.
+            #[cfg(test)]
+            Location::Sqlite(path) => {
+                let connection = sqlite::open_shared(path, id.unwrap_or(random))?;
+                (Hold::Epochs, journal_id(&Connection::Sqlite(connection))?)
+            }
+            Location::Postgres(place) => {
+                let (ownership, session) = postgres::open(place, id.unwrap_or(random), false)?;
+                (Hold::Postgres(ownership), journal_id(&Connection::Postgres(session))?)
+            }
+        };
+        Store::with(location.clone(), hold, journal, id)
+    }
+
+    fn with(location: Location, hold: Hold, journal: (u64, u64), id: Option<(u64, u64)>) -> Result<Self, StoreError> {
         if let Some(expected) = id.filter(|id| *id != journal) {
             return Err(StoreError::OtherJournal {
                 store: location.to_string(),
@@ -118,10 +155,10 @@ impl Store {
         match (&self.location, &self.hold) {
             (Location::Postgres(place), Hold::Postgres(ownership)) => {
                 let (session, commits) = postgres::connect(place, ownership)?;
-                Ok(Writer::new(Connection::Postgres(session), Some(commits)))
+                Ok(Writer::new(Connection::Postgres(session), commits))
             }
             (Location::Sqlite(path), _) => Ok(Writer::new(Connection::Sqlite(sqlite::connect(path)?), None)),
-            (Location::Postgres(place), Hold::Sqlite { .. }) => Err(StoreError::Missing { store: place.to_string() }),
+            (Location::Postgres(place), _) => Err(StoreError::Missing { store: place.to_string() }),
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch)
         .map(|p| values![p.since, &p.warrant.by, p.warrant.reason.as_ref(), p.workflow, p.scope.as_str(), p.scope.name()]);
     transaction.change(&PAUSED, paused)?;
     transaction.change(&ANSWERS, batch.answers.iter().map(|(id, text)| values![text, *id]))?;
+    let asked = batch.commands_added.iter().map(|a| values![&a.workflow, a.command, &a.subject, &a.warrant.by, a.warrant.reason.as_ref()]);
+    transaction.change(&ASKED, asked)?;
     if let Some(last) = batch.answers.iter().map(|(id, _)| *id).max() {
         transaction.execute("DELETE FROM commands WHERE id <= ? AND answer IS NOT NULL", values![last - MOST_ANSWERED])?;
     }

@@ -11,6 +11,8 @@ use crate::journal::{Entry, EntryHash};
 /// A connection that only reads.
 pub struct Reader {
     connection: Connection,
+    /// Of the engine that reads, where several share the store; else 0.
+    epoch: u64,
 }
 
 /// An entry as it stands in the store.
@@ -175,7 +177,25 @@ impl Reader {
             Location::Postgres(place) => Connection::Postgres(postgres::open_beside(place)?),
         };
         super::journal_id(&connection)?;
-        Ok(Reader { connection })
+        Ok(Reader { connection, epoch: 0 })
+    }
+
+    /// The same for the engine of that epoch: what it looks for to do is that of the shards it owns.
+    #[must_use]
+    pub fn of_epoch(self, epoch: u64) -> Self {
+        Reader { epoch, ..self }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The condition that the shard in `column` is owned; nothing where there is only one host.
+    pub(super) fn owned(&self, column: &str) -> String {
+        match self.epoch {
+            0 => String::new(),
+            epoch => format!(" AND {column} IN (SELECT shard FROM shards WHERE epoch = {epoch})"),
+        }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -304,9 +324,21 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn resuming(&self, workflow: i64) -> Result<Vec<Arc<str>>, StoreError> {
+        let owned = self.owned("shard");
+        let query = format!(
+            "SELECT DISTINCT key FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ? AND NOT parked{owned} ORDER BY key"
+        );
+        self.rows(&query, &values![workflow], |row| row.get(0))
+    }
+
+    /// How many entities do not wait for an operator but have inputs left in their inbox, whoever owns them.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn count_resuming(&self, workflow: i64) -> Result<u64, StoreError> {
         let query =
-            "SELECT DISTINCT key FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ? AND NOT parked ORDER BY key";
-        self.rows(query, &values![workflow], |row| row.get(0))
+            "SELECT count(DISTINCT entities.id) FROM inbox JOIN entities ON entities.id = inbox.entity WHERE workflow = ? AND NOT parked";
+        self.count(query, &values![workflow])
     }
 
     /// The entry in `row`, where there is one.
@@ -315,24 +347,6 @@ impl Reader {
     /// Where the store fails.
     pub fn entry_if_there(&self, row: Row) -> Result<Option<StoredEntry>, StoreError> {
         self.row(&format!("SELECT {ENTRY} FROM {ENTRIES} WHERE journal.row = ?"), &values![row], stored_entry)
-    }
-
-    /// The entries in these rows that there are; each is what it can be read as.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn entries_in(&self, rows: &[Row]) -> Result<HashMap<Row, Result<StoredEntry, StoreError>>, StoreError> {
-        let query = format!("SELECT {ENTRY} FROM {ENTRIES}");
-        Ok(self.of_each(&query, "journal.row", rows, |row| Ok((row.get(0)?, stored_entry(row))))?.into_iter().collect())
-    }
-
-    /// The original bytes of the events that led to the entries in these rows, where they are kept.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn events_in(&self, rows: &[Row]) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
-        let found = self.of_each("SELECT row, bytes FROM events", "row", rows, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(found.into_iter().collect())
     }
 
     /// The entry in `row`.
@@ -361,7 +375,17 @@ impl Reader {
         self.row("SELECT bytes FROM events WHERE row = ?", &values![row], |r| r.get(0))
     }
 
-    /// Up to `limit` entries of a workflow from `row` on, with their entities' keys, in the order of commits.
+    /// The original bytes of the events that led to the entries from row `first` to row `last`, by row.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn events_between(&self, first: Row, last: Row) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
+        let query = "SELECT row, bytes FROM events WHERE row >= ? AND row <= ?";
+        Ok(self.rows(query, &values![first, last], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
+    }
+
+    /// Up to `limit` entries of a workflow from `row` on, with their entities' keys, by row: in the order of commits where one
+    /// host wrote them; of several, those of each epoch in that order.
     ///
     /// # Errors
     /// Where the store fails.
@@ -425,7 +449,11 @@ impl Reader {
     /// Where the store fails.
     pub fn entities_with_outstanding(&self, id: EntityId, limit: u32) -> Result<Vec<EntityRow>, StoreError> {
         let query = format!(
-            "SELECT {ENTITY} FROM entities WHERE id IN (SELECT DISTINCT entity FROM outbox WHERE entity > ? ORDER BY entity LIMIT ?) ORDER BY id"
+            "SELECT {ENTITY} FROM entities WHERE id IN (SELECT DISTINCT entity FROM outbox WHERE entity > ?{} ORDER BY entity LIMIT ?) ORDER BY id",
+            match self.owned("shard") {
+                all if all.is_empty() => all,
+                owned => format!(" AND EXISTS (SELECT 1 FROM entities WHERE id = outbox.entity{owned})"),
+            }
         );
         self.rows(&query, &values![id, limit], entity)
     }
@@ -444,23 +472,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn deliveries_after(&self, id: i64, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
-        let query = "SELECT id, workflow, key, input, payload, now, sender, sequence, position, event_id, correlation_id FROM deliveries \
-                     WHERE id > ? ORDER BY id LIMIT ?";
-        self.rows(query, &values![id, limit], |row| {
-            Ok(DeliveryRow {
-                id: row.get(0)?,
-                workflow: row.get(1)?,
-                key: row.get(2)?,
-                input: row.get(3)?,
-                payload: json(row, 4)?,
-                now: row.get(5)?,
-                sender: row.get(6)?,
-                sequence: row.get(7)?,
-                index: row.get(8)?,
-                event_id: row.get(9)?,
-                correlation_id: row.get(10)?,
-            })
-        })
+        self.rows(&format!("{DELIVERY} WHERE id > ? ORDER BY id LIMIT ?"), &values![id, limit], delivery)
     }
 
     /// The inputs that wait in an entity's inbox, in order.
@@ -479,17 +491,26 @@ impl Reader {
         self.count("SELECT count(*) FROM inbox WHERE entity = ?", &values![entity])
     }
 
-    /// The last `count` accepted events, oldest first: row, source, line, fingerprint.
+    /// The last `count` accepted events, oldest first: row, source, line, fingerprint. Where several hosts share the store,
+    /// those of entities that this one owns, and what is about no entity.
     ///
     /// # Errors
     /// Where the store fails.
     pub fn accepted(&self, count: u64) -> Result<Vec<(i64, i64, u64, u128)>, StoreError> {
-        let last: i64 = self.last("accepted", "row")?;
-        self.rows(
-            "SELECT row, source, line, fingerprint FROM accepted WHERE row > ? ORDER BY row",
-            &values![last - bounded(count)],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, u128::from_be_bytes(row.get(3)?))),
-        )
+        let accepted = |row: &Columns<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, u128::from_be_bytes(row.get(3)?)));
+        if self.epoch == 0 {
+            let last: i64 = self.last("accepted", "row")?;
+            let query = "SELECT row, source, line, fingerprint FROM accepted WHERE row > ? ORDER BY row";
+            return self.rows(query, &values![last - bounded(count)], accepted);
+        }
+        // Rows of several epochs: their numbers do not tell which came first.
+        let query = format!(
+            "SELECT row, source, line, fingerprint FROM accepted WHERE shard IS NULL OR (true{}) ORDER BY now DESC, row DESC LIMIT ?",
+            self.owned("shard")
+        );
+        let mut last = self.rows(&query, &values![bounded(count)], accepted)?;
+        last.reverse();
+        Ok(last)
     }
 
     /// Lines of a source after `line` whose events were accepted before the last `count`.
@@ -497,7 +518,8 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn lines_accepted_before(&self, count: u64, source: i64, line: u64) -> Result<Vec<u64>, StoreError> {
-        let last: i64 = self.last("accepted", "row")?;
+        // Of several hosts, others may have decided on them: all of them count.
+        let (last, count) = if self.epoch == 0 { (self.last("accepted", "row")?, count) } else { (i64::MAX, 0) };
         let query = "SELECT line FROM accepted WHERE row <= ? AND source = ? AND line > ?";
         self.rows(query, &values![last - bounded(count), source, line], |row| row.get(0))
     }
@@ -516,6 +538,14 @@ impl Reader {
     /// Where the store fails.
     pub fn last_entry(&self) -> Result<Row, StoreError> {
         self.last("journal", "row")
+    }
+
+    /// The number after which those of an engine that starts now begin in a table.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub(crate) fn numbered_to(&self, table: &'static str, column: &'static str) -> Result<i64, StoreError> {
+        if self.epoch == 0 { self.last(table, column) } else { Ok(super::Numbers::of(self.epoch).before_first()) }
     }
 
     /// The greatest id in a table, 0 where it is empty.
@@ -549,6 +579,25 @@ impl Reader {
     pub fn clock(&self) -> Result<Option<String>, StoreError> {
         self.row("SELECT value FROM meta WHERE name = 'clock'", &[], |row| row.get(0))
     }
+}
+
+pub(super) const DELIVERY: &str =
+    "SELECT id, workflow, key, input, payload, now, sender, sequence, position, event_id, correlation_id FROM deliveries";
+
+pub(super) fn delivery(row: &Columns<'_>) -> Result<DeliveryRow, StoreError> {
+    Ok(DeliveryRow {
+        id: row.get(0)?,
+        workflow: row.get(1)?,
+        key: row.get(2)?,
+        input: row.get(3)?,
+        payload: json(row, 4)?,
+        now: row.get(5)?,
+        sender: row.get(6)?,
+        sequence: row.get(7)?,
+        index: row.get(8)?,
+        event_id: row.get(9)?,
+        correlation_id: row.get(10)?,
+    })
 }
 
 /// A number of rows; more than there can be is all of them.

@@ -36,7 +36,13 @@ pub struct NewRelease {
     pub manifest: Arc<str>,
 }
 
-pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, new: &'v NewRelease) -> Result<(), StoreError> {
+/// Under a release that is not in force nothing is committed: with it, every other host's epoch ends.
+const OTHERS_END: &str = "UPDATE hosts SET epoch = NULL WHERE epoch <> ?";
+
+pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, new: &'v NewRelease, epoch: u64) -> Result<(), StoreError> {
+    if epoch > 0 {
+        transaction.execute(OTHERS_END, values![epoch])?;
+    }
     let Release { generation, component, manifest, contract, state_type } = &new.release;
     let components = "INSERT INTO components (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING";
     transaction.execute(components, values![component, &*new.component])?;

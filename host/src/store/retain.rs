@@ -95,15 +95,18 @@ pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch)
 }
 
 impl Reader {
-    /// Up to `limit` entries after `row`, in the order of commits.
+    /// Up to `limit` entries after `row`, by row.
     ///
     /// # Errors
     /// Where the store fails.
     pub fn aged_after(&self, row: Row, limit: u32) -> Result<Vec<Aged>, StoreError> {
-        let query = "SELECT journal.row, entity, workflow, journal.sequence, journal.ordinal, journal.now, \
-                     event_hash IS NOT NULL AND EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) \
-                     FROM journal JOIN entities ON entities.id = entity WHERE journal.row > ? ORDER BY journal.row LIMIT ?";
-        self.rows(query, &values![row, limit], |row| {
+        let query = format!(
+            "SELECT journal.row, entity, workflow, journal.sequence, journal.ordinal, journal.now, \
+             event_hash IS NOT NULL AND EXISTS (SELECT 1 FROM events WHERE events.row = journal.row) \
+             FROM journal JOIN entities ON entities.id = entity WHERE journal.row > ?{} ORDER BY journal.row LIMIT ?",
+            self.owned("shard")
+        );
+        self.rows(&query, &values![row, limit], |row| {
             Ok(Aged {
                 row: row.get(0)?,
                 entity: row.get(1)?,

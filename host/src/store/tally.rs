@@ -1,21 +1,22 @@
 //! What a workflow's journal must come to. It is kept with every commit, so that what is deleted whole is missed: no chain
 //! that is left tells of it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::change::{Change, bytes, int, text};
 use super::connection::Transaction;
 use super::value::{Columns, Value, values};
-use super::{Batch, EntityId, Reader, StoreError};
+use super::{Batch, EntityId, Reader, StoreError, Writer};
 use crate::journal::EntryHash;
 
 /// Counts of a workflow's journal, and what its decisions depend on besides the entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Entities, those that ended and the workflow's own counted.
-    pub entities: u64,
-    /// Entries of all of them that are not truncated.
-    pub entries: u64,
+    pub entities: i64,
+    /// Entries of all of them that are not truncated. What one host truncates another may have counted.
+    pub entries: i64,
     /// The XOR of all entities' heads: the same whatever their order, and each commit changes it by what it changes.
     pub heads: EntryHash,
     /// The journal's id.
@@ -33,27 +34,52 @@ impl Tally {
             *sum ^= byte;
         }
     }
+
+    /// Adds what was counted under another epoch.
+    fn add(&mut self, other: &Tally) {
+        self.entities += other.entities;
+        self.entries += other.entries;
+        self.toggle(&other.heads);
+        // They agree, unless somebody wrote over one of them: then the sum is not what it should be either.
+        if self.journal != other.journal {
+            self.journal.push_str(&other.journal);
+        }
+        if self.clock_name != other.clock_name {
+            self.clock_name = None;
+        }
+        self.clock = self.clock.max(other.clock);
+    }
 }
 
-const TALLY: &str = "SELECT entities, entries, heads, journal, clock_name, clock FROM tallies WHERE workflow = ?";
+const TALLY: &str = "SELECT entities, entries, heads, journal, clock_name, clock FROM tallies WHERE workflow = ? AND epoch = ?";
+
+/// Of all epochs.
+const EPOCHS: &str = "SELECT entities, entries, heads, journal, clock_name, clock FROM tallies WHERE workflow = ? ORDER BY epoch";
+
+/// Of epochs under which nothing is committed any more.
+const OVER: &str = "SELECT entities, entries, heads, journal, clock_name, clock, workflow, epoch FROM tallies \
+                    WHERE epoch NOT IN (SELECT epoch FROM hosts WHERE epoch IS NOT NULL) ORDER BY workflow, epoch";
 
 static TALLIES: Change = Change::replace(
     "tallies",
     &[int("entities"), int("entries"), bytes("heads"), text("journal"), text("clock_name"), int("clock")],
-    &[int("workflow")],
+    &[int("workflow"), int("epoch")],
 );
+static FOLDED: Change = Change::delete("tallies", &[int("workflow"), int("epoch")]);
 
 /// Follows what `batch` changes, in one row for each workflow that it is about. `truncated` is how many entries of which
-/// entities are gone with it; `known` is what is known of the workflows' tallies.
+/// entities are gone with it; `known` is what is known of the workflows' tallies. Rows are of the host's own epoch: no commit
+/// waits for one of another host.
 pub(super) fn write(
     transaction: &mut Transaction<'_, '_>,
     batch: &Batch,
     truncated: &BTreeMap<EntityId, u64>,
+    epoch: u64,
     known: &mut BTreeMap<i64, Tally>,
 ) -> Result<(), StoreError> {
     let mut tallies: BTreeMap<i64, Tally> = BTreeMap::new();
     for entity in &batch.entities {
-        let tally = of(transaction, &mut tallies, known, entity.workflow)?;
+        let tally = of(transaction, &mut tallies, known, (entity.workflow, epoch))?;
         tally.toggle(&entity.head);
         if entity.expected_head_row == 0 {
             tally.entities += 1;
@@ -64,7 +90,7 @@ pub(super) fn write(
     if tallies.len() == 1
         && let Some(only) = tallies.values_mut().next()
     {
-        only.entries += batch.entries.len() as u64;
+        only.entries += count(batch.entries.len());
     } else {
         // Whoever has a new entry is among the entities that changed.
         let workflows: HashMap<EntityId, i64> = batch.entities.iter().map(|entity| (entity.id, entity.workflow)).collect();
@@ -77,29 +103,34 @@ pub(super) fn write(
     for (entity, entries) in truncated {
         let workflow = transaction.row("SELECT workflow FROM entities WHERE id = ?", &values![*entity], |row| row.get(0))?;
         let workflow = workflow.ok_or_else(|| StoreError::Corrupt(format!("there is no entity {entity}")))?;
-        let tally = of(transaction, &mut tallies, known, workflow)?;
-        tally.entries = tally.entries.saturating_sub(*entries);
+        of(transaction, &mut tallies, known, (workflow, epoch))?.entries -= entries.cast_signed();
     }
     for (workflow, clock) in &batch.clocks {
-        of(transaction, &mut tallies, known, *workflow)?.clock = *clock;
+        of(transaction, &mut tallies, known, (*workflow, epoch))?.clock = *clock;
     }
-    let rows = tallies.iter().map(|(workflow, tally)| {
-        let Tally { entities, entries, heads, journal, clock_name, clock } = tally;
-        let text = |text: &String| Value::Text(text.clone().into_bytes().into());
-        let (journal, clock_name) = (text(journal), clock_name.as_ref().map_or(Value::Null, text));
-        [
-            (*entities).into(),
-            (*entries).into(),
-            Value::Bytes(heads.to_vec().into()),
-            journal,
-            clock_name,
-            (*clock).into(),
-            (*workflow).into(),
-        ]
-    });
-    transaction.change(&TALLIES, rows)?;
+    transaction.change(&TALLIES, tallies.iter().map(|(workflow, tally)| row(*workflow, epoch, tally)))?;
     known.extend(tallies);
     Ok(())
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+fn row(workflow: i64, epoch: u64, tally: &Tally) -> [Value<'static>; 8] {
+    let Tally { entities, entries, heads, journal, clock_name, clock } = tally;
+    let text = |text: &String| Value::Text(text.clone().into_bytes().into());
+    let (journal, clock_name) = (text(journal), clock_name.as_ref().map_or(Value::Null, text));
+    [
+        (*entities).into(),
+        (*entries).into(),
+        Value::Bytes(heads.to_vec().into()),
+        journal,
+        clock_name,
+        (*clock).into(),
+        workflow.into(),
+        epoch.into(),
+    ]
 }
 
 /// The tally of a workflow as the store has it, to be changed. What is noted of the journal's id and clock is so once.
@@ -107,15 +138,14 @@ fn of<'t>(
     transaction: &mut Transaction<'_, '_>,
     tallies: &'t mut BTreeMap<i64, Tally>,
     known: &BTreeMap<i64, Tally>,
-    workflow: i64,
+    (workflow, epoch): (i64, u64),
 ) -> Result<&'t mut Tally, StoreError> {
-    use std::collections::btree_map::Entry;
     match tallies.entry(workflow) {
         Entry::Occupied(counted) => Ok(counted.into_mut()),
         Entry::Vacant(place) => {
             let before = match known.get(&workflow) {
                 Some(known) => Some(known.clone()),
-                None => transaction.row(TALLY, &values![workflow], tally)?,
+                None => transaction.row(TALLY, &values![workflow, epoch], tally)?,
             };
             let tally = match before {
                 Some(tally) => tally,
@@ -143,12 +173,44 @@ fn tally(row: &Columns<'_>) -> Result<Tally, StoreError> {
 }
 
 impl Reader {
-    /// What a workflow's journal must come to, as its commits noted it.
+    /// What a workflow's journal must come to, as the commits of all hosts noted it.
     ///
     /// # Errors
     /// Where the store fails.
     pub fn tally(&self, workflow: i64) -> Result<Option<Tally>, StoreError> {
-        self.row(TALLY, &values![workflow], tally)
+        let mut slots = self.rows(EPOCHS, &values![workflow], tally)?.into_iter();
+        let Some(mut sum) = slots.next() else { return Ok(None) };
+        slots.for_each(|slot| sum.add(&slot));
+        Ok(Some(sum))
+    }
+}
+
+impl Writer {
+    /// Counts what epochs counted that are over under `epoch`, which has begun: nothing follows under them any more. Where
+    /// another host does the same at this moment, one of the two does.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn fold_tallies(&mut self, epoch: u64) -> Result<(), StoreError> {
+        let over = self.connection().rows(OVER, &[], |row| Ok((row.get::<i64>(6)?, row.get::<u64>(7)?, tally(row)?)))?;
+        let mut sums: BTreeMap<i64, Tally> = BTreeMap::new();
+        for (workflow, _, tally) in &over {
+            match sums.entry(*workflow) {
+                Entry::Occupied(mut sum) => sum.get_mut().add(tally),
+                Entry::Vacant(place) => drop(place.insert(tally.clone())),
+            }
+        }
+        let folded = self.connection_mut().transact(|transaction| {
+            let gone = transaction.change_all(&FOLDED, over.iter().map(|(workflow, of, _)| values![*workflow, *of]))?;
+            if gone.is_some() {
+                return Err(StoreError::Overtaken { what: "another host counts what earlier ones counted".into() });
+            }
+            transaction.change(&TALLIES, sums.iter().map(|(workflow, sum)| row(*workflow, epoch, sum)))
+        });
+        match folded {
+            Err(error) if error.is_overtaken() => Ok(()),
+            folded => folded,
+        }
     }
 }
 

@@ -22,8 +22,8 @@ pub struct DueTimer {
 pub(super) const COLUMNS: &str = "entity, name, due, timers.sequence, position, correlation_id, waits, timers.workflow";
 
 /// Of one workflow, in the order of the index.
-const DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity \
-                   WHERE timers.workflow = ? AND NOT waits AND due <= ? ORDER BY due, timers.entity, name LIMIT ?";
+const DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity WHERE timers.workflow = ? AND NOT waits AND due <= ?";
+const BY_DUE: &str = "ORDER BY due, timers.entity, name LIMIT ?";
 
 /// Of one workflow: those that share the earliest time are all looked at.
 const FIRST_DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers.entity WHERE timers.workflow = ?1 AND NOT waits AND due = \
@@ -31,6 +31,10 @@ const FIRST_DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers
                          ORDER BY key, name LIMIT 1";
 
 const NEXT_DUE: &str = "SELECT due FROM timers WHERE workflow = ? AND NOT waits ORDER BY due LIMIT 1";
+
+/// The same of several hosts: the first that is this one's.
+const NEXT_OWNED: &str =
+    "SELECT due FROM timers CROSS JOIN entities ON entities.id = timers.entity WHERE timers.workflow = ? AND NOT waits";
 
 pub(super) fn timer(row: &Columns<'_>) -> Result<TimerRow, StoreError> {
     Ok(TimerRow {
@@ -64,9 +68,10 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn due_timers(&self, until: u64, limit: u32, of: &[i64]) -> Result<Vec<DueTimer>, StoreError> {
+        let query = format!("SELECT {COLUMNS}, key {DUE}{} {BY_DUE}", self.owned("shard"));
         let mut due = Vec::new();
         for workflow in of {
-            due.extend(self.rows(&format!("SELECT {COLUMNS}, key {DUE}"), &values![*workflow, until, limit], due_timer)?);
+            due.extend(self.rows(&query, &values![*workflow, until, limit], due_timer)?);
         }
         due.sort_by_key(|due| due.timer.due);
         due.truncate(limit as usize);
@@ -92,9 +97,13 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn next_due(&self, of: &[i64]) -> Result<Option<u64>, StoreError> {
+        let query = match self.owned("shard") {
+            all if all.is_empty() => NEXT_DUE.to_owned(),
+            owned => format!("{NEXT_OWNED}{owned} ORDER BY due LIMIT 1"),
+        };
         let mut next: Option<u64> = None;
         for workflow in of {
-            let due = self.row(NEXT_DUE, &values![*workflow], |row| row.get(0))?;
+            let due = self.row(&query, &values![*workflow], |row| row.get(0))?;
             next = next.into_iter().chain(due).min();
         }
         Ok(next)

@@ -62,6 +62,12 @@ impl From<u32> for Value<'_> {
     }
 }
 
+impl From<u16> for Value<'_> {
+    fn from(number: u16) -> Self {
+        Value::Int(number.into())
+    }
+}
+
 impl From<bool> for Value<'_> {
     fn from(is: bool) -> Self {
         Value::Int(is.into())

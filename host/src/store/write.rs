@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::change::{Change, boolean, bytes, int, text};
 use super::connection::{Connection, Transaction};
 use super::postgres::Commits;
+use super::shard::shard_of;
 use super::sqlite;
 use super::tally::Tally;
 use super::value::{Value, values};
@@ -16,11 +17,25 @@ pub struct Writer {
     connection: Connection,
     /// Of a store that may be away in the middle of a commit.
     commits: Option<Commits>,
+    /// Of the engine that commits, where several share the store; else 0.
+    epoch: u64,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, commits: Option<Commits>) -> Self {
-        Writer { connection, commits }
+        Writer { connection, commits, epoch: 0 }
+    }
+
+    /// The same for the engine of that epoch, where it has one: it commits only while the epoch is in force.
+    ///
+    /// # Errors
+    /// Where the store fails, or the epoch is over.
+    pub fn of_epoch(mut self, epoch: u64) -> Result<Self, StoreError> {
+        if let (Connection::Postgres(session), true) = (&self.connection, epoch > 0) {
+            self.commits = Some(Commits::new(session, epoch)?);
+        }
+        self.epoch = epoch;
+        Ok(self)
     }
 
     /// Commits `batch`, all or none, and returns when it is durable.
@@ -30,7 +45,8 @@ impl Writer {
     /// later; no other may be tried before it.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if let (Connection::Postgres(session), Some(commits)) = (&self.connection, &mut self.commits) {
-            return commits.commit(session, batch, write);
+            let epoch = self.epoch;
+            return commits.commit(session, batch, |transaction, batch, tallies| write(transaction, batch, epoch, tallies));
         }
         // Something that is erased is not to be left in the file's free pages and its log.
         let erases = !batch.erased.is_empty() || !batch.erasing.is_empty();
@@ -39,7 +55,13 @@ impl Writer {
         {
             sqlite::begin_to_erase(connection)?;
         }
-        self.connection.transact(|transaction| write(transaction, batch, &mut BTreeMap::new()))?;
+        let epoch = self.epoch;
+        self.connection.transact(|transaction| {
+            if epoch > 0 {
+                super::lease::hold(transaction, epoch)?;
+            }
+            write(transaction, batch, epoch, &mut BTreeMap::new())
+        })?;
         // It is durable: what is left to do must not have it committed once more.
         if let Connection::Sqlite(connection) = &self.connection
             && erases
@@ -53,23 +75,33 @@ impl Writer {
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 /// Does all that `batch` says. `tallies` are those that are known to be as the store has them; they are what they will be
 /// once it is committed.
-fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, tallies: &mut BTreeMap<i64, Tally>) -> Result<(), StoreError> {
+fn write<'v>(
+    transaction: &mut Transaction<'_, 'v>,
+    batch: &'v Batch,
+    epoch: u64,
+    tallies: &mut BTreeMap<i64, Tally>,
+) -> Result<(), StoreError> {
     if let Some(release) = &batch.release {
-        super::release::write(transaction, release)?;
+        super::release::write(transaction, release, epoch)?;
     }
     write_entities(transaction, &batch.entities)?;
     write_entries(transaction, &batch.entries)?;
     write_intents(transaction, batch)?;
     write_inputs(transaction, batch)?;
-    write_sources(transaction, batch)?;
+    write_sources(transaction, batch, epoch)?;
+    super::forward::write(transaction, batch)?;
     super::operate::write(transaction, batch)?;
     super::erase::write(transaction, batch)?;
     let truncated = super::retain::write(transaction, batch)?;
-    super::tally::write(transaction, batch, &truncated, tallies)
+    super::tally::write(transaction, batch, &truncated, epoch, tallies)
 }
 
 static NEW_ENTITIES: Change = Change::insert(
@@ -85,6 +117,7 @@ static NEW_ENTITIES: Change = Change::insert(
         int("head_row"),
         int("state_row"),
         boolean("parked"),
+        int("shard"),
     ],
 );
 static ENTITIES: Change = Change::update(
@@ -95,10 +128,9 @@ static ENTITIES: Change = Change::update(
 
 fn write_entities<'v>(transaction: &mut Transaction<'_, 'v>, entities: &'v [EntityRow]) -> Result<(), StoreError> {
     let is_new = |e: &&EntityRow| e.expected_head_row == 0;
-    let new = entities
-        .iter()
-        .filter(is_new)
-        .map(|e| values![e.id, e.workflow, &e.key, e.sequence, e.ordinal, e.now, &e.head, e.head_row, e.state_row, e.parked]);
+    let new = entities.iter().filter(is_new).map(|e| {
+        values![e.id, e.workflow, &e.key, e.sequence, e.ordinal, e.now, &e.head, e.head_row, e.state_row, e.parked, shard_of(&e.key)]
+    });
     transaction.change(&NEW_ENTITIES, new)?;
     let changed = || entities.iter().filter(|e| !is_new(e));
     let rows = changed().map(|e| {
@@ -199,6 +231,7 @@ static DELIVERIES: Change = Change::insert(
         int("position"),
         text("event_id"),
         text("correlation_id"),
+        int("shard"),
     ],
 );
 static DELIVERED: Change = Change::delete("deliveries", &[int("id")]);
@@ -222,7 +255,8 @@ static WAITED: Change = Change::delete("inbox", &[int("id")]);
 fn write_inputs<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
     let delivered = batch.deliveries_added.iter().map(|d| {
         let payload = Value::json(&d.payload);
-        values![d.id, &d.workflow, &d.key, &d.input, payload, d.now, &d.sender, d.sequence, d.index, &d.event_id, &d.correlation_id]
+        let (asked, id) = ((d.sequence, d.index), &d.event_id);
+        values![d.id, &d.workflow, &d.key, &d.input, payload, d.now, &d.sender, asked.0, asked.1, id, &d.correlation_id, shard_of(&d.key)]
     });
     transaction.change(&DELIVERIES, delivered)?;
     transaction.change(&DELIVERED, batch.deliveries_removed.iter().map(|id| values![*id]))?;
@@ -234,7 +268,8 @@ fn write_inputs<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> 
     transaction.change(&WAITED, batch.inbox_removed.iter().map(|id| values![*id]))
 }
 
-static ACCEPTED: Change = Change::insert("accepted", &[int("row"), int("source"), int("line"), bytes("fingerprint")]);
+static ACCEPTED: Change =
+    Change::insert("accepted", &[int("row"), int("source"), int("line"), bytes("fingerprint"), int("shard"), int("now")]);
 static DEAD_LETTERS: Change = Change::insert(
     "dead_letters",
     &[
@@ -270,11 +305,18 @@ const BEGIN_ANEW: &str = "INSERT INTO sources (workflow, name, next_offset, next
 const FORGET_ACCEPTED: &str =
     "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source)";
 
-fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
-    let accepted = batch.accepted.iter().map(|a| values![a.row, a.source, a.line, a.fingerprint]);
+/// The same of several hosts, each of its own shards.
+const FORGET_OWNED: &str = "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source) \
+                            AND (shard IS NULL OR shard IN (SELECT shard FROM shards WHERE epoch = ?))";
+
+fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, epoch: u64) -> Result<(), StoreError> {
+    let accepted = batch.accepted.iter().map(|a| values![a.row, a.source, a.line, a.fingerprint, a.shard, a.now]);
     transaction.change(&ACCEPTED, accepted)?;
     if let Some(row) = batch.forget_accepted {
-        transaction.execute(FORGET_ACCEPTED, values![row])?;
+        match epoch {
+            0 => transaction.execute(FORGET_ACCEPTED, values![row])?,
+            epoch => transaction.execute(FORGET_OWNED, values![row, epoch])?,
+        }
     }
     let dead = batch.dead_letters.iter().map(|d| {
         let (event_id, key) = (d.event_id.as_ref(), d.key.as_ref());

@@ -23,7 +23,7 @@ pub(crate) fn run_by_library(place: &Place, perform: bool, workers: usize) -> Su
     let sandbox = Sandbox::new().expect("there is a sandbox");
     let feed = Some(Feed::File(place.path("stream.jsonl")));
     let options =
-        Options { clock: Clock::Event, until_idle: true, perform, feed, workers, advance: Duration::from_secs(300), traces: None };
+        Options { clock: Clock::Event, until_idle: true, perform, feed, workers, advance: Duration::from_secs(300), ..Options::default() };
     let (engine, _stopper) = engine::start(vec![workflow], &sandbox, &options).expect("the engine starts");
     engine.run(|_| {}).expect("the engine runs")
 }

@@ -90,6 +90,7 @@ impl Dispatcher {
                 self.queues[queue].set_clock();
             }
             Ended::Look(queue) => self.queues[queue].look(),
+            Ended::Lease => self.waits_for_lease = false,
             Ended::Stop => self.stop_over = true,
         }
     }

@@ -42,7 +42,9 @@ use self::queue::{Admitted, Queue};
 use super::assemble::Task;
 use super::input::{Conclusion, EntityName, Note};
 use super::plan::Plan;
+use super::planted::{Mistake, planted};
 use super::run::Message;
+use super::share::Lease;
 use crate::store::{EntityId, IntentKey};
 use crate::trace::Span;
 use crate::workflow::{EffectRoute, RoutePlan};
@@ -52,6 +54,9 @@ const MOST_TOGETHER: usize = 1024;
 
 /// How long a stop waits for attempts under way. What is cut off then is repeated by the next start under the same id.
 pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a lease that does not hold is looked at again.
+const LEASE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Uniform over all of `u64`.
 pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -65,6 +70,8 @@ enum Ended {
     Cooldown(usize, u64),
     /// The longest wait of a queue is to be looked for.
     Look(usize),
+    /// Whether the lease holds again is to be looked at.
+    Lease,
     Stop,
 }
 
@@ -89,6 +96,10 @@ struct Dispatcher {
     delays: u64,
     draining: bool,
     stop_over: bool,
+    /// How long attempts may start, where others may take over.
+    lease: Option<Arc<Lease>>,
+    /// Whether the end of a wait for the lease is arranged.
+    waits_for_lease: bool,
 }
 
 /// Performs intents until the engine is gone or drained.
@@ -100,8 +111,10 @@ pub(super) async fn run(
     orders: mpsc::UnboundedReceiver<Order>,
     random: Random,
     bounds: Bounds,
+    lease: Option<Arc<Lease>>,
 ) {
-    Dispatcher::new(plans, engine, random, bounds).run(orders).await;
+    let dispatcher = Dispatcher::new(plans, engine, random, bounds);
+    Dispatcher { lease, ..dispatcher }.run(orders).await;
 }
 
 impl Dispatcher {
@@ -162,6 +175,8 @@ impl Dispatcher {
             delays: 0,
             draining: false,
             stop_over: false,
+            lease: None,
+            waits_for_lease: false,
         }
     }
 
@@ -368,7 +383,9 @@ impl Dispatcher {
     /// Tells the engine and all who look what has happened. Gives whether there is more to do.
     fn report(&mut self) -> bool {
         // A lane that starts may come to its end at once, and let others go.
-        while (0..self.queues.len()).any(|queue| self.start_ready(queue)) {}
+        if self.may_start() {
+            while (0..self.queues.len()).any(|queue| self.start_ready(queue)) {}
+        }
         self.tell_conclusions();
         if !self.draining {
             // After the conclusions: the engine knows them when it reads.
@@ -394,6 +411,18 @@ impl Dispatcher {
         }
         self.send(Message::Drained);
         false
+    }
+
+    /// Whether attempts may start: not where another host may have begun to make them.
+    fn may_start(&mut self) -> bool {
+        let holds = self.lease.as_ref().is_none_or(|lease| lease.holds()) || planted(Mistake::LeaseUnheeded);
+        if !holds && !self.draining && !std::mem::replace(&mut self.waits_for_lease, true) {
+            self.under_way.push(Box::pin(async {
+                tokio::time::sleep(LEASE_INTERVAL).await;
+                Ended::Lease
+            }));
+        }
+        holds
     }
 
     /// Asks the engine for what is only in the store and has its turn.

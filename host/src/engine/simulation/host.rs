@@ -16,10 +16,11 @@ use rusqlite::ffi;
 use tokio::sync::mpsc;
 
 use super::super::ground::Ground;
+use super::super::planted::{Mistake, planted};
 use super::super::run::{Message, QUIET_SENDERS, SourceHandle, Turn};
 use super::super::start::{Opened, Parts, Surroundings as On};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
-use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, Spot, Summary, dispatch};
+use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, Share, Spot, Summary, dispatch};
 use super::clock::SimulatedClock;
 use super::scenario::Scenario;
 use super::world::Shared;
@@ -97,6 +98,8 @@ pub(super) struct Host {
     to_engine: Sender<Message>,
     clock: Arc<SimulatedClock>,
     source_ended: bool,
+    /// Which part of the lines it reads, of how many.
+    part: (usize, usize),
     trouble: Rc<Cell<ReadTrouble>>,
     pub(super) store: Location,
 }
@@ -122,12 +125,25 @@ impl Waiting {
         self.since.store(self.clock.wall(), Ordering::Relaxed);
     }
 
-    /// Time goes on.
-    fn advance(&self, by: Duration) {
-        self.clock.advance(by);
+    /// Time has gone on.
+    fn heed(&self) {
         if self.available() > 0 {
             self.since.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+/// What of a shared store a host is to have, which part of the lines it reads, of how many, and the seed of its effects' jitter.
+pub(super) struct Seat {
+    pub(super) share: Share,
+    pub(super) part: (usize, usize),
+    pub(super) jitter: u64,
+}
+
+impl Seat {
+    /// A store for itself.
+    pub(super) fn alone(jitter: u64) -> Self {
+        Seat { share: Share::default(), part: (0, 1), jitter }
     }
 }
 
@@ -183,7 +199,8 @@ fn before_read(trouble: Rc<Cell<ReadTrouble>>, waiting: Rc<Waiting>) -> impl Fn(
         if now.failing == 0 {
             return Ok(());
         }
-        waiting.advance(now.takes);
+        waiting.clock.advance(now.takes);
+        waiting.heed();
         if now.spared > 0 {
             trouble.set(ReadTrouble { spared: now.spared - 1, ..now });
             return Ok(());
@@ -202,7 +219,7 @@ impl Host {
         world: &Shared,
         sandbox: &Sandbox,
         clock: &Arc<SimulatedClock>,
-        jitter: u64,
+        seat: Seat,
     ) -> Result<Self, EngineError> {
         let workflow = workflow(folder, release, scenario, world);
         let store = workflow.manifest.store.location.clone();
@@ -214,22 +231,25 @@ impl Host {
             feed: Some(if scenario.requests {
                 Feed::Http(HttpSettings::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
             } else {
-                Feed::File("simulated.jsonl".into())
+                Feed::File(format!("simulated-{}.jsonl", seat.part.0).into())
             }),
             workers: 0,
             traces: None,
+            share: seat.share.clone(),
         };
         let ground = Ground::open(vec![workflow], sandbox, &options, clock.clone(), (0, 0))?;
         let opened = Opened::on(&ground, &options, &Parts::of_feed(options.feed.as_ref()), Summary::default())?;
         let refusal = Arc::new(Mutex::new(None));
         let (to_engine, messages) = unbounded();
-        let commits = Commits::new(Unsteady { writer: opened.store.writer()?, refusal: refusal.clone() }, to_engine.clone());
+        let writer = opened.store.writer()?.of_epoch(seat.share.epoch)?;
+        let writer = if planted(Mistake::EpochUnheeded) { writer.of_epoch(0)? } else { writer };
+        let commits = Commits::new(Unsteady { writer, refusal: refusal.clone() }, to_engine.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         let (orders, received) = mpsc::unbounded_channel();
-        let mut random = StdRng::seed_from_u64(jitter);
+        let mut random = StdRng::seed_from_u64(seat.jitter);
         let jitter = move || random.random();
         let bounds = if scenario.seed.is_multiple_of(2) { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
-        runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds));
+        runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds, seat.share.lease));
         let (lines, receiver) = bounded(2);
         let read = opened.positions.iter().flatten().map(|position| position.next_line).min().unwrap_or(0);
         let waiting = Rc::new(Waiting {
@@ -262,6 +282,7 @@ impl Host {
             to_engine,
             clock: clock.clone(),
             source_ended: false,
+            part: seat.part,
             trouble,
             store,
         })
@@ -305,8 +326,19 @@ impl Host {
     }
 
     pub(super) fn advance(&self, by: Duration) {
-        self.waiting.advance(by);
+        self.clock.advance(by);
+        self.pass(by);
+    }
+
+    /// Time has gone on by so much.
+    pub(super) fn pass(&self, by: Duration) {
+        self.waiting.heed();
         self.runtime.block_on(tokio::time::advance(by));
+    }
+
+    /// Has the engine finish what is in flight and end.
+    pub(super) fn stop(&self) {
+        let _ = self.to_engine.send(Message::Stop);
     }
 
     /// Hands on lines that the source has by now. Gives whether there was one.
@@ -329,12 +361,15 @@ impl Host {
         let mut batch = Vec::new();
         for (line, number) in scenario.lines.iter().zip(1..).skip(read).take(available.min(most).min(LINES_TOGETHER)) {
             self.waiting.read.set(self.waiting.read.get() + 1);
+            if (self.waiting.read.get() - 1) % self.part.1 != self.part.0 {
+                continue;
+            }
             let spot = Spot::of(Line(number));
             let taken = self.decoder.decode(&line.bytes, EventOrigin::Line(spot), self.clock.wall());
             let end = scenario.lines[..self.waiting.read.get()].iter().map(|line| line.bytes.len() as u64 + 1).sum();
             batch.push(Taken::Line(TakenLine { spot, end, hash: sha256(&line.bytes), bytes: line.bytes.clone(), taken }));
         }
-        self.lines.send(batch).is_ok()
+        batch.is_empty() || self.lines.send(batch).is_ok()
     }
 
     /// Whether every line was handed on.

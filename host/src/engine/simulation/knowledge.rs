@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use crate::journal::intent_id;
-use crate::store::Location;
 use crate::store::trial::Prompt;
 use crate::store::value::values;
+use crate::store::{Location, Numbers};
 
 /// An intent by its entity's key, the decision that asked and its place there.
 pub(super) type Name = (String, u64, u32);
@@ -49,8 +49,9 @@ pub(super) struct Letter {
 #[derive(Default)]
 pub(super) struct Knowledge {
     prompt: Option<Prompt>,
-    read_to: i64,
-    inbox_to: i64,
+    /// The last row of each epoch that was read.
+    read_to: BTreeMap<u64, i64>,
+    inbox_to: BTreeMap<u64, i64>,
     /// Every entry that was ever durable, in the order of commits.
     pub(super) entries: Vec<Entry>,
     /// Where an event's or an outcome's entries stand among them.
@@ -101,9 +102,10 @@ impl Knowledge {
         self.journal = purefold_wit::uuid::parse(&id).expect("a UUID");
         // The last entry of an entity is never forgotten.
         let last: i64 = prompt.row("SELECT coalesce(max(row), 0) FROM journal", |row| row.get(0));
-        let lost = (last < self.read_to).then(|| format!("the journal ends with row {last}; row {} was durable", self.read_to));
+        let known = self.read_to.values().copied().max().unwrap_or(0);
+        let lost = (last < known).then(|| format!("the journal ends with row {last}; row {known} was durable"));
         self.prompt = Some(prompt);
-        self.inbox_to = 0;
+        self.inbox_to.clear();
         let mut news = self.refresh(round, wall);
         // A start knows what is paused before it performs anything.
         self.paused.values_mut().for_each(|heard| *heard = round);
@@ -116,8 +118,13 @@ impl Knowledge {
         let from = self.entries.len();
         let Some(prompt) = self.prompt.take() else { return News { from, wrong: Vec::new() } };
         prompt.stay();
-        self.read_journal(&prompt);
-        self.read_inbox(&prompt);
+        let last = |query: &str| Numbers::with(prompt.row(query, |row| row.get(0))).epoch();
+        let last = last("SELECT coalesce(max(row), 0) FROM journal").max(last("SELECT coalesce(max(id), 0) FROM inbox"));
+        // Rows of one epoch come in their order; those of several hosts side by side.
+        for epoch in 0..=last {
+            self.read_journal(&prompt, Numbers::of(epoch));
+            self.read_inbox(&prompt, Numbers::of(epoch));
+        }
         let sql = "SELECT e.key, o.sequence, o.position, o.status FROM outbox o JOIN entities e ON e.id = o.entity";
         let outbox = prompt.rows(sql, &[], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)));
         self.outbox = outbox.into_iter().collect();
@@ -128,10 +135,11 @@ impl Knowledge {
         News { from, wrong }
     }
 
-    fn read_journal(&mut self, prompt: &Prompt) {
+    fn read_journal(&mut self, prompt: &Prompt, numbers: Numbers) {
         let sql = "SELECT j.row, e.key, j.sequence, j.ordinal, j.kind, j.release, j.now, j.event_id, j.input, j.verdict, j.state, j.output, \
-                   j.event_hash IS NOT NULL FROM journal j JOIN entities e ON e.id = j.entity WHERE j.row > ? ORDER BY j.row";
-        let entries = prompt.rows(sql, &values![self.read_to], |row| {
+                   j.event_hash IS NOT NULL FROM journal j JOIN entities e ON e.id = j.entity WHERE j.row > ? AND j.row <= ? ORDER BY j.row";
+        let from = self.read_to.get(&numbers.epoch()).copied().unwrap_or(numbers.before_first());
+        let entries = prompt.rows(sql, &values![from, numbers.last()], |row| {
             Ok(Entry {
                 row: row.get(0)?,
                 key: row.get(1)?,
@@ -149,7 +157,7 @@ impl Knowledge {
             })
         });
         for entry in entries {
-            self.read_to = entry.row;
+            self.read_to.insert(numbers.epoch(), entry.row);
             if entry.kind == "decided" {
                 if is_success(&entry.input) {
                     self.succeeded.insert(entry.event_id.clone());
@@ -165,12 +173,13 @@ impl Knowledge {
         }
     }
 
-    fn read_inbox(&mut self, prompt: &Prompt) {
-        let sql = "SELECT id, event_id, origin, input FROM inbox WHERE id > ? ORDER BY id";
-        let rows = prompt.rows(sql, &values![self.inbox_to], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    fn read_inbox(&mut self, prompt: &Prompt, numbers: Numbers) {
+        let sql = "SELECT id, event_id, origin, input FROM inbox WHERE id > ? AND id <= ? ORDER BY id";
+        let from = self.inbox_to.get(&numbers.epoch()).copied().unwrap_or(numbers.before_first());
+        let rows = prompt.rows(sql, &values![from, numbers.last()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         for (inbox_to, id, origin, input) in rows {
             let (id, origin, input): (String, String, String) = (id, origin, input);
-            self.inbox_to = inbox_to;
+            self.inbox_to.insert(numbers.epoch(), inbox_to);
             if origin == "outcome" && is_success(&input) {
                 self.succeeded.insert(id.clone());
             }
@@ -207,7 +216,7 @@ impl Knowledge {
     pub(super) fn is_at_rest(&self) -> bool {
         let sql = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM inbox) \
                    + (SELECT count(*) FROM timers) + (SELECT count(*) FROM entities WHERE parked) + (SELECT count(*) FROM pauses) \
-                   + (SELECT count(*) FROM erasing) + (SELECT count(*) FROM commands WHERE answer IS NULL)";
+                   + (SELECT count(*) FROM erasing) + (SELECT count(*) FROM forwarded) + (SELECT count(*) FROM commands WHERE answer IS NULL)";
         let Some(prompt) = self.prompt.as_ref().filter(|_| self.outbox.is_empty()) else { return false };
         prompt.stay();
         prompt.row(sql, |row| row.get::<i64>(0)) == 0

@@ -6,6 +6,7 @@
 
 mod clock;
 mod host;
+mod hosts;
 mod knowledge;
 mod model;
 mod operators;

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::run::Turn;
 use super::clock::SimulatedClock;
-use super::host::{Host, READ_REFUSALS, REFUSALS, ReadTrouble};
+use super::host::{Host, READ_REFUSALS, REFUSALS, ReadTrouble, Seat};
 use super::operators::{self, Look};
 use super::scenario::Scenario;
 use super::senders::Senders;
@@ -20,14 +20,14 @@ use crate::store::Location;
 use crate::time::HostClock;
 
 /// Steps after which a run that has not come to rest is stuck.
-const MOST_STEPS: u32 = 60_000;
+pub(super) const MOST_STEPS: u32 = 60_000;
 
 /// How long a host that died stays away at most, in milliseconds.
 const LONGEST_OUTAGE: u64 = 30_000;
 
 /// Releases of the simulated workflow: the second bears what the first faults on.
-const FIRST: &str = "simulated-v1";
-const MENDED: &str = "simulated-v2";
+pub(super) const FIRST: &str = "simulated-v1";
+pub(super) const MENDED: &str = "simulated-v2";
 
 /// What a run left.
 pub(super) struct Ran {
@@ -241,7 +241,7 @@ impl Run<'_> {
         self.world.forget_told();
         let jitter = self.rng.random();
         self.world.lock().starts.push(self.clock.wall());
-        let host = Host::start(&folder, self.release, self.scenario, &self.world, self.sandbox, &self.clock, jitter);
+        let host = Host::start(&folder, self.release, self.scenario, &self.world, self.sandbox, &self.clock, Seat::alone(jitter));
         match host {
             Ok(host) => {
                 self.world.lock().started(&host.store);

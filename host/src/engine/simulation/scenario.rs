@@ -19,6 +19,8 @@ pub(super) const BEGIN: u64 = 1_767_225_600_000_000;
 /// One run.
 pub(super) struct Scenario {
     pub(super) seed: u64,
+    /// Hosts that share the store. Of several, each reads a part of the lines, whichever entities they name.
+    pub(super) hosts: usize,
     /// Where the store is, as the manifest says it.
     pub(super) store: String,
     /// The events' own times; else the arrival's.
@@ -123,6 +125,7 @@ impl Scenario {
         let up_to = |rng: &mut StdRng, most: u32| if calm { 0 } else { rng.random_range(0..=most) };
         Scenario {
             seed,
+            hosts: 1,
             store: "sqlite = 'store.db'".into(),
             event_clock,
             requests,
@@ -136,6 +139,18 @@ impl Scenario {
             troubled_steps: rng.random_range(300..1500),
             lines,
         }
+    }
+}
+
+impl Scenario {
+    /// One with two or three hosts on one store.
+    pub(super) fn draw_shared(seed: u64) -> Self {
+        let mut drawn = Scenario::draw(seed);
+        // Virtual time needs a store for itself; a jump of one clock would be one of all.
+        while drawn.event_clock || drawn.requests {
+            drawn = Scenario::draw(drawn.seed.wrapping_add(1 << 32));
+        }
+        Scenario { seed, hosts: 2 + usize::from(seed.is_multiple_of(2)), jumps: 0, read_failures: 0, ..drawn }
     }
 }
 

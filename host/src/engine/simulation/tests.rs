@@ -1,9 +1,11 @@
 //! What CI runs of the simulation, and what `cargo xtask simulate` asks of it.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::hosts;
 use super::run::{Ran, run};
 use super::scenario::Scenario;
 use crate::engine::planted::Mistake;
@@ -27,12 +29,25 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
 }
 
+/// Seeds of several hosts, where `PUREFOLD_SIMULATION_SEEDS` does not say.
+const DEFAULT_SHARED_SEEDS: u64 = 400;
+
 fn simulate(seed: u64, sandbox: &Sandbox) -> Ran {
+    let scenario = Scenario::draw(seed);
+    caught(|folder| run(&scenario, sandbox, folder))
+}
+
+/// Several hosts on one store.
+fn simulate_shared(seed: u64, sandbox: &Sandbox) -> Ran {
+    let scenario = Scenario::draw_shared(seed);
+    caught(|folder| hosts::run(&scenario, sandbox, folder))
+}
+
+fn caught(run: impl Fn(&Path) -> Ran) -> Ran {
     // Memory, where there is such a folder: what is durable is simulated, the disk's own time is not.
     let memory = std::path::Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
-    let scenario = Scenario::draw(seed);
-    std::panic::catch_unwind(AssertUnwindSafe(|| run(&scenario, sandbox, folder.path()))).unwrap_or_else(|panic| {
+    std::panic::catch_unwind(AssertUnwindSafe(|| run(folder.path()))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         let violations = vec![format!("a panic: {}", text.unwrap_or_default())];
         Ran { violations, journal: String::new(), crashes: 0, steps: 0 }
@@ -40,7 +55,7 @@ fn simulate(seed: u64, sandbox: &Sandbox) -> Ran {
 }
 
 /// Runs `seeds`, on all processors. Gives the failing ones, each with what went wrong, and how much happened.
-fn simulate_all(seeds: impl Iterator<Item = u64>) -> (Vec<(u64, Vec<String>)>, String) {
+fn simulate_all(seeds: impl Iterator<Item = u64>, simulate: fn(u64, &Sandbox) -> Ran) -> (Vec<(u64, Vec<String>)>, String) {
     let sandbox = Sandbox::new().expect("a sandbox");
     let seeds: Vec<u64> = seeds.collect();
     let (next, began) = (AtomicU64::new(0), Instant::now());
@@ -77,10 +92,22 @@ fn simulate_all(seeds: impl Iterator<Item = u64>) -> (Vec<(u64, Vec<String>)>, S
 fn whatever_fails_nothing_is_lost_repeated_or_left_hanging() {
     let count = number("PUREFOLD_SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
     let first = number("PUREFOLD_SIMULATION_FIRST").unwrap_or(1);
-    let (failed, told) = simulate_all((first..first + count).chain(KEPT.iter().copied()));
+    let (failed, told) = simulate_all((first..first + count).chain(KEPT.iter().copied()), simulate);
+    tell(&failed, &told, "");
+}
+
+#[test]
+fn whatever_happens_to_several_hosts_they_decide_as_one() {
+    let count = number("PUREFOLD_SIMULATION_SEEDS").unwrap_or(DEFAULT_SHARED_SEEDS);
+    let first = number("PUREFOLD_SIMULATION_FIRST").unwrap_or(1);
+    let (failed, told) = simulate_all(first..first + count, simulate_shared);
+    tell(&failed, &told, "of several hosts ");
+}
+
+fn tell(failed: &[(u64, Vec<String>)], told: &str, of: &str) {
     #[allow(clippy::print_stdout, reason = "how much was tried is the result of `cargo xtask simulate`")]
     {
-        println!("{told}");
+        println!("{of}{told}");
     }
     let shown: Vec<String> = failed.iter().take(5).map(|(seed, wrong)| format!("seed {seed}: {}", wrong.join("\n    "))).collect();
     assert!(
@@ -149,17 +176,33 @@ fn on_postgresql_a_history_ends_as_on_sqlite() {
     assert!(compared > 0, "no history was compared");
 }
 
+/// The same of several hosts: here they really share it.
+#[test]
+fn on_postgresql_several_hosts_decide_as_one() {
+    let sandbox = Sandbox::new().expect("a sandbox");
+    let mut wrong = Vec::new();
+    for seed in 1..=number("PUREFOLD_SIMULATION_POSTGRES_SEEDS").unwrap_or(POSTGRES_SEEDS) {
+        let trial = Trial::postgres();
+        let scenario = Scenario { store: trial.setting().to_owned(), ..Scenario::draw_shared(seed) };
+        let ran = hosts::run(&scenario, &sandbox, trial.folder());
+        wrong.extend(ran.violations.into_iter().map(|violation| format!("seed {seed}: {violation}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The simulation finds what it is there to find.
 #[test]
 fn every_planted_mistake_is_found() {
     let sandbox = Sandbox::new().expect("a sandbox");
     // Without a mistake nothing is found: else whatever is found says nothing.
     assert_eq!(simulate(1, &sandbox).violations, Vec::<String>::new());
+    assert_eq!(simulate_shared(1, &sandbox).violations, Vec::<String>::new());
     let next = AtomicU64::new(0);
     let work = || {
         let mut missed = Vec::new();
         while let Some(mistake) = Mistake::ALL.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).expect("an index")) {
             plant(*mistake);
+            let simulate = if Mistake::OF_SEVERAL.contains(mistake) { simulate_shared } else { simulate };
             let found = (1..=SEEDS_TO_FIND).find(|seed| !simulate(*seed, &sandbox).violations.is_empty());
             match found {
                 #[allow(clippy::print_stdout, reason = "how soon it was found is the result")]

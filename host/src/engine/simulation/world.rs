@@ -38,8 +38,10 @@ pub(super) struct World {
     /// Intents that an operator asked to give up: they leave their lanes before that is durable.
     pub(super) giving_up: HashSet<Name>,
     attempts: HashMap<IntentId, u32>,
-    /// What the host that lives now was told of each intent.
-    told: HashMap<Name, Last>,
+    /// What the hosts that live now were told of each intent, by life.
+    told: HashMap<(u32, Name), Last>,
+    /// Hosts that share the store.
+    pub(super) hosts: usize,
     /// How often each intent took effect.
     pub(super) applied: HashMap<String, u32>,
     /// When hosts began to start, by the wall's clock.
@@ -48,13 +50,23 @@ pub(super) struct World {
     pub(super) violations: Vec<String>,
 }
 
-/// A handle to the world.
+/// A handle to the world, as one life of a host has it.
 #[derive(Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<World>>);
+pub(super) struct Shared(Arc<Mutex<World>>, u32);
 
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for another life.
+    pub(super) fn of_life(&self, life: u32) -> Self {
+        Shared(self.0.clone(), life)
+    }
+
+    /// The host of that life died: what it was told is gone with it.
+    pub(super) fn forget(&self, life: u32) {
+        self.lock().told.retain(|(of, _), _| *of != life);
     }
 
     /// The host died: what it was told is gone with it.
@@ -98,7 +110,7 @@ struct Abandoned {
 impl Drop for Abandoned {
     fn drop(&mut self) {
         if !self.answered {
-            self.world.lock().told.insert(self.name.clone(), Last::Failed);
+            self.world.lock().told.insert((self.world.1, self.name.clone()), Last::Failed);
         }
     }
 }
@@ -122,7 +134,7 @@ impl Operation for Bound {
     fn perform(&self, call: Call) -> BoxFuture<'static, Result<Reply, EffectError>> {
         let name: Name = (call.entity.to_string(), call.sequence, call.index);
         let id = call.id.to_string();
-        let (fate, latency) = self.world.lock().attempt(&self.case, &name, call.id);
+        let (fate, latency) = self.world.lock().attempt(self.world.1, &self.case, &name, call.id);
         let world = self.world.clone();
         Box::pin(async move {
             let mut abandoned = Abandoned { world: world.clone(), name: name.clone(), answered: false };
@@ -149,8 +161,9 @@ impl Operation for Bound {
                 }
             };
             abandoned.answered = true;
+            let life = world.1;
             let mut world = world.lock();
-            world.told.insert(name, if result.is_ok() { Last::Succeeded } else { Last::Failed });
+            world.told.insert((life, name), if result.is_ok() { Last::Succeeded } else { Last::Failed });
             result.map(|times| {
                 world.apply(&id, times);
                 None
@@ -179,7 +192,8 @@ impl World {
             let about: serde_json::Value = serde_json::from_str(&entry.input).expect("JSON");
             let number = |field: &str| about[field].as_u64().expect("a number");
             let name: Name = (entry.key.clone(), number("sequence"), u32::try_from(number("index")).expect("an index"));
-            match self.told.get(&name) {
+            // Of several hosts, only one that has the entity still is to be asked; and nobody here knows which.
+            match self.told.get(&(0, name.clone())) {
                 Some(Last::Succeeded) => self.violations.push(format!("{name:?} is given up although it succeeded")),
                 Some(Last::UnderWay) => self.violations.push(format!("{name:?} is given up while it is under way")),
                 _ => {}
@@ -191,8 +205,8 @@ impl World {
         *self.applied.entry(id.to_owned()).or_default() += times;
     }
 
-    fn comes_after_a_failed_one(&self, name: &Name) -> bool {
-        self.knowledge.same_decision("call", name).any(|call| match self.told.get(&call) {
+    fn comes_after_a_failed_one(&self, life: u32, name: &Name) -> bool {
+        self.knowledge.same_decision("call", name).any(|call| match self.told.get(&(life, call.clone())) {
             Some(last) => *last == Last::Failed,
             None if self.giving_up.contains(&call) => true,
             None => !self.knowledge.is_outstanding(&call) && !self.knowledge.has_succeeded(&call),
@@ -200,7 +214,7 @@ impl World {
     }
 
     /// Holds an attempt that begins to the promises, and says what will become of it.
-    fn attempt(&mut self, case: &str, name: &Name, id: IntentId) -> (Fate, Duration) {
+    fn attempt(&mut self, life: u32, case: &str, name: &Name, id: IntentId) -> (Fate, Duration) {
         let mut wrong = Vec::new();
         if !self.knowledge.is_outstanding(name) {
             wrong.push("is performed before its commit or after its conclusion".to_owned());
@@ -208,17 +222,19 @@ impl World {
         if self.knowledge.is_settled(name) {
             wrong.push("is performed although it was given up, or one it comes after failed".to_owned());
         }
-        if self.told.get(name) == Some(&Last::UnderWay) {
+        let told = |name: &Name| self.told.get(&(life, name.clone()));
+        if told(name) == Some(&Last::UnderWay) {
             wrong.push("has two attempts under way".to_owned());
         }
-        if self.knowledge.is_paused(if case == "call" { "first" } else { "second" }, self.round) {
+        // Other hosts than the one that writes it down hear of a pause within a second.
+        if self.hosts == 1 && self.knowledge.is_paused(if case == "call" { "first" } else { "second" }, self.round) {
             wrong.push("is performed while its effect is paused".to_owned());
         }
         for earlier in self.knowledge.earlier(case, name) {
-            match self.told.get(earlier) {
+            match told(earlier) {
                 None | Some(Last::Failed) if self.giving_up.contains(earlier) => {}
                 // What comes after a failed one is struck out, which the store may not know yet.
-                None if case == "follow" && self.comes_after_a_failed_one(earlier) => {}
+                None if case == "follow" && self.comes_after_a_failed_one(life, earlier) => {}
                 None => wrong.push(format!("passes {earlier:?} in its lane, which was not tried")),
                 Some(Last::UnderWay) => wrong.push(format!("passes {earlier:?} in its lane, which is under way")),
                 // What is given up on a route that holds blocks its lane.
@@ -229,7 +245,7 @@ impl World {
         if case == "follow" {
             for call in self.knowledge.same_decision("call", name) {
                 let succeeded = if self.knowledge.is_outstanding(&call) {
-                    self.told.get(&call) == Some(&Last::Succeeded)
+                    told(&call) == Some(&Last::Succeeded)
                 } else {
                     self.knowledge.has_succeeded(&call)
                 };
@@ -239,7 +255,7 @@ impl World {
             }
         }
         self.violations.extend(wrong.into_iter().map(|what| format!("{case} {name:?} ({id}) {what}")));
-        self.told.insert(name.clone(), Last::UnderWay);
+        self.told.insert((life, name.clone()), Last::UnderWay);
         let attempt = self.attempts.entry(id).or_default();
         *attempt += 1;
         // What is refused on a route that holds would wait for an operator for ever.

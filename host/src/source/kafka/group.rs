@@ -27,6 +27,8 @@ pub struct Assignment {
     pub partitions: Vec<Partition>,
     /// The cluster's id, where it is known.
     pub cluster: Arc<str>,
+    /// How many partitions the first topic has.
+    pub count: u32,
 }
 
 /// What an engine reads, and how it is told.

@@ -26,6 +26,9 @@ const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// How often the group is told how far this host is.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the brokers are waited for to tell how many partitions a topic has.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
+
 pub(super) type Channels = (Receiver<Request>, Sender<Assignment>, Sender<SourceError>);
 
 pub(super) struct Member {
@@ -153,10 +156,17 @@ impl Member {
         if cluster.is_empty() && !self.owned.is_empty() {
             return;
         }
+        let Some(count) = self.count() else { return };
         self.tell_at = None;
-        let assignment = Assignment { partitions: self.owned.iter().cloned().collect(), cluster };
+        let assignment = Assignment { partitions: self.owned.iter().cloned().collect(), cluster, count };
         // Nobody listens where the process ends.
         let _ = self.assignments.send(assignment);
+    }
+
+    /// How many partitions the first topic has; none where the brokers do not tell it now.
+    fn count(&self) -> Option<u32> {
+        let metadata = self.client.fetch_metadata(self.settings.topics.first().map(String::as_str), COUNT_TIMEOUT).ok()?;
+        u32::try_from(metadata.topics().first()?.partitions().len()).ok()
     }
 
     fn read(&mut self) -> Result<(), SourceError> {

@@ -3,12 +3,19 @@
 CREATE TABLE versions (version bigint PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now());
 COMMENT ON TABLE versions IS 'Versions of these tables, each with the time at which they were brought to it';
 
--- The host that has the store, or had it last and `released` it. `commits` counts what it committed: after a lost connection it
--- tells whether the last one stands.
+-- Hosts that share this store: each is believed alive `until` then by this database's clock, and its engine commits under
+-- `epoch`, which no engine had before it. Where the row or the epoch is gone, the engine's commits fail. `commits` counts them:
+-- after a lost connection it tells whether the last one stands.
 CREATE TABLE hosts (
-  epoch bigint PRIMARY KEY, name text NOT NULL, since timestamptz NOT NULL DEFAULT now(), released timestamptz,
-  commits bigint NOT NULL DEFAULT 0
+  name text COLLATE "C" PRIMARY KEY, epoch bigint UNIQUE, until bigint NOT NULL, since bigint NOT NULL, commits bigint NOT NULL
 ) WITH (fillfactor = 50);
+-- The last epoch that began: one row.
+CREATE TABLE epochs (last bigint NOT NULL);
+INSERT INTO epochs VALUES (0);
+-- Which epoch owns each shard; 0: none.
+CREATE TABLE shards (shard bigint PRIMARY KEY, epoch bigint NOT NULL);
+CREATE INDEX shards_epoch ON shards (epoch);
+INSERT INTO shards SELECT number, 0 FROM generate_series(0, 959) AS number;
 
 CREATE TABLE meta (name text COLLATE "C" PRIMARY KEY, value text NOT NULL);
 CREATE TABLE workflows (
@@ -31,6 +38,8 @@ CREATE TABLE entities (
   id bigint PRIMARY KEY, workflow bigint NOT NULL, key text COLLATE "C" NOT NULL,
   sequence bigint NOT NULL, ordinal bigint NOT NULL, now bigint NOT NULL, head bytea NOT NULL, head_row bigint NOT NULL,
   state_row bigint, parked boolean NOT NULL DEFAULT false,
+  -- The bucket of its key: what several hosts share the work by.
+  shard bigint NOT NULL,
   UNIQUE (workflow, key)
 ) WITH (fillfactor = 70);
 
@@ -50,10 +59,12 @@ CREATE TABLE erasing (entity bigint PRIMARY KEY, next_row bigint NOT NULL, keep_
 CREATE TABLE checkpoints (entity bigint PRIMARY KEY, row bigint NOT NULL, hash bytea NOT NULL, sequence bigint NOT NULL);
 
 -- What a workflow's journal must come to, kept with every commit, so that what is deleted whole is missed: how many entities
--- and entries there are, the XOR of the entities' heads, and what decisions depend on besides the entries.
+-- and entries there are, the XOR of the entities' heads, and what decisions depend on besides the entries. Each host counts what
+-- its own commits change, under its epoch (0: one that has the store alone); together they are the workflow's.
 CREATE TABLE tallies (
-  workflow bigint PRIMARY KEY REFERENCES workflows, entities bigint NOT NULL, entries bigint NOT NULL, heads bytea NOT NULL,
-  journal text NOT NULL, clock_name text, clock bigint NOT NULL
+  workflow bigint NOT NULL REFERENCES workflows, epoch bigint NOT NULL, entities bigint NOT NULL, entries bigint NOT NULL,
+  heads bytea NOT NULL, journal text NOT NULL, clock_name text, clock bigint NOT NULL,
+  PRIMARY KEY (workflow, epoch)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE sources (
@@ -61,8 +72,15 @@ CREATE TABLE sources (
   next_offset bigint NOT NULL, next_line bigint NOT NULL, read_line bigint NOT NULL, tail bytea NOT NULL, duplicates bigint NOT NULL,
   log text NOT NULL DEFAULT '', generation bigint NOT NULL DEFAULT 0, UNIQUE (workflow, name)
 ) WITH (fillfactor = 50);
--- What was accepted of each source, as far back as duplicates are looked for.
-CREATE TABLE accepted (row bigint PRIMARY KEY, source bigint NOT NULL, line bigint NOT NULL, fingerprint bytea NOT NULL);
+-- What was accepted of each source, as far back as duplicates are looked for; `shard` is the entity's, where it is about one.
+CREATE TABLE accepted (
+  row bigint PRIMARY KEY, source bigint NOT NULL, line bigint NOT NULL, fingerprint bytea NOT NULL, shard bigint, now bigint NOT NULL
+);
+-- Events that one host read and another is to decide, because the entity is in a shard of that one.
+CREATE TABLE forwarded (
+  id bigint PRIMARY KEY, workflow bigint NOT NULL REFERENCES workflows, key text COLLATE "C" NOT NULL, shard bigint NOT NULL,
+  source bigint NOT NULL, line bigint NOT NULL, bytes bytea NOT NULL, now bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
 -- `key` is the entity's, where it could be read; `now` is when the event was buried, on the workflow's clock.
 CREATE TABLE dead_letters (
   -- No id comes twice: an operator who names one that is gone must not meet another.
@@ -87,7 +105,7 @@ CREATE INDEX timers_due ON timers (workflow, due, entity, name) WHERE NOT waits;
 CREATE TABLE deliveries (
   id bigint PRIMARY KEY, workflow text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, input text NOT NULL, payload text NOT NULL,
   now bigint NOT NULL, sender text NOT NULL, sequence bigint NOT NULL, position bigint NOT NULL, event_id text NOT NULL,
-  correlation_id text NOT NULL
+  correlation_id text NOT NULL, shard bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 -- Inputs of parked entities, in the order in which they wait.
 CREATE TABLE inbox (

@@ -81,16 +81,16 @@ impl fmt::Debug for Place {
     }
 }
 
-/// Takes the store for the one host that has it, with a new journal of that id where there is none.
-pub(super) fn open(place: &Arc<Place>, id: (u64, u64)) -> Result<(Arc<Ownership>, Session), StoreError> {
-    let ownership = Arc::new(Ownership::take(place, id)?);
+/// Takes the store, `alone` or with others that share it, with a new journal of that id where there is none.
+pub(super) fn open(place: &Arc<Place>, id: (u64, u64), alone: bool) -> Result<(Arc<Ownership>, Session), StoreError> {
+    let ownership = Arc::new(Ownership::take(place, id, alone)?);
     Ok((ownership, Session::connect(place)?))
 }
 
-/// A connection to commit through.
-pub(super) fn connect(place: &Arc<Place>, ownership: &Arc<Ownership>) -> Result<(Session, Commits), StoreError> {
+/// A connection to commit through: of a store that is shared once an engine has its epoch.
+pub(super) fn connect(place: &Arc<Place>, ownership: &Arc<Ownership>) -> Result<(Session, Option<Commits>), StoreError> {
     let session = Session::connect(place)?;
-    let commits = Commits::new(&session, ownership.clone())?;
+    let commits = (ownership.epoch > 0).then(|| Commits::new(&session, ownership.epoch)).transpose()?;
     Ok((session, commits))
 }
 

@@ -1,10 +1,7 @@
 //! Commits: each batch in one round trip, counted, so that one whose answer was lost is known to stand or not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::Place;
-use super::ownership::Ownership;
 use super::session::Session;
 use super::transaction::Transaction as Pipeline;
 use crate::store::change::{Change, int};
@@ -18,7 +15,8 @@ static NUMBER: Change = Change::update("hosts", &[int("commits")], &[int("epoch"
 
 /// What one host commits through.
 pub(in crate::store) struct Commits {
-    ownership: Arc<Ownership>,
+    /// Under which it commits.
+    epoch: u64,
     /// Of the last one that is known to stand.
     number: u64,
     /// Whether the next one was tried and may stand.
@@ -28,9 +26,9 @@ pub(in crate::store) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn new(session: &Session, ownership: Arc<Ownership>) -> Result<Self, StoreError> {
-        let number = stands(session, &ownership)?;
-        Ok(Commits { ownership, number, is_open: false, tallies: BTreeMap::new() })
+    pub(in crate::store) fn new(session: &Session, epoch: u64) -> Result<Self, StoreError> {
+        let number = stands(session, epoch)?;
+        Ok(Commits { epoch, number, is_open: false, tallies: BTreeMap::new() })
     }
 
     /// Commits `batch`. After a failure that may pass only the same batch may be tried.
@@ -75,14 +73,14 @@ impl Commits {
         let mut transaction = Transaction::Postgres(Pipeline::begin(session));
         let next = self.number + 1;
         // First of all: an attempt before that is still under way is waited for here.
-        transaction.change_all(&NUMBER, [values![next, self.ownership.epoch, self.number]])?;
+        transaction.change_all(&NUMBER, [values![next, self.epoch, self.number]])?;
         write(&mut transaction, batch, &mut self.tallies)?;
         transaction.commit()
     }
 
     /// Whether the commit stands whose answer was lost.
     fn stands_already(&mut self, session: &Session) -> Result<bool, StoreError> {
-        let stands = stands(session, &self.ownership)? == self.number + 1;
+        let stands = stands(session, self.epoch)? == self.number + 1;
         if stands {
             tracing::info!(commit = self.number + 1, "a commit stands whose answer was lost");
             self.number += 1;
@@ -93,7 +91,7 @@ impl Commits {
 
     /// Who or what was in the way.
     fn overtaken(&self, session: &Session, batch: &Batch) -> StoreError {
-        if let Err(error) = stands(session, &self.ownership) {
+        if let Err(error) = stands(session, self.epoch) {
             return error;
         }
         for entity in &batch.entities {
@@ -114,11 +112,18 @@ impl Commits {
 }
 
 /// How many commits of this host stand.
-fn stands(session: &Session, ownership: &Ownership) -> Result<u64, StoreError> {
-    let found = session.row("SELECT commits FROM hosts WHERE epoch = ?", &values![ownership.epoch], |row| row.get(0))?;
-    found.ok_or_else(|| gone(session.place(), ownership.epoch))
+fn stands(session: &Session, epoch: u64) -> Result<u64, StoreError> {
+    let found = session.row("SELECT commits FROM hosts WHERE epoch = ?", &values![epoch], |row| row.get(0))?;
+    found.map_or_else(|| Err(gone(session, epoch)), Ok)
 }
 
-fn gone(place: &Place, epoch: i64) -> StoreError {
-    StoreError::Overtaken { what: format!("another host has taken the store {} since this one began (as epoch {epoch})", place.told) }
+/// Says who has taken over since: the youngest host that is there.
+fn gone(session: &Session, epoch: u64) -> StoreError {
+    let query = "SELECT name, epoch FROM hosts WHERE epoch > ? ORDER BY epoch DESC LIMIT 1";
+    let by = session.row(query, &values![epoch], |row| Ok((row.get::<String>(0)?, row.get::<u64>(1)?)));
+    let by = match by {
+        Ok(Some((name, youngest))) => format!("{name} is there with epoch {youngest}"),
+        _ => "no younger one is there".to_owned(),
+    };
+    StoreError::Overtaken { what: format!("epoch {epoch} of this host on {} is over; {by}", session.place().told) }
 }

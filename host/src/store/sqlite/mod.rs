@@ -53,6 +53,18 @@ pub(super) fn open(path: &Path, id: (u64, u64)) -> Result<(PathBuf, File, Connec
     Ok((path, lock, connection))
 }
 
+/// As [`open`], without the lock.
+#[cfg(test)]
+pub(super) fn open_shared(path: &Path, id: (u64, u64)) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::open(path, &error);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    configure(&connection).map_err(failed)?;
+    if version(&connection).map_err(failed)? == 0 {
+        create(&mut connection, id).map_err(failed)?;
+    }
+    Ok(connection)
+}
+
 /// A connection to write through.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path).map_err(|error| StoreError::open(path, &error))?;

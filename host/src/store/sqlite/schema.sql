@@ -18,6 +18,8 @@ CREATE TABLE entities (
   id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, key TEXT NOT NULL,
   sequence INTEGER NOT NULL, ordinal INTEGER NOT NULL, now INTEGER NOT NULL, head BLOB NOT NULL, head_row INTEGER NOT NULL,
   state_row INTEGER, parked INTEGER NOT NULL DEFAULT 0,
+  -- The bucket of its key: what several hosts on one store share the work by.
+  shard INTEGER NOT NULL,
   UNIQUE (workflow, key)
 ) STRICT;
 
@@ -37,19 +39,29 @@ CREATE TABLE erasing (entity INTEGER PRIMARY KEY, next_row INTEGER NOT NULL, kee
 CREATE TABLE checkpoints (entity INTEGER PRIMARY KEY, row INTEGER NOT NULL, hash BLOB NOT NULL, sequence INTEGER NOT NULL) STRICT;
 
 -- What a workflow's journal must come to, kept with every commit, so that what is deleted whole is missed: how many entities
--- and entries there are, the XOR of the entities' heads, and what decisions depend on besides the entries.
+-- and entries there are, the XOR of the entities' heads, and what decisions depend on besides the entries. Each host counts what
+-- its own commits change, under its epoch (0: the only host); together they are the workflow's.
 CREATE TABLE tallies (
-  workflow INTEGER PRIMARY KEY REFERENCES workflows, entities INTEGER NOT NULL, entries INTEGER NOT NULL, heads BLOB NOT NULL,
-  journal TEXT NOT NULL, clock_name TEXT, clock INTEGER NOT NULL
-) STRICT;
+  workflow INTEGER NOT NULL REFERENCES workflows, epoch INTEGER NOT NULL, entities INTEGER NOT NULL, entries INTEGER NOT NULL,
+  heads BLOB NOT NULL, journal TEXT NOT NULL, clock_name TEXT, clock INTEGER NOT NULL,
+  PRIMARY KEY (workflow, epoch)
+) STRICT, WITHOUT ROWID;
 
 -- Of a Kafka partition lines are its offsets counted from 1, and `next_offset` is the one after the last record. `log` says
 -- which cluster's it is, `generation` how often an operator has set the position.
 CREATE TABLE sources (id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, name TEXT NOT NULL,
   next_offset INTEGER NOT NULL, next_line INTEGER NOT NULL, read_line INTEGER NOT NULL, tail BLOB NOT NULL, duplicates INTEGER NOT NULL,
   log TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 0, UNIQUE (workflow, name)) STRICT;
--- What was accepted of each source, as far back as duplicates are looked for.
-CREATE TABLE accepted (row INTEGER PRIMARY KEY, source INTEGER NOT NULL, line INTEGER NOT NULL, fingerprint BLOB NOT NULL) STRICT;
+-- What was accepted of each source, as far back as duplicates are looked for; `shard` is the entity's, where it is about one.
+CREATE TABLE accepted (
+  row INTEGER PRIMARY KEY, source INTEGER NOT NULL, line INTEGER NOT NULL, fingerprint BLOB NOT NULL, shard INTEGER, now INTEGER NOT NULL
+) STRICT;
+-- Events that one host read and another is to decide, because the entity is in a shard of that one.
+CREATE TABLE forwarded (
+  id INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows, key TEXT NOT NULL, shard INTEGER NOT NULL,
+  source INTEGER NOT NULL, line INTEGER NOT NULL, bytes BLOB NOT NULL, now INTEGER NOT NULL
+) STRICT;
+CREATE INDEX forwarded_shard ON forwarded (shard);
 -- `key` is the entity's, where it could be read; `now` is when the event was buried, on the workflow's clock.
 CREATE TABLE dead_letters (
   -- No id comes twice: an operator who names one that is gone must not meet another.
@@ -73,7 +85,8 @@ CREATE TABLE timers (
 CREATE INDEX timers_due ON timers (workflow, due) WHERE NOT waits;
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY, workflow TEXT NOT NULL, key TEXT NOT NULL, input TEXT NOT NULL, payload TEXT NOT NULL, now INTEGER NOT NULL,
-  sender TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL
+  sender TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, correlation_id TEXT NOT NULL,
+  shard INTEGER NOT NULL
 ) STRICT;
 -- Inputs of parked entities, in the order in which they wait.
 CREATE TABLE inbox (
@@ -92,6 +105,20 @@ CREATE TABLE pauses (
   reason TEXT,
   PRIMARY KEY (workflow, scope, name)
 ) STRICT, WITHOUT ROWID;
+
+-- Hosts that share this store: each is alive `until` then by the database's clock, and its engine commits under `epoch`, which
+-- no engine had before it. Where the row or the epoch is gone, the engine's commits fail.
+CREATE TABLE hosts (
+  name TEXT PRIMARY KEY, epoch INTEGER UNIQUE, until INTEGER NOT NULL, since INTEGER NOT NULL, commits INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The last epoch that began: one row.
+CREATE TABLE epochs (last INTEGER NOT NULL) STRICT;
+INSERT INTO epochs VALUES (0);
+-- Which epoch owns each shard; 0: none.
+CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
+CREATE INDEX shards_epoch ON shards (epoch);
+WITH RECURSIVE numbers (number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM numbers WHERE number < 959)
+  INSERT INTO shards SELECT number, 0 FROM numbers;
 
 CREATE VIEW states AS
   SELECT workflows.name AS workflow, entities.key AS entity, entities.sequence, journal.release, journal.state

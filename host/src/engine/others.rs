@@ -1,0 +1,129 @@
+//! What other hosts on the same store leave for this one: events that they read and this one owns, deliveries to its
+//! entities, pauses. What it leaves for them is committed like everything else (`Intake::forward`, `deliveries`).
+
+use std::time::Duration;
+
+use hashbrown::HashSet;
+
+use super::input::{EntityName, EventOrigin, Line};
+use super::planted::{Mistake, planted};
+use super::{Engine, EngineError};
+use crate::store::{DeliveryRow, ForwardedRow};
+
+/// How often the tables are looked into where nobody tells of something new.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often pauses, and what waits for others, are looked at.
+const SLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Events of others that are in memory at a time, and deliveries.
+const MOST_TAKEN: usize = 2048;
+
+/// Rows that are read beyond those that are known.
+const ROWS_TOGETHER: usize = 512;
+
+/// Events that wait for other hosts above which no events are taken.
+const MOST_FORWARDED: u32 = 8192;
+
+/// Rows of a table that are taken and not gone yet.
+#[derive(Debug, Default)]
+struct TakenRows(HashSet<i64>);
+
+impl TakenRows {
+    /// How many rows to read: those that are known come again.
+    fn limit(&self) -> u32 {
+        u32::try_from(self.0.len() + ROWS_TOGETHER.min(MOST_TAKEN.saturating_sub(self.0.len()))).unwrap_or(u32::MAX)
+    }
+
+    /// Of what was found, by id, with at most `limit` rows, that which is new.
+    fn new_of<R>(&mut self, found: Vec<R>, limit: u32, id: impl Fn(&R) -> i64) -> Vec<R> {
+        // Up to the last one nothing was left out.
+        let known_to = if found.len() < limit as usize { i64::MAX } else { found.last().map_or(i64::MAX, &id) };
+        let there: HashSet<i64> = found.iter().map(&id).collect();
+        self.0.retain(|known| *known > known_to || there.contains(known));
+        found.into_iter().filter(|row| self.0.len() < MOST_TAKEN && self.0.insert(id(row))).collect()
+    }
+}
+
+/// What is known of other hosts' doings.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    forwarded: TakenRows,
+    deliveries: TakenRows,
+    next_look: Duration,
+    next_slow_look: Duration,
+    /// Whether the last look found nothing that is new.
+    pub(super) quiet: bool,
+    /// Events that wait for other hosts than the ones that read them.
+    pub(super) backlog: u64,
+}
+
+impl Others {
+    /// Whether so much waits for other hosts that no more events are taken.
+    pub(super) fn are_behind(&self) -> bool {
+        self.backlog >= u64::from(MOST_FORWARDED)
+    }
+}
+
+impl Engine {
+    /// Takes what other hosts left.
+    pub(super) fn look_for_others(&mut self) -> Result<(), EngineError> {
+        let now = self.clock.elapsed();
+        if !self.share.is_shared() || now < self.state.others.next_look {
+            return Ok(());
+        }
+        let (events, deliveries) = (self.state.others.forwarded.limit(), self.state.others.deliveries.limit());
+        let forwarded = self.reader.forwarded(events)?;
+        let delivered = self.reader.deliveries_of_others(deliveries)?;
+        if now >= self.state.others.next_slow_look {
+            self.state.others.backlog = self.reader.count_forwarded(MOST_FORWARDED)?;
+            self.observed.forwarded(self.state.others.backlog);
+            self.hear_pauses()?;
+            self.state.others.next_slow_look = now + SLOW_INTERVAL;
+        }
+        let forwarded = self.state.others.forwarded.new_of(forwarded, events, |row| row.id);
+        let delivered = self.state.others.deliveries.new_of(delivered, deliveries, |row| row.id);
+        self.state.others.quiet = forwarded.is_empty() && delivered.is_empty();
+        self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
+        for event in forwarded {
+            self.take_forwarded(event);
+        }
+        for delivery in delivered {
+            self.take_delivery(delivery);
+        }
+        Ok(())
+    }
+
+    fn take_delivery(&mut self, delivery: DeliveryRow) {
+        // Of other workflows: it waits for a host that runs them.
+        let Some(workflow) = self.shared.plans.iter().position(|plan| plan.workflow.name == delivery.workflow) else { return };
+        self.delivery_found(EntityName { workflow, key: delivery.key.clone() }, delivery);
+    }
+
+    /// Takes an event that another host read. Whether it is a duplicate is known here, where all events of its entity are
+    /// decided.
+    fn take_forwarded(&mut self, forwarded: ForwardedRow) {
+        let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == forwarded.workflow) else { return };
+        let ForwardedRow { id, source, line, bytes, .. } = forwarded;
+        let origin = EventOrigin::Forwarded { id, source, line: Line(line) };
+        let decoded = self.decoder.decode(&bytes, origin, self.clock.wall()).into_iter().find(|(taker, _)| *taker == workflow);
+        match decoded {
+            Some((_, Ok((key, event)))) => {
+                if self.intake.knows(event.fingerprint) && !planted(Mistake::ForwardedTwice) {
+                    self.intake.duplicates += 1;
+                    self.state.draft.forwarded_removed.push(id);
+                    return;
+                }
+                self.intake.remember(event.fingerprint);
+                self.state.summary.events += 1;
+                self.pending(EntityName { workflow, key }).events.push_back(event);
+            }
+            // It was decodable where it was read, under the same release.
+            Some((_, Err(undecodable))) => {
+                self.state.draft.forwarded_removed.push(id);
+                self.intake.bury_forwarded(workflow, (source, Line(line)), undecodable, bytes, None, &mut self.state.draft);
+            }
+            None => {}
+        }
+    }
+}
