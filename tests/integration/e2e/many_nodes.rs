@@ -94,6 +94,6 @@ fn misbehaving_nodes_harm_nobody() {
     let duplicates = world.figure("purefold_events_not_decided_total{kind=\"duplicate\"}").unwrap();
     assert!(duplicates >= 1.0, "{duplicates}");
     let parked = world.ask("parked", &["list", "--json"]).well().json();
-    assert_eq!(parked, [json!({}); 0], "nobody is parked");
+    assert!(parked.is_empty(), "nobody is parked: {parked:?}");
     world.verifies();
 }
