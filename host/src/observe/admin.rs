@@ -78,9 +78,10 @@ impl Admin {
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
-    // The store is read on this thread: nothing but looks waits for it.
-    let figures = shared.counting.lock().unwrap_or_else(PoisonError::into_inner).figures();
-    let figures = figures.inspect_err(|error| tracing::warn!(%error, "the store's figures cannot be counted")).ok();
+    // On another thread: a store that does not answer must not keep anybody from hearing so.
+    let counting = shared.counting.clone();
+    let counted = tokio::task::spawn_blocking(move || counting.lock().unwrap_or_else(PoisonError::into_inner).figures());
+    let figures = counted.await.unwrap_or_default();
     let text = super::metrics::text(&shared.observed, figures);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

@@ -26,7 +26,8 @@ pub(super) struct StoreFigures {
 pub(super) struct Counting {
     location: Location,
     workflows: Vec<String>,
-    counted: Option<(Instant, StoreFigures)>,
+    /// When it was counted last, and what came of it where it could be.
+    counted: Option<(Instant, Option<StoreFigures>)>,
 }
 
 impl Counting {
@@ -34,13 +35,19 @@ impl Counting {
         Counting { location, workflows, counted: None }
     }
 
-    /// The counts, a few seconds old at most.
-    pub(super) fn figures(&mut self) -> Result<StoreFigures, StoreError> {
+    /// The counts, a few seconds old at most; none where the store cannot be read.
+    pub(super) fn figures(&mut self) -> Option<StoreFigures> {
         if let Some((when, figures)) = &self.counted
             && when.elapsed() < LEAST_INTERVAL
         {
-            return Ok(figures.clone());
+            return figures.clone();
         }
+        let figures = self.count().inspect_err(|error| tracing::warn!(%error, "the store's figures cannot be counted")).ok();
+        self.counted = Some((Instant::now(), figures.clone()));
+        figures
+    }
+
+    fn count(&self) -> Result<StoreFigures, StoreError> {
         let reader = Reader::open(&self.location)?;
         let mut workflows = Vec::with_capacity(self.workflows.len());
         for name in &self.workflows {
@@ -48,8 +55,6 @@ impl Counting {
             let (parked, dead_letters) = (reader.count_parked(id)?, reader.count_dead_letters(id)?);
             workflows.push(WorkflowFigures { name: name.clone(), parked, dead_letters });
         }
-        let figures = StoreFigures { workflows, timers: reader.count_timers()? };
-        self.counted = Some((Instant::now(), figures.clone()));
-        Ok(figures)
+        Ok(StoreFigures { workflows, timers: reader.count_timers()? })
     }
 }

@@ -19,6 +19,9 @@ use crate::store::{EntityRow, Location, Reader, Row, StoreError, StoredEntry};
 /// Entities that are read together.
 const PAGE: u32 = 256;
 
+/// Entries that are read together, with all they hold.
+const ENTRIES_TOGETHER: usize = 64;
+
 /// Entries of a chain whose places are read together.
 const CHAINED_TOGETHER: u32 = 1024;
 
@@ -229,19 +232,23 @@ impl Verifier<'_> {
             derivable: true,
         };
         let mut last = None;
-        for journal_row in rows.iter().rev() {
-            let stored = match reader.entry(*journal_row) {
-                Ok(stored) => stored,
-                Err(error @ (StoreError::Sql(_) | StoreError::Corrupt(_))) => {
-                    let difference =
-                        Difference { path: format!("journal row {journal_row}"), stored: error.to_string(), replayed: "an entry".into() };
-                    self.mismatch(row, (row.sequence, row.ordinal), "chain", vec![difference]);
-                    return Ok(());
-                }
-                Err(error) => return Err(error.into()),
-            };
-            walk.entry(reader, &stored)?;
-            last = Some(stored);
+        // They stand from the latest back.
+        for together in rows.rchunks(ENTRIES_TOGETHER) {
+            let (mut entries, events) = (reader.entries_in(together)?, reader.events_in(together)?);
+            for journal_row in together.iter().rev() {
+                let stored = match entries.remove(journal_row).unwrap_or_else(|| reader.entry(*journal_row)) {
+                    Ok(stored) => stored,
+                    Err(error @ (StoreError::Sql(_) | StoreError::Corrupt(_))) => {
+                        let path = format!("journal row {journal_row}");
+                        let difference = Difference { path, stored: error.to_string(), replayed: "an entry".into() };
+                        self.mismatch(row, (row.sequence, row.ordinal), "chain", vec![difference]);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                walk.entry(events.get(journal_row), &stored)?;
+                last = Some(stored);
+            }
         }
         let count = rows.len() as u64;
         self.progress.fetch_add(count, Ordering::Relaxed);
@@ -306,7 +313,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn entry(&mut self, reader: &Reader, stored: &StoredEntry) -> Result<(), VerifyError> {
+    /// `event` is what its event's bytes are, where they are kept.
+    fn entry(&mut self, event: Option<&Vec<u8>>, stored: &StoredEntry) -> Result<(), VerifyError> {
         let entry = &stored.entry;
         let at = (entry.sequence, entry.ordinal);
         let hash = entry.hash_over(&stored.payloads(), &self.head, &self.verifier.plan.workflow.name, &self.row.key, &stored.profile);
@@ -322,8 +330,8 @@ impl Walk<'_> {
         }
         self.sequence = entry.sequence;
         if let Some(event_hash) = entry.event_hash
-            && let Some(bytes) = reader.event(stored.row)?
-            && sha256(&bytes) != event_hash
+            && let Some(bytes) = event
+            && sha256(bytes) != event_hash
         {
             let difference = Difference {
                 path: "events.bytes".into(),

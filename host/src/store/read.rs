@@ -349,6 +349,24 @@ impl Reader {
         self.row(&format!("SELECT {ENTRY} FROM {ENTRIES} WHERE journal.row = ?"), &values![row], stored_entry)
     }
 
+    /// The entries in these rows that there are; each is what it can be read as.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn entries_in(&self, rows: &[Row]) -> Result<HashMap<Row, Result<StoredEntry, StoreError>>, StoreError> {
+        let query = format!("SELECT {ENTRY} FROM {ENTRIES}");
+        Ok(self.of_each(&query, "journal.row", rows, |row| Ok((row.get(0)?, stored_entry(row))))?.into_iter().collect())
+    }
+
+    /// The original bytes of the events that led to the entries in these rows, where they are kept.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn events_in(&self, rows: &[Row]) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
+        let found = self.of_each("SELECT row, bytes FROM events", "row", rows, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.into_iter().collect())
+    }
+
     /// The entry in `row`.
     ///
     /// # Errors
@@ -373,15 +391,6 @@ impl Reader {
     /// Where the store fails.
     pub fn event(&self, row: Row) -> Result<Option<Vec<u8>>, StoreError> {
         self.row("SELECT bytes FROM events WHERE row = ?", &values![row], |r| r.get(0))
-    }
-
-    /// The original bytes of the events that led to the entries from row `first` to row `last`, by row.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub fn events_between(&self, first: Row, last: Row) -> Result<HashMap<Row, Vec<u8>>, StoreError> {
-        let query = "SELECT row, bytes FROM events WHERE row >= ? AND row <= ?";
-        Ok(self.rows(query, &values![first, last], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
     }
 
     /// Up to `limit` entries of a workflow from `row` on, with their entities' keys, by row: in the order of commits where one

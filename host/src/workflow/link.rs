@@ -30,7 +30,7 @@ pub fn link<'a>(workflows: impl IntoIterator<Item = &'a Workflow>) -> Vec<Findin
                     "deliver-store",
                     format!("intents.{case}.workflow"),
                     format!("`{}` keeps its journal in another store, a delivery is committed in one transaction", route.workflow),
-                    "name the same `store.sqlite` in both manifests",
+                    "name the same file, or the same database and schema, under `[store]` in both manifests",
                 )],
                 Some(target) => deliver::check_target(case, intent, &route.input, &target.contract),
             };

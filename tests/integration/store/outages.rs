@@ -5,6 +5,7 @@ use std::time::Duration;
 use purefold_services::Instance;
 
 use super::{Database, demo_in};
+use crate::client::Client;
 use crate::place::{Place, Running};
 use crate::traces::Traces;
 
@@ -37,6 +38,31 @@ fn restarted_and_killed_under_load_it_goes_on_by_itself() {
     assert!(done.err.contains("the store works again") || done.err.contains("the store can be read again"), "{}", done.err);
     place.verifies();
     Traces::of_registration(&place).assert_same(&traces, "after outages");
+}
+
+#[test]
+fn while_it_is_away_a_host_is_not_ready_and_operators_are_heard_afterwards() {
+    let mut server = Instance::postgres().unwrap();
+    let mut place = Place::registration();
+    place.keep_journal_in(Database::at(server.address()));
+    place.stream::<&str>([]);
+    let mut running = Running::start(place.running(&["--admin", "127.0.0.1:0", "--follow"]));
+    let (admin, _told) = running.listens("metrics, health and readiness on http://");
+    let ready = || {
+        let mut client = Client::connect(admin).unwrap();
+        client.send("GET", "/readyz", &[], "").unwrap();
+        let response = client.receive().unwrap();
+        (response.status, response.body)
+    };
+    running.until("readiness", || ready().0 == 200);
+    server.kill().unwrap();
+    running.until("a complaint", || ready().0 == 503);
+    assert!(ready().1.contains("the store"), "{:?}", ready());
+    server.start_again().unwrap();
+    running.until("readiness again", || ready().0 == 200);
+    place.ask("pause", &["--by", "ann", "--reason", "to see that it listens"]).well();
+    running.until("the pause", || ready().1.contains("is paused"));
+    running.kill();
 }
 
 #[test]

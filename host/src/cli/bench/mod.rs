@@ -183,11 +183,18 @@ fn load(manifest: &Path) -> anyhow::Result<Workflow> {
 }
 
 fn pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool) -> anyhow::Result<(Summary, Duration)> {
+    let started = Instant::now();
+    let (summary, _) = started_pipeline(manifest, events, sandbox, perform)?;
+    Ok((summary, started.elapsed()))
+}
+
+/// The pipeline, and how long it took once it was started.
+fn started_pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool) -> anyhow::Result<(Summary, Duration)> {
     let feed = Some(Feed::File(events.to_path_buf()));
     let options = Options { clock: Clock::Arrival, until_idle: true, perform, feed, ..Options::default() };
     let workflow = load(manifest)?;
-    let started = Instant::now();
     let (engine, _stopper) = engine::start(vec![workflow], sandbox, &options)?;
+    let started = Instant::now();
     let summary = engine.run(|_| ())?;
     Ok((summary, started.elapsed()))
 }

@@ -84,8 +84,9 @@ impl<'a> Copy<'a> {
         loop {
             let page = reader.entries_from(id, next, PAGE)?;
             let Some((_, last)) = page.last() else { break };
-            let mut events = reader.events_between(next, last.row)?;
             next = last.row + 1;
+            let rows: Vec<_> = page.iter().map(|(_, entry)| entry.row).collect();
+            let mut events = reader.events_in(&rows)?;
             for (entity, stored) in page {
                 let event = events.remove(&stored.row).map(Arc::from);
                 self.add(&entity, stored, event)?;

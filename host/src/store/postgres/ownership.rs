@@ -26,6 +26,12 @@ const KEEP_INTERVAL: Duration = Duration::from_millis(500);
 const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('purefold host'), hashtext(current_schema()))";
 const LOCK_SHARED: &str = "SELECT pg_try_advisory_lock_shared(hashtext('purefold host'), hashtext(current_schema()))";
 
+const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
+
+/// Whether the server has just started, and a host that had the store may be about to lock it again.
+const MAY_COME_BACK: &str = "SELECT EXISTS (SELECT 1 FROM hosts WHERE epoch IS NOT NULL) \
+                             AND clock_timestamp() < pg_postmaster_start_time() + interval '5 seconds'";
+
 /// Every epoch ends, once what is committed under it just now is done.
 const END_ALL: &str = "DELETE FROM hosts";
 
@@ -60,7 +66,8 @@ impl Drop for Ownership {
         // Whoever starts next is not to find the lock held by a connection that is about to end.
         let unlock = async {
             if let Some(client) = self.client.lock().await.take() {
-                let _ = client.batch_execute("SELECT pg_advisory_unlock_all()").await;
+                let release = format!("DELETE FROM hosts WHERE epoch = {}; {UNLOCK}", self.epoch);
+                let _ = client.batch_execute(&release).await;
             }
         };
         let _ = wait_for(async { tokio::time::timeout(PATIENCE, unlock).await });
@@ -68,12 +75,18 @@ impl Drop for Ownership {
 }
 
 async fn wait_for_lock(client: &Client, place: &Place, statement: &str) -> Result<(), StoreError> {
-    let begun = Instant::now();
+    let told = |error: Error| failed(&place.told, &error);
+    let mut taken_since = Instant::now();
     loop {
-        if lock(client, statement).await.map_err(|error| failed(&place.told, &error))? {
-            return Ok(());
+        if lock(client, statement).await.map_err(told)? {
+            let alone = statement == LOCK;
+            if !alone || !client.query_one(MAY_COME_BACK, &[]).await.map_err(told)?.get::<_, bool>(0) {
+                return Ok(());
+            }
+            client.batch_execute(UNLOCK).await.map_err(told)?;
+            taken_since = Instant::now();
         }
-        if begun.elapsed() > PATIENCE {
+        if taken_since.elapsed() > PATIENCE {
             return Err(StoreError::Taken { store: place.told.clone() });
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
