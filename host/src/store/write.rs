@@ -68,6 +68,7 @@ fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, tallies: &
     write_sources(transaction, batch)?;
     super::operate::write(transaction, batch)?;
     super::erase::write(transaction, batch)?;
+    write_letters(transaction, batch)?;
     let truncated = super::retain::write(transaction, batch)?;
     super::tally::write(transaction, batch, &truncated, tallies)
 }
@@ -270,17 +271,21 @@ const BEGIN_ANEW: &str = "INSERT INTO sources (workflow, name, next_offset, next
 const FORGET_ACCEPTED: &str =
     "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source)";
 
+/// After what is erased: a letter that comes in the same commit was not there when its entity's letters were asked to go.
+fn write_letters<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
+    let dead = batch.dead_letters.iter().map(|d| {
+        let (event_id, key) = (d.event_id.as_ref(), d.key.as_ref());
+        values![d.workflow, d.source, d.line, event_id, d.code, &d.path, &d.reason, &*d.bytes, key, d.now]
+    });
+    transaction.change(&DEAD_LETTERS, dead)
+}
+
 fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
     let accepted = batch.accepted.iter().map(|a| values![a.row, a.source, a.line, a.fingerprint]);
     transaction.change(&ACCEPTED, accepted)?;
     if let Some(row) = batch.forget_accepted {
         transaction.execute(FORGET_ACCEPTED, values![row])?;
     }
-    let dead = batch.dead_letters.iter().map(|d| {
-        let (event_id, key) = (d.event_id.as_ref(), d.key.as_ref());
-        values![d.workflow, d.source, d.line, event_id, d.code, &d.path, &d.reason, &*d.bytes, key, d.now]
-    });
-    transaction.change(&DEAD_LETTERS, dead)?;
     transaction.change(&GONE_DEAD_LETTERS, batch.dead_letters_removed.iter().map(|id| values![*id]))?;
     let read = batch
         .sources
