@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
 use serde_json::Value;
@@ -14,6 +14,9 @@ use crate::repository::root;
 
 /// Names the program to test, instead of the one that is built beside the tests.
 const PROGRAM_VARIABLE: &str = "PUREFOLD_PROGRAM";
+
+/// How long a host may take to end, on a machine that is busy with other tests.
+const LONGEST_END: Duration = Duration::from_secs(180);
 
 /// What the program is built from.
 const SOURCES: &[&str] = &["wit", "effects", "host"];
@@ -153,9 +156,20 @@ pub(crate) fn with_input(mut command: Command, input: Vec<u8>) -> Done {
     done
 }
 
-/// Waits for a process and takes what it printed.
+/// Waits for a process and takes what it printed. One that does not end is killed.
 pub(crate) fn end(child: Child) -> Done {
-    child.wait_with_output().expect("purefold can be waited for").into()
+    let id = child.id();
+    let (done, still_waiting) = std::sync::mpsc::channel::<()>();
+    // A host that does not end fails its test by what it says until then, and does not hold up all the others.
+    let watchdog = std::thread::spawn(move || {
+        if still_waiting.recv_timeout(LONGEST_END) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-s", "KILL", &id.to_string()]).status();
+        }
+    });
+    let ended = child.wait_with_output().expect("purefold can be waited for").into();
+    drop(done);
+    watchdog.join().expect("the watchdog does not fail");
+    ended
 }
 
 /// Sends a signal by its name.

@@ -31,7 +31,7 @@ usage: cargo xtask <command>
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million watching http timers latency
+                         pipeline decision million watching http timers postgres latency
          --trial         a dev build and little load, to see that `http`, `timers` and `latency` work: no figures to tell";
 
 /// What to do.

@@ -100,6 +100,7 @@ fn write<'v>(
     super::forward::write(transaction, batch)?;
     super::operate::write(transaction, batch)?;
     super::erase::write(transaction, batch)?;
+    write_letters(transaction, batch)?;
     let truncated = super::retain::write(transaction, batch)?;
     super::tally::write(transaction, batch, &truncated, epoch, tallies)
 }
@@ -309,6 +310,15 @@ const FORGET_ACCEPTED: &str =
 const FORGET_OWNED: &str = "DELETE FROM accepted WHERE row <= ? AND line <= (SELECT next_line FROM sources WHERE sources.id = accepted.source) \
                             AND (shard IS NULL OR shard IN (SELECT shard FROM shards WHERE epoch = ?))";
 
+/// After what is erased: a letter that comes in the same commit was not there when its entity's letters were asked to go.
+fn write_letters<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch) -> Result<(), StoreError> {
+    let dead = batch.dead_letters.iter().map(|d| {
+        let (event_id, key) = (d.event_id.as_ref(), d.key.as_ref());
+        values![d.workflow, d.source, d.line, event_id, d.code, &d.path, &d.reason, &*d.bytes, key, d.now]
+    });
+    transaction.change(&DEAD_LETTERS, dead)
+}
+
 fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, epoch: u64) -> Result<(), StoreError> {
     let accepted = batch.accepted.iter().map(|a| values![a.row, a.source, a.line, a.fingerprint, a.shard, a.now]);
     transaction.change(&ACCEPTED, accepted)?;
@@ -318,11 +328,6 @@ fn write_sources<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, ep
             epoch => transaction.execute(FORGET_OWNED, values![row, epoch])?,
         }
     }
-    let dead = batch.dead_letters.iter().map(|d| {
-        let (event_id, key) = (d.event_id.as_ref(), d.key.as_ref());
-        values![d.workflow, d.source, d.line, event_id, d.code, &d.path, &d.reason, &*d.bytes, key, d.now]
-    });
-    transaction.change(&DEAD_LETTERS, dead)?;
     transaction.change(&GONE_DEAD_LETTERS, batch.dead_letters_removed.iter().map(|id| values![*id]))?;
     let read = batch
         .sources

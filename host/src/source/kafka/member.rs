@@ -23,7 +23,7 @@ const POLL_WAIT: Duration = Duration::from_millis(50);
 /// How long the group may take to give what it is about to, after it has taken something: one engine for both.
 const SETTLE_TIME: Duration = Duration::from_millis(500);
 
-/// How often the group is told how far this host is.
+/// How often the group is told how far this host is, and whether the client can go on is looked at.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the brokers are waited for to tell how many partitions a topic has.
@@ -94,8 +94,11 @@ impl Member {
             self.hear_group();
             self.tell();
             if let Err(error) = self.read() {
-                // Nobody waits for it where the process ends.
-                let _ = self.failed.try_send(error);
+                match &mut self.active {
+                    Some(active) => active.fail(error),
+                    // Nobody waits for it where the process ends.
+                    None => drop(self.failed.try_send(error)),
+                }
                 return self.close();
             }
         }
@@ -170,14 +173,18 @@ impl Member {
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
+        let now = self.clock.elapsed();
+        let is_time = now >= self.committed + COMMIT_INTERVAL;
+        if is_time {
+            self.committed = now;
+            self.check_alive()?;
+        }
         let Some(active) = &mut self.active else { return self.poll(POLL_WAIT).map(|_| ()) };
         active.check();
         active.look();
         active.hand_on();
         active.give_up();
-        let now = self.clock.elapsed();
-        if now >= self.committed + COMMIT_INTERVAL {
-            self.committed = now;
+        if is_time {
             active.commit_positions();
         }
         if active.has_room() {
@@ -213,14 +220,22 @@ impl Member {
         }
     }
 
-    fn hear_error(&mut self, error: &KafkaError) -> Result<(), SourceError> {
-        tracing::debug!(%error, "Kafka client");
-        match error {
-            KafkaError::MessageConsumptionFatal(Code::FencedInstanceId) => {
+    /// Whether the client can go on: one of another process with this member's name ends it for good.
+    fn check_alive(&self) -> Result<(), SourceError> {
+        match self.client.client().fatal_error() {
+            None => Ok(()),
+            Some((Code::FencedInstanceId, _)) => {
                 let instance = self.settings.instance.clone().unwrap_or_default();
                 Err(SourceError::KafkaFenced { instance, group: self.settings.group.clone() })
             }
-            KafkaError::MessageConsumptionFatal(_) => Err(SourceError::KafkaUnusable { reason: error.to_string() }),
+            Some((_, reason)) => Err(SourceError::KafkaUnusable { reason }),
+        }
+    }
+
+    fn hear_error(&mut self, error: &KafkaError) -> Result<(), SourceError> {
+        tracing::debug!(%error, "Kafka client");
+        self.check_alive()?;
+        match error {
             KafkaError::MessageConsumption(
                 Code::AutoOffsetReset
                 | Code::OffsetOutOfRange

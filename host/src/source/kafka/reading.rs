@@ -401,9 +401,14 @@ impl Active {
             return;
         }
         if let Some(error) = self.refused.take() {
-            self.ended = true;
-            (self.reading.tell)(Notice::Ended(Err(error)));
+            self.fail(error);
         }
+    }
+
+    /// Tells the engine that nothing more can ever be read.
+    pub(super) fn fail(&mut self, error: SourceError) {
+        self.ended = true;
+        (self.reading.tell)(Notice::Ended(Err(error)));
     }
 
     /// Tells the group how far everything is decided.

@@ -28,6 +28,10 @@ const PREFETCH_BYTES_DEFAULT: i64 = 16 << 20;
 /// that it lives.
 const SIGNS_OF_LIFE_IN_SESSION: u32 = 10;
 
+/// With its sign of life a member also hears that the group changes, twice where partitions pass from one to another: nobody
+/// reads them meanwhile.
+const MOST_SILENCE: Duration = Duration::from_secs(1);
+
 /// The least that the client library takes as the largest answer.
 const FETCH_BYTES_LEAST: i64 = 4 << 20;
 
@@ -126,7 +130,7 @@ impl KafkaSettings {
         } else {
             config.set("partition.assignment.strategy", "cooperative-sticky");
             config.set("session.timeout.ms", self.session_timeout.as_millis().to_string());
-            config.set("heartbeat.interval.ms", (self.session_timeout / SIGNS_OF_LIFE_IN_SESSION).as_millis().to_string());
+            config.set("heartbeat.interval.ms", MOST_SILENCE.min(self.session_timeout / SIGNS_OF_LIFE_IN_SESSION).as_millis().to_string());
         }
         if let Some(instance) = &self.instance {
             config.set("group.instance.id", instance);

@@ -3,9 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::{Host, PATIENCE, Stream, assert_decided_once, own_broker};
-use crate::place::Place;
-use crate::service::closed_port;
-use crate::shop::{arrived, placed};
 
 #[track_caller]
 fn until_ready(host: &Host, ready: bool) -> String {
@@ -68,29 +65,22 @@ fn brokers_that_are_away_at_the_start_keep_nothing_else_from_running() {
 /// waits where it is. The host stays a member and goes on when there is room.
 #[test]
 fn an_engine_that_takes_nothing_stays_a_member_and_holds_little() {
+    const NODES: u32 = 12_000;
     let stream = Stream::new(2);
-    let mut place = Place::orders(closed_port());
-    place.variable("BROKERS", &stream.brokers);
-    let source = format!(
-        "[source]\nkafka = {{ brokers = \"${{BROKERS}}\", group = \"{0}\", topics = [\"{0}\"], session-timeout = \"6s\", prefetch-bytes = 1048576 }}\n[store]\n",
-        stream.topic
-    );
-    place.mend("[store]\n", &source);
-    place.mend("[store]\n", "[limits]\noutstanding = 200\n[store]\n");
-    stream.event(&arrived("tea", 90_000, 0.0));
-    (0..6_000).for_each(|order| stream.event(&placed(&format!("order-{order}"), &[("tea", 1)], 1.0)));
-    stream.flush();
-    let host = Host::start(&place);
-    let begun = Instant::now();
-    let mut taken = None;
+    let place = stream.place(", session-timeout = \"6s\", prefetch-bytes = 1048576");
+    stream.announce(0..1);
+    let mut host = Host::start(&place);
+    host.until_known(&place, 1);
+    place.ask("pause", &[]).well();
+    stream.announce(1..NODES);
     // Nothing more is taken for longer than a session lasts.
-    while begun.elapsed() < Duration::from_secs(10) {
-        std::thread::sleep(Duration::from_millis(500));
-        taken = host.figure("purefold_events_total{kind=\"taken\"}");
-    }
-    assert!(taken.is_some_and(|taken| taken < 5_500.0), "{taken:?}");
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(host.figure("purefold_events_total{kind=\"taken\"}"), Some(1.0));
     assert_eq!(host.figure("purefold_source_rebalances_total"), Some(1.0), "it was a member all the time");
     assert_eq!(host.get("/healthz").0, 200);
     assert!(host.figure("purefold_backlog").is_some_and(|held| held < 8_192.0));
+    place.ask("resume", &[]).well();
+    host.until_known(&place, NODES as usize);
     host.stop();
+    assert_decided_once(&place, 0..NODES);
 }
