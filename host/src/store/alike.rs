@@ -31,7 +31,7 @@ const TABLES: &[(&str, &str, usize)] = &[
     ("erasing", "entity", 4),
     ("checkpoints", "entity", 4),
     ("tallies", "workflow, epoch", 8),
-    ("sources", "id", 8),
+    ("sources", "id", 10),
     ("accepted", "row", 6),
     ("forwarded", "id", 8),
     ("dead_letters", "id", 11),
@@ -138,7 +138,8 @@ struct Author {
     row: i64,
     next: i64,
     forwarded: Vec<i64>,
-    line: u64,
+    /// How far the source was read.
+    read: u64,
 }
 
 impl Author {
@@ -199,9 +200,9 @@ impl Author {
             read_line: line,
             tail,
             duplicates: number,
-            log: "".into(),
+            log: text(&mut self.rng).into(),
             generation: 0,
-            expected_line: std::mem::replace(&mut self.line, line),
+            expected_line: std::mem::replace(&mut self.read, line),
         });
         batch.clocks.push((self.workflow, number * 7));
         batch.answers.extend(commands.get(usize::try_from(number).unwrap()).map(|id| (*id, text(&mut self.rng))));
@@ -364,7 +365,7 @@ fn the_same_commits_leave_the_same_on_every_kind_of_store() {
         row: 0,
         next: 0,
         forwarded: Vec::new(),
-        line: 0,
+        read: 0,
     };
     for number in 1..40 {
         let mut batch = author.batch(number, &commands);
@@ -403,7 +404,7 @@ fn what_somebody_else_wrote_is_not_written_over() {
             row: 0,
             next: 0,
             forwarded: Vec::new(),
-            line: 0,
+            read: 0,
         };
         let mut first = Batch::default();
         author.decide(&mut first);
