@@ -554,7 +554,14 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub(crate) fn numbered_to(&self, table: &'static str, column: &'static str) -> Result<i64, StoreError> {
-        if self.epoch == 0 { self.last(table, column) } else { Ok(super::Numbers::of(self.epoch).before_first()) }
+        if self.epoch == 0 {
+            return self.last(table, column);
+        }
+        // The release that its start put in force has numbers of the same epoch.
+        let own = super::Numbers::of(self.epoch);
+        let query = format!("SELECT max({column}) FROM {table} WHERE {column} BETWEEN ? AND ?");
+        let last = self.row(&query, &values![own.before_first(), own.last()], |row| row.get::<Option<i64>>(0))?;
+        Ok(last.flatten().unwrap_or(own.before_first()))
     }
 
     /// The greatest id in a table, 0 where it is empty.
