@@ -314,6 +314,7 @@ impl Engine {
 
     /// As [`Engine::run`], until it is over or gives way.
     pub(super) fn run_on(mut self, mut progress: impl FnMut(Progress)) -> Result<Ending, EngineError> {
+        self.observed.runs();
         let ended = self.turns(&mut progress);
         self.leave_source();
         ended?;

@@ -362,11 +362,18 @@ impl Sessions {
                 Err(EngineError::Store(error)) if error.is_passing() && !self.stopper.is_stopped() => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::error!(%error, "the store cannot be used; the next engine starts when it can");
+                        self.ground.observed.store(true);
                     }
                     self.ground.observed.turned(self.ground.clock.elapsed());
                     std::thread::sleep(RETRY_INTERVAL);
                 }
-                opened => return opened,
+                opened => {
+                    if told {
+                        tracing::info!("the store can be used again");
+                        self.ground.observed.store(false);
+                    }
+                    return opened;
+                }
             }
         }
     }

@@ -32,6 +32,9 @@ impl Observed {
         if !alive {
             reasons.push(format!("the loop has stood still for {} s", standstill / 1000));
         }
+        if !self.began.load(Ordering::Relaxed) {
+            reasons.push("the host is starting".to_owned());
+        }
         if self.store_down.load(Ordering::Relaxed) {
             reasons.push("the store takes no commit or cannot be read".to_owned());
         }

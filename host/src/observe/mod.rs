@@ -26,6 +26,8 @@ pub struct Observed {
     clock: Arc<dyn HostClock>,
     /// When the loop last turned, in milliseconds of the clock that only goes on.
     turned: AtomicU64,
+    /// Whether an engine has run since the process began.
+    began: AtomicBool,
     store_down: AtomicBool,
     stopping: AtomicBool,
     backlog: AtomicU64,
@@ -56,6 +58,7 @@ impl Observed {
         Observed {
             clock,
             turned: AtomicU64::new(0),
+            began: AtomicBool::new(false),
             store_down: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             backlog: AtomicU64::new(0),
@@ -72,6 +75,11 @@ impl Observed {
     /// The loop goes on.
     pub fn turned(&self, now: Duration) {
         self.turned.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// An engine runs.
+    pub fn runs(&self) {
+        self.began.store(true, Ordering::Relaxed);
     }
 
     /// Whether the store takes commits.

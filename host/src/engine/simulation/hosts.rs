@@ -179,9 +179,16 @@ impl Fleet<'_> {
             if let Some(host) = &self.members[at].host {
                 host.pass(stood);
             }
-            // What comes first when it wakes is open.
-            if self.rng.random_ratio(1, 2) {
-                return Ok(false);
+            // What comes first when it wakes is open: what was on its way to the store, what is due to be tried, or anything.
+            match self.rng.random_range(0..4) {
+                0 => return self.wake(at).map(|()| false),
+                1 | 2 => {
+                    if let Some(host) = &self.members[at].host {
+                        host.perform();
+                    }
+                    return Ok(false);
+                }
+                _ => {}
             }
         }
         if self.members[at].host.is_none() {
@@ -213,6 +220,19 @@ impl Fleet<'_> {
             self.world.lock().giving_up.extend(given_up);
         }
         Ok(self.calm && self.is_done())
+    }
+
+    /// A host that stood still has the store commit what it had decided before.
+    fn wake(&mut self, at: usize) -> Result<(), String> {
+        while let Some(host) = self.members[at].host.as_mut() {
+            match host.commit(None) {
+                Ok(true) => self.world.lock().committed(),
+                Ok(false) => break,
+                Err(error) if error.is_overtaken() => self.die(at),
+                Err(error) => return Err(format!("the writer of {} failed: {error}", self.members[at].name)),
+            }
+        }
+        Ok(())
     }
 
     /// Something that a host does.

@@ -64,8 +64,7 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
     let mut rng = StdRng::seed_from_u64(scenario.seed ^ 0x5eed);
     {
         let mut world = world.lock();
-        world.seed = scenario.seed;
-        world.failures = scenario.failures;
+        (world.seed, world.failures, world.hosts) = (scenario.seed, scenario.failures, scenario.hosts);
         world.steadfast = scenario.event_clock;
         world.clock = clock.clone();
     }

@@ -48,6 +48,8 @@ pub(super) struct Member {
     /// When the assignment is to be told to whoever starts engines.
     tell_at: Option<Duration>,
     committed: Duration,
+    /// How many partitions the first topic has, once it was told.
+    count: Option<u32>,
 }
 
 impl Member {
@@ -75,6 +77,7 @@ impl Member {
             active: None,
             tell_at: None,
             committed,
+            count: None,
         }
     }
 
@@ -166,10 +169,15 @@ impl Member {
         let _ = self.assignments.send(assignment);
     }
 
-    /// How many partitions the first topic has; none where the brokers do not tell it now.
-    fn count(&self) -> Option<u32> {
-        let metadata = self.client.fetch_metadata(self.settings.topics.first().map(String::as_str), COUNT_TIMEOUT).ok()?;
-        u32::try_from(metadata.topics().first()?.partitions().len()).ok()
+    /// How many partitions the first topic has, or had when the brokers last told it; none where they never did.
+    fn count(&mut self) -> Option<u32> {
+        let topic = self.settings.topics.first().map(String::as_str);
+        if let Ok(metadata) = self.client.fetch_metadata(topic, COUNT_TIMEOUT)
+            && let Some(topic) = metadata.topics().first()
+        {
+            self.count = u32::try_from(topic.partitions().len()).ok().filter(|count| *count > 0).or(self.count);
+        }
+        self.count
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
