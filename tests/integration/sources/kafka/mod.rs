@@ -71,6 +71,17 @@ impl Stream {
             assert!(begun.elapsed() < PATIENCE, "the topic can be made");
             std::thread::sleep(Duration::from_millis(100));
         }
+        // The controller has it; the broker hears of it a little later.
+        while self.partitions() != partitions {
+            assert!(begun.elapsed() < PATIENCE, "the broker knows the topic");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How many partitions the broker says that the topic has.
+    fn partitions(&self) -> i32 {
+        let metadata = self.admin().inner().fetch_metadata(Some(&self.topic), PATIENCE).unwrap();
+        metadata.topics().iter().map(|topic| i32::try_from(topic.partitions().len()).unwrap()).sum()
     }
 
     /// Deletes the topic and makes another one of its name.
