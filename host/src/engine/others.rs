@@ -11,7 +11,7 @@ use super::{Engine, EngineError};
 use crate::store::{DeliveryRow, ForwardedRow};
 
 /// How often the tables are looked into where nobody tells of something new.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often pauses, and what waits for others, are looked at.
 const SLOW_INTERVAL: Duration = Duration::from_secs(1);

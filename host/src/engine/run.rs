@@ -18,7 +18,7 @@ use super::erasing::Erasing;
 use super::input::{Conclusion, EntityName, Note, Pending};
 use super::intake::Intake;
 use super::operators::{COMMAND_INTERVAL, GivingUp};
-use super::others::Others;
+use super::others::{LOOK_INTERVAL, Others};
 use super::pauses::Pauses;
 use super::reads::Reads;
 use super::retention::Sweep;
@@ -398,7 +398,7 @@ impl Engine {
 
     /// How long there is nothing to look after by itself.
     fn patience(&mut self) -> Duration {
-        let timeout = COMMAND_INTERVAL.min(PROGRESS_INTERVAL);
+        let timeout = if self.share.is_shared() { LOOK_INTERVAL } else { COMMAND_INTERVAL.min(PROGRESS_INTERVAL) };
         let (Some(due), false) = (self.state.next_due, self.course.event_clock) else { return timeout };
         let left = Duration::from_micros(due.saturating_sub(self.clock.wall()));
         self.state.look_for_timers |= left.is_zero();

@@ -261,8 +261,10 @@ impl Sessions {
         let owned = self.retried(|| membership.share(|| !self.stopper.is_stopped()));
         let ran = owned.and_then(|share| {
             let epoch = share.epoch;
+            self.ground.observed.owns(share.shards.len());
             self.options.share = share;
             let ran = self.engine_on(assignment, Some(&membership), progress);
+            self.ground.observed.owns(0);
             membership.ended(epoch);
             ran
         });

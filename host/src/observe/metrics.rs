@@ -169,6 +169,9 @@ impl Collector for Collected {
         let paused = decisions.iter().map(|of| ([("workflow", &*of.workflow)], u64::from(of.is_paused())));
         gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
         self.encode_effects(&mut encoder, effects)?;
+        if let Some(shards) = self.observed.owned_shards() {
+            of_host(&mut encoder, "shards", "Shards that this host owns", shards)?;
+        }
         let waiting = forwarded.load(Ordering::Relaxed);
         of_host(&mut encoder, "forwarded", "Events that wait for the host that owns their entity, up to a bound", waiting)?;
         of_host(&mut encoder, "backlog", "Lines or requests that were read and are not decided", backlog.load(Ordering::Relaxed))?;

@@ -32,6 +32,8 @@ pub struct Observed {
     stopping: AtomicBool,
     backlog: AtomicU64,
     forwarded: AtomicU64,
+    /// One more than the shards that are owned; 0 where nobody shares the store.
+    shards: AtomicU64,
     /// Where a file is read.
     lag: OnceLock<Arc<Lag>>,
     /// Where partitions are read.
@@ -63,6 +65,7 @@ impl Observed {
             stopping: AtomicBool::new(false),
             backlog: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
+            shards: AtomicU64::new(0),
             lag: OnceLock::new(),
             kafka: OnceLock::new(),
             decisions,
@@ -101,6 +104,15 @@ impl Observed {
     /// Events that hosts read and left to the owners of their entities, which have not decided them.
     pub fn forwarded(&self, waiting: u64) {
         self.forwarded.store(waiting, Ordering::Relaxed);
+    }
+
+    /// How many shards of a store that several hosts share are this one's.
+    pub fn owns(&self, shards: usize) {
+        self.shards.store(shards as u64 + 1, Ordering::Relaxed);
+    }
+
+    fn owned_shards(&self) -> Option<u64> {
+        self.shards.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// How the group's member is doing; said once.
