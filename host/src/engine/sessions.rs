@@ -132,7 +132,10 @@ impl Sessions {
         let (ground, membership) = match settings.filter(|settings| settings.location.can_be_shared()) {
             Some(settings) => {
                 let store = Store::join(&settings.location, settings.id, random)?;
-                let membership = Membership::join(store.writer()?, name, wish(&options, &Assignment::default()), clock.clone())?;
+                let mut names: Vec<&str> = workflows.iter().map(|workflow| &*workflow.name).collect();
+                names.sort_unstable();
+                let member = (name, names.join(", "));
+                let membership = Membership::join(store.writer()?, member, wish(&options, &Assignment::default()), clock.clone())?;
                 let first = Options { share: membership.epoch()?, ..options.clone() };
                 (Ground::on(store, workflows, sandbox, &first, clock)?, Some(membership))
             }

@@ -56,6 +56,8 @@ struct State {
 
 struct Member {
     name: String,
+    /// What all hosts of the store run.
+    workflows: String,
     clock: Arc<dyn HostClock>,
     state: Mutex<State>,
 }
@@ -69,13 +71,14 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Joins as `name`, which no other process has. `leases` is a connection of its own.
+    /// Joins as `name`, which no other process has, to run `workflows`, which all of them run. `leases` is a connection of its
+    /// own.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn join(leases: Writer, name: String, wish: Wish, clock: Arc<dyn HostClock>) -> Result<Self, EngineError> {
+    pub fn join(leases: Writer, (name, workflows): (String, String), wish: Wish, clock: Arc<dyn HostClock>) -> Result<Self, EngineError> {
         let state = State { leases, wish, current: None, verdicts: 0, fails: false };
-        let member = Arc::new(Member { name, clock, state: Mutex::new(state) });
+        let member = Arc::new(Member { name, workflows, clock, state: Mutex::new(state) });
         // Nothing is ever sent: its end is the thread's.
         let (end, ended) = bounded::<()>(0);
         let renews = member.clone();
@@ -100,11 +103,11 @@ impl Membership {
     /// # Errors
     /// Where the store fails.
     pub fn epoch(&self) -> Result<Share, EngineError> {
-        let Member { name, clock, .. } = &*self.member;
+        let Member { name, workflows, clock, .. } = &*self.member;
         let began = clock.elapsed();
         let mut state = self.member.state();
         let now = state.leases.now(&**clock)?;
-        let epoch = state.leases.begin_epoch(name, now, until(now))?;
+        let epoch = state.leases.begin_epoch((name, workflows), now, until(now))?;
         let lease = Arc::new(Lease::new(clock.clone(), began + LEASE - CAUTION));
         Ok(Share { epoch, shards: ShardSet::of([]), lease: Some(lease) })
     }

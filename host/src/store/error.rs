@@ -58,6 +58,19 @@ pub enum StoreError {
         /// Where it is.
         store: String,
     },
+    /// A host that shares the store runs other workflows.
+    #[error(
+        "the hosts that share a store run the same workflows: {host} runs {theirs} there, and this one is to run {ours}; start this one with \
+         those, or when the others have ended, or give it a schema of its own"
+    )]
+    OtherWorkflows {
+        /// One of those that are there.
+        host: String,
+        /// What it runs.
+        theirs: String,
+        /// What was asked for.
+        ours: String,
+    },
     /// The tables are of another version.
     #[error(
         "the store {store} has tables of version {found}, and this host knows version {known} only; go on with the purefold that made it, \

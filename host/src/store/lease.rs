@@ -58,8 +58,9 @@ const DATABASE_CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 10
 const DEAD: &str = "DELETE FROM hosts WHERE until < ? AND name <> ?";
 pub(super) const NEXT_EPOCH: &str = "UPDATE epochs SET last = last + 1";
 pub(super) const EPOCH: &str = "SELECT last FROM epochs";
-const JOIN: &str = "INSERT INTO hosts (name, epoch, until, since, commits) VALUES (?, ?, ?, ?, 0) \
+const JOIN: &str = "INSERT INTO hosts (name, workflows, epoch, until, since, commits) VALUES (?, ?, ?, ?, ?, 0) \
                     ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, until = excluded.until, commits = 0";
+const OTHER_WORKFLOWS: &str = "SELECT name, workflows FROM hosts WHERE name <> ? AND workflows <> ? ORDER BY name LIMIT 1";
 const FREED: &str = "UPDATE shards SET epoch = 0 WHERE epoch = ?";
 
 /// Fails where that epoch is not in force any more; else it stays so until the commit.
@@ -102,14 +103,20 @@ impl Writer {
     /// counted is counted under the new one.
     ///
     /// # Errors
-    /// Where the store fails.
-    pub fn begin_epoch(&mut self, name: &str, now: u64, until: u64) -> Result<u64, StoreError> {
+    /// Where a host is there that runs other `workflows`: a shard of either would be decided on for some of them only. Where
+    /// the store fails.
+    pub fn begin_epoch(&mut self, (name, workflows): (&str, &str), now: u64, until: u64) -> Result<u64, StoreError> {
         let epoch = self.connection_mut().transact(|transaction| {
             transaction.execute(DEAD, values![now, name])?;
+            // Hosts that begin at the same moment wait for each other here.
             transaction.execute(NEXT_EPOCH, [])?;
+            let other = transaction.row(OTHER_WORKFLOWS, &values![name, workflows], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if let Some((host, theirs)) = other {
+                return Err(StoreError::OtherWorkflows { host, theirs, ours: workflows.to_owned() });
+            }
             let epoch: Option<u64> = transaction.row(EPOCH, &[], |row| row.get(0))?;
             let epoch = epoch.ok_or_else(|| StoreError::Corrupt("the table epochs is empty".into()))?;
-            transaction.execute(JOIN, values![name, epoch, until, now])?;
+            transaction.execute(JOIN, values![name, workflows, epoch, until, now])?;
             Ok(epoch)
         })?;
         self.fold_tallies(epoch)?;
@@ -204,13 +211,13 @@ mod tests {
         let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
         let mut leases = store.writer().unwrap();
         leases.workflow("w").unwrap();
-        let first = leases.begin_epoch("one", 0, 10).unwrap();
+        let first = leases.begin_epoch(("one", "w"), 0, 10).unwrap();
         assert_eq!(leases.claim(first, &ShardSet::of(0..960)).unwrap().len(), 960);
         let mut paused = store.writer().unwrap().of_epoch(first).unwrap();
         paused.commit(&entity(1, 1, 0)).unwrap();
 
         // Not over by the clock of the store: nothing is taken.
-        let second = leases.begin_epoch("two", 10, 20).unwrap();
+        let second = leases.begin_epoch(("two", "w"), 10, 20).unwrap();
         assert!(second > first);
         assert!(leases.claim(second, &ShardSet::of(0..960)).unwrap().is_empty());
         paused.commit(&entity(2, 1, 0)).unwrap();
@@ -222,6 +229,10 @@ mod tests {
         assert!(!leases.renew("one", 12, 40).unwrap(), "whoever was given up begins anew");
         let reader = store.reader().unwrap();
         assert!(reader.entity(1, "3").unwrap().is_none());
+        // Whoever runs something else would leave half of it undone.
+        let error = leases.begin_epoch(("three", "v, w"), 12, 40).unwrap_err();
+        assert!(error.to_string().contains("two runs w there, and this one is to run v, w"), "{error}");
+
         let ownership = reader.ownership().unwrap();
         assert_eq!(ownership.of(second).len(), 480);
         assert!(ownership.is_free(480) && !ownership.is_free(479));
@@ -234,8 +245,8 @@ mod tests {
         let mut leases = store.writer().unwrap();
         let workflow = leases.workflow("w").unwrap();
         for round in 1..4u8 {
-            let epoch = leases.begin_epoch("one", 0, 10).unwrap();
-            let other = leases.begin_epoch("two", 0, 10).unwrap();
+            let epoch = leases.begin_epoch(("one", "w"), 0, 10).unwrap();
+            let other = leases.begin_epoch(("two", "w"), 0, 10).unwrap();
             assert_eq!(leases.claim(epoch, &ShardSet::of(0..500)).unwrap().len(), 500);
             assert_eq!(leases.claim(other, &ShardSet::of(400..960)).unwrap().len(), 460);
             for (epoch, id) in [(epoch, 1), (other, 2)] {

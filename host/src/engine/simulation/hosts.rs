@@ -314,7 +314,7 @@ impl Fleet<'_> {
         let told = |error: StoreError| format!("no epoch begins: {error}");
         let (name, part) = (self.members[at].name.clone(), self.members[at].part);
         let lease = Lease::new(self.clock.clone(), self.clock.elapsed() + LEASE - CAUTION);
-        let epoch = self.leases.begin_epoch(&name, self.micros(), self.until()).map_err(told)?;
+        let epoch = self.leases.begin_epoch((&name, "w"), self.micros(), self.until()).map_err(told)?;
         let ownership = self.leases.ownership().map_err(told)?;
         let shards = self.leases.claim(epoch, &wanted(&Wish::Part, &name, &ownership.hosts)).map_err(told)?;
         let share = Share { epoch, shards, lease: Some(Arc::new(lease)) };

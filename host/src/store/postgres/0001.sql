@@ -5,9 +5,10 @@ COMMENT ON TABLE versions IS 'Versions of these tables, each with the time at wh
 
 -- Hosts that share this store: each is believed alive `until` then by this database's clock, and its engine commits under
 -- `epoch`, which no engine had before it. Where the row or the epoch is gone, the engine's commits fail. `commits` counts them:
--- after a lost connection it tells whether the last one stands.
+-- after a lost connection it tells whether the last one stands. All of them run the same `workflows`.
 CREATE TABLE hosts (
-  name text COLLATE "C" PRIMARY KEY, epoch bigint UNIQUE, until bigint NOT NULL, since bigint NOT NULL, commits bigint NOT NULL
+  name text COLLATE "C" PRIMARY KEY, workflows text COLLATE "C" NOT NULL, epoch bigint UNIQUE, until bigint NOT NULL,
+  since bigint NOT NULL, commits bigint NOT NULL
 ) WITH (fillfactor = 50);
 -- The last epoch that began: one row.
 CREATE TABLE epochs (last bigint NOT NULL);

@@ -109,7 +109,7 @@ async fn take(client: &Client, id: (u64, u64), alone: bool) -> Result<u64, Error
     let epoch: i64 = client.query_one(EPOCH, &[]).await?.get(0);
     let name = "coalesce(host(inet_client_addr()), 'this machine') || ', process ' || $2::text";
     let process = std::process::id().to_string();
-    let join = format!("INSERT INTO hosts (epoch, name, until, since, commits) VALUES ($1, {name}, 0, 0, 0)");
+    let join = format!("INSERT INTO hosts (epoch, name, workflows, until, since, commits) VALUES ($1, {name}, '', 0, 0, 0)");
     client.execute(&join, &[&epoch, &process]).await?;
     client.batch_execute("COMMIT").await?;
     Ok(epoch.unsigned_abs())

@@ -107,9 +107,10 @@ CREATE TABLE pauses (
 ) STRICT, WITHOUT ROWID;
 
 -- Hosts that share this store: each is alive `until` then by the database's clock, and its engine commits under `epoch`, which
--- no engine had before it. Where the row or the epoch is gone, the engine's commits fail.
+-- no engine had before it. Where the row or the epoch is gone, the engine's commits fail. All of them run the same `workflows`.
 CREATE TABLE hosts (
-  name TEXT PRIMARY KEY, epoch INTEGER UNIQUE, until INTEGER NOT NULL, since INTEGER NOT NULL, commits INTEGER NOT NULL
+  name TEXT PRIMARY KEY, workflows TEXT NOT NULL, epoch INTEGER UNIQUE, until INTEGER NOT NULL, since INTEGER NOT NULL,
+  commits INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- The last epoch that began: one row.
 CREATE TABLE epochs (last INTEGER NOT NULL) STRICT;
