@@ -1,37 +1,31 @@
 //! The loop.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use hashbrown::{HashMap, HashSet};
-use lru::LruCache;
 
 use super::EngineError;
-use super::assemble::{Consequences, Rows, Task};
+use super::assemble::{Rows, Task};
 use super::dispatch;
 use super::entity::Entity;
-use super::erasing::Erasing;
+use super::handle::SourceHandle;
 use super::input::{Conclusion, EntityName, Note, Pending};
 use super::intake::Intake;
-use super::operators::{COMMAND_INTERVAL, GivingUp};
-use super::others::{LOOK_INTERVAL, Others};
-use super::pauses::Pauses;
-use super::reads::Reads;
-use super::retention::Sweep;
-use super::sent_on::Decisions;
+use super::operators::COMMAND_INTERVAL;
+use super::others::LOOK_INTERVAL;
 use super::share::Share;
 use super::spans::Spans;
+use super::state::State;
 use super::step::Cached;
 use super::summary::{Progress, Summary};
 use super::workers::{Shared, Workers};
 use super::writer::{Committer, MOST_BATCHES};
 use crate::observe::Observed;
 use crate::source::{Decoder, Listener, Positions, SourceError, Standing, Taken};
-use crate::store::{Batch, EntityRow, IntentKey, Reader, Row, Scope, Store, StoreError};
+use crate::store::{IntentKey, Reader, Scope, Store, StoreError};
 use crate::time::HostClock;
 
 /// Entities that one commit decides for.
@@ -56,12 +50,6 @@ pub(super) const MOST_KEPT: usize = 2 * MOST_FLOWING;
 
 /// Deliveries that wait above which no events are taken.
 const MOST_DELIVERIES: usize = 8192;
-
-/// How long a source of lines must have had nothing to read before due timers trust that nothing earlier is unread.
-const QUIET_LINES: Duration = Duration::from_millis(50);
-
-/// The same where events are sent: senders that found no host, or were turned away, come back within this time.
-pub(super) const QUIET_SENDERS: Duration = Duration::from_secs(5);
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -117,54 +105,6 @@ pub(super) struct Ending {
     pub(super) untold: usize,
 }
 
-/// The source as the loop sees it.
-pub(super) struct SourceHandle {
-    pub(super) lines: Receiver<Vec<Taken>>,
-    pub(super) waiting_since: Arc<AtomicU64>,
-    /// How long it must have had nothing to read before due timers trust that nothing earlier is unread.
-    pub(super) quiet: Duration,
-    /// Where the source looks from time to time: when it last began to look and found nothing.
-    pub(super) looked: Option<Arc<AtomicU64>>,
-    /// Whether it says among what it hands on up to when that is all there was ([`Taken::Looked`]).
-    pub(super) tells_when: bool,
-    /// Where it is told, by part, how far everything is decided and durable.
-    pub(super) positions: Option<Arc<Positions>>,
-    pub(super) stop: Arc<AtomicBool>,
-    /// Where it is asked instead of read.
-    pub(super) listener: Option<Listener>,
-}
-
-impl SourceHandle {
-    /// A source of lines. `looked` is when it last found nothing, where it looks from time to time.
-    pub(super) fn of_lines(
-        lines: Receiver<Vec<Taken>>,
-        waiting_since: Arc<AtomicU64>,
-        looked: Option<Arc<AtomicU64>>,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
-        SourceHandle { lines, waiting_since, quiet: QUIET_LINES, looked, tells_when: false, positions: None, stop, listener: None }
-    }
-
-    /// A source of several parts, which tells when it has handed on all there was.
-    pub(super) fn of_parts(lines: Receiver<Vec<Taken>>, positions: Arc<Positions>) -> Self {
-        let source = SourceHandle::of_lines(lines, Arc::default(), None, Arc::default());
-        SourceHandle { tells_when: true, positions: Some(positions), ..source }
-    }
-
-    /// A source that is sent events.
-    pub(super) fn of_requests(listener: Listener, lines: Receiver<Vec<Taken>>) -> Self {
-        let waiting_since = listener.waiting_since();
-        let source = SourceHandle::of_lines(lines, waiting_since, None, Arc::default());
-        SourceHandle { quiet: QUIET_SENDERS, listener: Some(listener), ..source }
-    }
-
-    fn tell(&self, standing: Standing) {
-        if let Some(listener) = &self.listener {
-            listener.tell(standing);
-        }
-    }
-}
-
 /// When a run ends and how it takes time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Course {
@@ -180,15 +120,6 @@ pub(super) struct Course {
     pub(super) timer_wait: u64,
 }
 
-impl State {
-    /// `before` is what engines of this process did on the same store.
-    pub(super) fn new(rows: &Rows, before: Summary) -> Self {
-        let summary = Summary { held: 0, parked: 0, paused: 0, ..before };
-        // Timers may have fallen due while no host ran.
-        State { look_for_timers: true, first_row: rows.entry, committed_row: rows.entry, summary, ..State::default() }
-    }
-}
-
 /// What one turn of the loop came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -198,14 +129,6 @@ pub(super) enum Turn {
     Idle(Duration),
     /// Everything is done.
     Over,
-}
-
-/// What waits for an entity.
-#[derive(Default)]
-pub(super) struct Work {
-    pub(super) pending: Pending,
-    /// Whether the entity stands among those to be decided for.
-    pub(super) ready: bool,
 }
 
 /// A running engine: one store, its workflows, at most one source.
@@ -230,71 +153,6 @@ pub struct Engine {
     pub(super) rows: Rows,
     pub(super) share: Share,
     pub(super) state: State,
-}
-
-/// What the loop remembers.
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) cache: Option<LruCache<EntityName, Cached>>,
-    pub(super) work: HashMap<EntityName, Work>,
-    /// Entities that have something to decide, those that have waited longest first.
-    pub(super) ready: VecDeque<EntityName>,
-    pub(super) backlog: VecDeque<Taken>,
-    pub(super) draft: Batch,
-    /// Commits handed over and not yet durable: number, last row of the journal, what follows.
-    pub(super) in_flight: VecDeque<(u64, Row, Consequences)>,
-    pub(super) last_batch: u64,
-    pub(super) committed: u64,
-    /// The journal's last row before anything was decided.
-    pub(super) first_row: Row,
-    /// The last row that the loop knows to be durable.
-    pub(super) committed_row: Row,
-    /// Intents for the dispatcher since the start.
-    pub(super) emitted: u64,
-    /// Conclusions that wait to be decided.
-    pub(super) told: usize,
-    pub(super) outstanding: usize,
-    pub(super) under_way: usize,
-    /// Events of the host's own that wait to be decided.
-    pub(super) untold: usize,
-    /// Fresh events since the last step, and how many intents the events of that step asked for, each.
-    pub(super) new_events: usize,
-    pub(super) intents_per_event: usize,
-    pub(super) deliveries: usize,
-    pub(super) next_due: Option<u64>,
-    pub(super) look_for_timers: bool,
-    /// Since when the host has been able to read: at its start, when its store works again, and when a workflow goes on.
-    pub(super) reading_since: Duration,
-    /// On the event clock, after the input: timers up to here fire.
-    pub(super) bound: Option<u64>,
-    pub(super) pauses: Pauses,
-    /// The workflows' own entities, in the workflows' order.
-    pub(super) own: Vec<EntityRow>,
-    /// Intents that operators give up and that have not left their lanes yet.
-    pub(super) giving_up: HashMap<IntentKey, GivingUp>,
-    /// Held intents that this start tries again, until the dispatcher has said so: they are under way from then on.
-    retried: HashSet<IntentKey>,
-    /// Effects that go on with the next commit.
-    pub(super) resumptions: Vec<(usize, Arc<str>)>,
-    /// Lanes that the dispatcher wants read.
-    pub(super) wanted: Vec<dispatch::Wanted>,
-    pub(super) erasing: Erasing,
-    pub(super) sweep: Sweep,
-    pub(super) others: Others,
-    pub(super) decisions: Decisions,
-    pub(super) commands_seen: HashSet<i64>,
-    pub(super) last_command_look: Option<Duration>,
-    last_progress: Option<Duration>,
-    pub(super) source_ended: bool,
-    pub(super) stopping: Option<Duration>,
-    /// Whether another engine is to go on.
-    gives_way: bool,
-    /// Up to when the source has handed on, and the loop has sorted, everything that there was.
-    pub(super) looked: Option<u64>,
-    drained: bool,
-    pub(super) store_down: bool,
-    pub(super) reads: Reads,
-    pub(super) summary: Summary,
 }
 
 impl Engine {

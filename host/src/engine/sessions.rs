@@ -13,7 +13,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::runtime::Runtime;
 
 use super::ground::Ground;
-use super::run::{Ended, Ending, Message, SourceHandle};
+use super::handle::SourceHandle;
+use super::run::{Ended, Ending, Message};
 use super::start::{MOST_LINE_BATCHES, Opened, Parts, Surroundings, channel, read_source, runtime, start_effects};
 use super::summary::{Progress, Summary};
 use super::{Clock, EngineError, Options};

@@ -16,8 +16,9 @@ use rusqlite::ffi;
 use tokio::sync::mpsc;
 
 use super::super::ground::Ground;
+use super::super::handle::{QUIET_SENDERS, SourceHandle};
 use super::super::planted::{Mistake, planted};
-use super::super::run::{Message, QUIET_SENDERS, SourceHandle, Turn};
+use super::super::run::{Message, Turn};
 use super::super::start::{Opened, Parts, Surroundings as On};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
 use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, Share, Spot, Summary, dispatch};
