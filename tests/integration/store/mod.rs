@@ -5,6 +5,7 @@ mod database;
 mod outages;
 mod rights;
 mod same;
+mod secure;
 
 pub(crate) use database::Database;
 
