@@ -62,8 +62,8 @@ fn is_for_want_of_tls(error: &DbError) -> bool {
 }
 
 fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) else { return false };
+    inner.is::<rustls::Error>()
 }
 
 /// The error in words. A server's details are left out: they repeat values.
