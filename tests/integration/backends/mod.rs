@@ -1,5 +1,6 @@
 //! The effects on the real services.
 
+mod certificates;
 mod consul_keys;
 mod consul_services;
 pub(crate) mod database;

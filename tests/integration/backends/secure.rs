@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use purefold_services::{Instance, Login, SecureKafka, SecurePostgres};
 
-use super::cache;
+use super::{cache, certificates};
 
 /// Never dropped: their guards see the process end.
 static KAFKA: Mutex<Option<(Instance, SecureKafka)>> = Mutex::new(None);
@@ -13,12 +13,17 @@ static POSTGRES: Mutex<Option<(Instance, SecurePostgres)>> = Mutex::new(None);
 
 /// The address without TLS, and the ways with.
 pub(crate) fn kafka() -> (String, SecureKafka) {
-    shared(&KAFKA, || Instance::secure_kafka(&cache()).unwrap_or_else(|error| panic!("{error:#}")))
+    shared(&KAFKA, own_kafka)
+}
+
+/// A broker of one test's own.
+pub(crate) fn own_kafka() -> (Instance, SecureKafka) {
+    Instance::secure_kafka(&cache(), &certificates::make).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// The superuser's address, and what vouches for the server.
 pub(crate) fn postgres() -> (String, SecurePostgres) {
-    shared(&POSTGRES, || Instance::secure_postgres().unwrap_or_else(|error| panic!("{error:#}")))
+    shared(&POSTGRES, || Instance::secure_postgres(&certificates::make).unwrap_or_else(|error| panic!("{error:#}")))
 }
 
 fn shared<S: Clone>(slot: &Mutex<Option<(Instance, S)>>, start: impl FnOnce() -> (Instance, S)) -> (String, S) {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::guard::{Guarded, LOOK_EVERY};
-use crate::{Cache, Consul, Kind, SecureKafka, SecurePostgres, consul, kafka, postgres};
+use crate::{Cache, Consul, Kind, Make, SecureKafka, SecurePostgres, consul, kafka, postgres};
 
 /// Longest wait until a service is ready, on a machine that is busy compiling.
 const READY_MAX: Duration = Duration::from_secs(120);
@@ -53,12 +53,13 @@ impl Instance {
         Instance::start(|folder| kafka::plan(cache, folder, None))
     }
 
-    /// A Kafka broker that listens in two more ways; its address is the one without TLS. The certificates go with it.
+    /// A Kafka broker that listens in two more ways; its address is the one without TLS. `make` makes its certificates,
+    /// which go with it.
     ///
     /// # Errors
     /// As [`Instance::kafka`].
-    pub fn secure_kafka(cache: &Cache) -> Result<(Instance, SecureKafka)> {
-        Instance::start_secure(|folder, secure| kafka::plan(cache, folder, Some(secure)), SecureKafka::make)
+    pub fn secure_kafka(cache: &Cache, make: &Make) -> Result<(Instance, SecureKafka)> {
+        Instance::start_secure(|folder, secure| kafka::plan(cache, folder, Some(secure)), |folder| SecureKafka::make(folder, make))
     }
 
     /// A Consul agent. Its address is `http://127.0.0.1:PORT`.
@@ -77,12 +78,13 @@ impl Instance {
         Instance::start(|folder| postgres::plan(folder, None))
     }
 
-    /// A PostgreSQL cluster with TLS, where only the superuser may do without. The certificates go with it.
+    /// A PostgreSQL cluster with TLS, where only the superuser may do without. `make` makes its certificates, which go
+    /// with it.
     ///
     /// # Errors
     /// As [`Instance::kafka`].
-    pub fn secure_postgres() -> Result<(Instance, SecurePostgres)> {
-        Instance::start_secure(|folder, secure| postgres::plan(folder, Some(secure)), SecurePostgres::make)
+    pub fn secure_postgres(make: &Make) -> Result<(Instance, SecurePostgres)> {
+        Instance::start_secure(|folder, secure| postgres::plan(folder, Some(secure)), |folder| Ok(SecurePostgres::make(folder, make)))
     }
 
     /// A service of that kind with nothing special about it.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::instance::Plan;
-use crate::{Cache, Certificates, Kind, debian, ports, program};
+use crate::{Cache, Certificates, Kind, Make, debian, ports, program};
 
 /// The libraries of one version of Kafka and of what it logs by.
 const POM: &str = include_str!("kafka/pom.xml");
@@ -56,10 +56,10 @@ impl SecureKafka {
         Login { mechanism: "SCRAM-SHA-512", user: "scram-512", password: "purefold-scram-word-512" },
     ];
 
-    pub(crate) fn make(folder: &Path) -> Result<SecureKafka> {
+    pub(crate) fn make(folder: &Path, make: &Make) -> Result<SecureKafka> {
         let ports: [u16; 2] = ports::free()?;
         let [tls, sasl] = ports.map(|port| format!("127.0.0.1:{port}"));
-        Ok(SecureKafka { tls, sasl, certificates: Certificates::make(folder)? })
+        Ok(SecureKafka { tls, sasl, certificates: Certificates::made(folder, make) })
     }
 
     /// Settings of the broker. Its key and certificate stand in one file.

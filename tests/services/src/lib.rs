@@ -30,7 +30,7 @@ mod program;
 mod run;
 
 pub use cache::Cache;
-pub use certificates::Certificates;
+pub use certificates::{Certificates, Make};
 pub use consul::Consul;
 pub use instance::Instance;
 pub use kafka::{Login, SecureKafka};

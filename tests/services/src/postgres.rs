@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::instance::Plan;
-use crate::{Certificates, Kind, debian, ports, program};
+use crate::{Certificates, Kind, Make, debian, ports, program};
 
 /// Where Debian's packages keep programs that belong to one version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -34,8 +34,8 @@ pub struct SecurePostgres {
 }
 
 impl SecurePostgres {
-    pub(crate) fn make(folder: &Path) -> Result<SecurePostgres> {
-        Ok(SecurePostgres { certificates: Certificates::make(folder)? })
+    pub(crate) fn make(folder: &Path, make: &Make) -> SecurePostgres {
+        SecurePostgres { certificates: Certificates::made(folder, make) }
     }
 
     /// The server's arguments. Its key is nobody else's to read.

@@ -1,10 +1,9 @@
 //! Brokers that are read from over TLS, by who shows a certificate or a password.
 
-use purefold_services::{Instance, Login, SecureKafka};
+use purefold_services::{Login, SecureKafka};
 
 use super::{Host, Stream, assert_decided_once, run};
-use crate::backends::cache;
-use crate::backends::secure::{kafka, mutual_tls, sasl, tls};
+use crate::backends::secure::{kafka, mutual_tls, own_kafka, sasl, tls};
 use crate::client::Client;
 use crate::place::Place;
 
@@ -64,7 +63,7 @@ fn a_client_that_shows_no_certificate_is_not_let_in() {
 /// Brokers that were away when the workflow was loaded, and are found not to let it in when they come.
 #[test]
 fn who_is_not_let_in_later_is_told_once_too() {
-    let (mut kafka, secure) = Instance::secure_kafka(&cache()).unwrap();
+    let (mut kafka, secure) = own_kafka();
     let wrong = sasl(&Login { password: "not-the-secret-word", ..SecureKafka::LOGINS[2] });
     let place = place(kafka.address(), &secure.sasl, &format!("{}, {wrong}", tls(&secure.certificates.authority)));
     kafka.stop().unwrap();
