@@ -1,11 +1,14 @@
 //! How to reach a Kafka cluster: what its producers and consumers have in common.
 
+mod said;
+
 use std::path::{Path, PathBuf};
 
 use purefold_wit::Finding;
 use rdkafka::ClientConfig;
 use toml::Value;
 
+pub use self::said::{LOGIN_HELP, Said, is_refusal};
 use crate::Secret;
 use crate::settings::Settings;
 

@@ -101,6 +101,15 @@ pub struct Version {
     pub prerelease: Option<[&'static str; 2]>,
 }
 
+impl Version {
+    /// That of the node of this number: some tell none, some have a prerelease.
+    #[must_use]
+    pub fn of(number: u64) -> Option<Self> {
+        let prerelease = number.is_multiple_of(13).then_some(["beta", "11"]);
+        (!number.is_multiple_of(7)).then_some(Version { major: 1 + number % 3, minor: number % 10, patch: number % 4, prerelease })
+    }
+}
+
 /// What a node can do.
 #[derive(Default, Serialize)]
 pub struct Capabilities<'a> {
@@ -119,6 +128,24 @@ pub struct Capabilities<'a> {
     /// Whether it is a tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp: Option<Mcp<'a>>,
+}
+
+impl Capabilities<'static> {
+    /// Those of the node of this kind and number. Every other orchestrator offers a tool; those without a name of their own
+    /// take one from their description or type.
+    #[must_use]
+    pub fn of(kind: &str, number: u64) -> Option<Self> {
+        match kind {
+            "effect" => Some(Capabilities { postgres: Some(true), batch_size: Some(32 + number % 100), ..Capabilities::default() }),
+            "compute" => Some(Capabilities { processing: Some(true), ..Capabilities::default() }),
+            "orchestrator" => {
+                let tool_name = number.is_multiple_of(3).then_some("Parcel Router (EU)");
+                let mcp = (number % 8 == 3).then_some(Mcp { expose: true, tool_name });
+                Some(Capabilities { routing: Some(true), mcp, ..Capabilities::default() })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A node as a tool.

@@ -3,9 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::event::{
-    ACK, Ack, Capabilities, HEARTBEAT, Heartbeat, INTROSPECTION, Introspection, Mcp, Metadata, NODE_TYPES, Version, instant,
-};
+use crate::event::{ACK, Ack, Capabilities, HEARTBEAT, Heartbeat, INTROSPECTION, Introspection, Metadata, NODE_TYPES, Version, instant};
 use crate::message::Message;
 use crate::random::Random;
 
@@ -64,8 +62,8 @@ impl Node {
         let data = Introspection {
             node_id: &self.id,
             node_type: self.kind,
-            node_version: self.version(),
-            declared_capabilities: self.capabilities(),
+            node_version: Version::of(self.number),
+            declared_capabilities: Capabilities::of(self.kind, self.number),
             endpoints: self.endpoints.clone(),
             metadata: self
                 .number
@@ -122,28 +120,6 @@ impl Node {
         let what = kind.rsplit('.').nth(1).unwrap_or(kind);
         let id = format!("{what}-{}-{:x}-{}", self.id, self.began, self.sent);
         Message { kind, id, source: format!("/nodes/{}", self.id), node: self.id.clone(), time: at, correlation, data }
-    }
-
-    fn version(&self) -> Option<Version> {
-        let prerelease = self.number.is_multiple_of(13).then_some(["beta", "11"]);
-        (!self.number.is_multiple_of(7)).then_some(Version {
-            major: 1 + self.number % 3,
-            minor: self.number % 10,
-            patch: self.number % 4,
-            prerelease,
-        })
-    }
-
-    fn capabilities(&self) -> Option<Capabilities<'static>> {
-        match self.kind {
-            "effect" => Some(Capabilities { postgres: Some(true), batch_size: Some(32 + self.number % 100), ..Capabilities::default() }),
-            "compute" => Some(Capabilities { processing: Some(true), ..Capabilities::default() }),
-            "orchestrator" => {
-                let mcp = (self.number % 8 == 3).then_some(Mcp { expose: true, tool_name: Some("Parcel Router (EU)") });
-                Some(Capabilities { routing: Some(true), mcp, ..Capabilities::default() })
-            }
-            _ => None,
-        }
     }
 }
 

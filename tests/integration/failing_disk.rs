@@ -65,7 +65,7 @@ fn failing_with(error: &str, told: &[&str]) {
     Traces::of_registration(&place).assert_same(&traces, &format!("after error {error} of the disk"));
 }
 
-const COMMITS: [&str; 2] = ["the store does not take the commit", "the store works again"];
+const COMMITS: [&str; 2] = ["the store does not take the commit", "WARN purefold::observe: the store works again"];
 
 #[test]
 fn an_error_of_reading_and_writing_is_waited_for() {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::operators::on_each_store;
 use crate::place::Place;
 use crate::program::reducer;
 use crate::repository::root;
@@ -30,17 +31,26 @@ fn published(place: &Place, kind: &str) -> Vec<Value> {
 
 #[test]
 fn each_start_of_the_process_is_one_event() {
-    let place = registry();
-    for starts in 1..=3_u64 {
-        let summary = start(&place, &[]);
-        assert_eq!((&summary["events"], &summary["accepted"], &summary["dead_letters"]), (&1.into(), &1.into(), &0.into()), "{summary}");
-        assert_eq!(place.value("registry.db", "SELECT count(*) FROM entries WHERE kind = 'decided'"), starts.to_string());
+    for place in on_each_store(registry) {
+        for starts in 1..=3_u64 {
+            let summary = start(&place, &[]);
+            assert_eq!(
+                (&summary["events"], &summary["accepted"], &summary["dead_letters"]),
+                (&1.into(), &1.into(), &0.into()),
+                "{summary}"
+            );
+            assert_eq!(place.value("registry.db", "SELECT count(*) FROM entries WHERE kind = 'decided'"), starts.to_string());
+        }
+        let input = place.value("registry.db", "SELECT input FROM entries WHERE kind = 'decided' ORDER BY sequence LIMIT 1");
+        let input: Value = serde_json::from_str(&input).unwrap();
+        let started = &input["started"];
+        assert_eq!(
+            (&started["workflow"], &started["host"], &started["admin"]),
+            (&"registry".into(), &"one".into(), &Value::Null),
+            "{input}"
+        );
+        place.verifies();
     }
-    let input = place.value("registry.db", "SELECT input FROM entries WHERE kind = 'decided' ORDER BY sequence LIMIT 1");
-    let input: Value = serde_json::from_str(&input).unwrap();
-    let started = &input["started"];
-    assert_eq!((&started["workflow"], &started["host"], &started["admin"]), (&"registry".into(), &"one".into(), &Value::Null), "{input}");
-    place.verifies();
 }
 
 #[test]

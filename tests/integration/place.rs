@@ -18,9 +18,6 @@ use crate::tables;
 /// The same journal everywhere, so that intent ids and seeds are the same in two runs.
 const JOURNAL: &str = "7e570000-0000-4000-8000-000000000001";
 
-/// Where the reference workflow keeps its journal.
-const JOURNAL_FILE: &str = "registration.db";
-
 /// The stream that a test writes.
 const STREAM: &str = "stream.jsonl";
 
@@ -35,8 +32,8 @@ pub(crate) struct Place {
     folder: TempDir,
     manifest: PathBuf,
     variables: Vec<(String, String)>,
-    /// Where the journal is, if not in a file.
-    journal: Option<Database>,
+    /// Where the journal is, if not in the file of that name.
+    journal: Option<(String, Database)>,
 }
 
 impl Place {
@@ -78,21 +75,18 @@ impl Place {
         fs::copy(component, self.path(&name)).unwrap_or_else(|error| panic!("cannot copy {}: {error}", component.display()));
     }
 
-    /// Keeps the journal of the reference workflow in a PostgreSQL database.
+    /// Keeps the journal in a PostgreSQL database. Queries on the file that it would be in are asked there.
     pub(crate) fn keep_journal_in(&mut self, database: Database) {
-        self.keep_journal_of(JOURNAL_FILE, database);
-    }
-
-    /// The same for the workflow whose journal is in this file.
-    pub(crate) fn keep_journal_of(&mut self, file: &str, database: Database) {
+        let manifest: toml::Table = self.manifest_text().parse().expect("the manifest is TOML");
+        let file = manifest["store"]["sqlite"].as_str().expect("the journal is in a file").to_owned();
         self.mend(&format!("sqlite = \"{file}\""), "postgres = \"${STORE_URL}\"");
         self.variable("STORE_URL", &database.url);
-        self.journal = Some(database);
+        self.journal = Some((file, database));
     }
 
     /// The database that the journal is kept in.
     pub(crate) fn journal(&self) -> &Database {
-        self.journal.as_ref().expect("the journal is in a database")
+        self.journal.as_ref().map(|(_, database)| database).expect("the journal is in a database")
     }
 
     /// Sets a variable of the environment in which the program runs.
@@ -193,7 +187,7 @@ impl Place {
     #[track_caller]
     pub(crate) fn rows(&self, database: &str, sql: &str) -> Vec<String> {
         match &self.journal {
-            Some(journal) if database == JOURNAL_FILE => journal.rows(sql),
+            Some((file, journal)) if database == file => journal.rows(sql),
             _ => tables::rows(&self.path(database), sql),
         }
     }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{LENGTH, SECOND, START, Stream};
 use purefold_nodes::event::{
-    ACK, Ack, Capabilities, Event, HEARTBEAT, Heartbeat, INTROSPECTION, Introspection, Mcp, Metadata, NODE_TYPES, Version, instant,
+    ACK, Ack, Capabilities, Event, HEARTBEAT, Heartbeat, INTROSPECTION, Introspection, Metadata, NODE_TYPES, Version, instant,
 };
 use purefold_nodes::random::Random;
 
@@ -138,8 +138,8 @@ impl Node {
         let data = Introspection {
             node_id: &self.id,
             node_type: self.kind,
-            node_version: self.version(),
-            declared_capabilities: self.capabilities(),
+            node_version: Version::of(self.number),
+            declared_capabilities: Capabilities::of(self.kind, self.number),
             endpoints: self.endpoints(life),
             metadata: self
                 .number
@@ -202,30 +202,6 @@ impl Node {
             timestamp: instant(at),
         };
         Ok(Event::new(HEARTBEAT, &id, &self.source, Some(at), None, data).line()?)
-    }
-
-    fn version(&self) -> Option<Version> {
-        let prerelease = self.number.is_multiple_of(13).then_some(["beta", "11"]);
-        (!self.number.is_multiple_of(7)).then_some(Version {
-            major: 1 + self.number % 3,
-            minor: self.number % 10,
-            patch: self.number % 4,
-            prerelease,
-        })
-    }
-
-    fn capabilities(&self) -> Option<Capabilities<'static>> {
-        match self.kind {
-            "effect" => Some(Capabilities { postgres: Some(true), batch_size: Some(32 + self.number), ..Capabilities::default() }),
-            "compute" => Some(Capabilities { processing: Some(true), ..Capabilities::default() }),
-            "orchestrator" => {
-                // Every other orchestrator offers a tool; those without a name of their own take one from their description or type.
-                let tool_name = self.number.is_multiple_of(3).then_some("Parcel Router (EU)");
-                let mcp = (self.number % 8 == 3).then_some(Mcp { expose: true, tool_name });
-                Some(Capabilities { routing: Some(true), mcp, ..Capabilities::default() })
-            }
-            _ => None,
-        }
     }
 
     fn endpoints(&self, life: Life) -> Vec<(&'static str, String)> {

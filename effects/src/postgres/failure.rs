@@ -53,16 +53,35 @@ pub(super) fn not_connected(error: &PoolError, attempted: &str) -> EffectError {
     EffectError::NotDone { reason: format!("{attempted}: {why}"), retry_after: None }
 }
 
+/// What to do where the two sides do not agree on who they are.
+const TLS_HELP: &str = "; have `ca` name the certificates that vouch for the server, and its certificate the host that is connected to";
+
+/// Whether the server has no way in for who comes without TLS.
+fn is_for_want_of_tls(error: &DbError) -> bool {
+    *error.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && error.message().ends_with("no encryption")
+}
+
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) else { return false };
+    inner.is::<rustls::Error>()
+}
+
 /// The error in words. A server's details are left out: they repeat values.
 #[must_use]
 pub fn told(error: &Error) -> String {
     match error.as_db_error() {
-        Some(error) => format!("{} (SQLSTATE {})", told_by_server(error), error.code().code()),
+        Some(error) => {
+            let help = if is_for_want_of_tls(error) { "; ask for TLS by sslmode=require" } else { "" };
+            format!("{} (SQLSTATE {}){help}", told_by_server(error), error.code().code())
+        }
         None => {
             let mut text = error.to_string();
             let mut cause = error.source();
             while let Some(inner) = cause {
                 text = format!("{text}: {inner}");
+                if is_of_tls(inner) {
+                    text.push_str(TLS_HELP);
+                }
                 cause = inner.source();
             }
             text

@@ -4,6 +4,7 @@
 mod connect;
 mod failure;
 mod mark;
+mod pipeline;
 mod tls;
 mod value;
 mod writer;
@@ -11,5 +12,6 @@ mod writer;
 pub use connect::Server;
 pub use failure::told;
 pub(crate) use mark::{DEFINITION as MARKS_DEFINITION, PARAMETERS as MARK_PARAMETERS, TABLE as MARKS_TABLE, WITH as WITH_MARK};
+pub use pipeline::{ANSWER_GRACE, Sent, pipelined};
 pub(crate) use value::Text;
 pub(crate) use writer::{Change, Writer};

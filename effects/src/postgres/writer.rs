@@ -1,19 +1,16 @@
 //! Gathers what waits, and sends it in one round trip: a transaction of the calls of independent lanes.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
-use futures_util::future::{BoxFuture, join_all, maybe_done};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 
 use super::failure::{Stage, not_connected, sort};
+use super::pipeline::{ANSWER_GRACE, Sent, pipelined};
 use super::{Server, Text, mark};
 use crate::{Call, EffectError, Reply};
 
@@ -22,9 +19,6 @@ const QUEUE_CALLS_MAX: usize = 8_192;
 
 /// Calls in one transaction at most.
 const BATCH_CALLS_MAX: usize = 512;
-
-/// What a batch is waited for beyond the time that its statements may take: the server's own limit comes first.
-const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 const ATTEMPTED: &str = "cannot write to PostgreSQL";
 
@@ -131,7 +125,7 @@ async fn perform(batch: Vec<Pending>, pool: &Pool, most: Duration) {
         Err(error) => vec![Err(not_connected(&error, ATTEMPTED)); batch.len()],
     };
     if let Some(Err(error)) = answers.iter().find(|answer| !matches!(answer, Ok(()) | Err(EffectError::Refused(_)))) {
-        tracing::warn!(calls = batch.len(), %error, "batch not committed");
+        tracing::debug!(calls = batch.len(), %error, "batch not committed");
     }
     for (pending, answer) in batch.into_iter().zip(answers) {
         let _ = pending.reply.send(answer);
@@ -192,7 +186,7 @@ enum Together {
 
 /// Begin, the statements and the commit, sent without waiting in between.
 async fn together(ready: &[(usize, &Pending, Statement)], client: &Object) -> Together {
-    let mut sent: Vec<Sent<'_>> = Vec::with_capacity(ready.len() + 2);
+    let mut sent: Vec<Sent<'_, ()>> = Vec::with_capacity(ready.len() + 2);
     sent.push(Box::pin(client.batch_execute("BEGIN")));
     sent.extend(ready.iter().map(|(_, pending, statement)| execute(pending, statement, client)));
     sent.push(Box::pin(client.batch_execute("COMMIT")));
@@ -214,23 +208,7 @@ fn is_answered_alone(error: &Error) -> bool {
     class.is_some_and(|class| !matches!(class, "08" | "25" | "53" | "57" | "58" | "XX")) || error.code() == Some(&SqlState::QUERY_CANCELED)
 }
 
-type Sent<'a> = BoxFuture<'a, Result<(), Error>>;
-
-/// Sends all in this order before it waits for any: the client sends when it is first polled.
-async fn pipelined(sent: Vec<Sent<'_>>) -> Vec<Result<(), Error>> {
-    let mut sent: Vec<_> = sent.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
-    poll_fn(|context| {
-        for one in &mut sent {
-            let _ = one.as_mut().poll(context);
-        }
-        Poll::Ready(())
-    })
-    .await;
-    join_all(sent.iter_mut().map(Pin::as_mut)).await;
-    sent.iter_mut().filter_map(|one| one.as_mut().take_output()).collect()
-}
-
-fn execute<'a>(pending: &'a Pending, statement: &'a Statement, client: &'a Object) -> Sent<'a> {
+fn execute<'a>(pending: &'a Pending, statement: &'a Statement, client: &'a Object) -> Sent<'a, ()> {
     Box::pin(async move {
         let values: Vec<&(dyn ToSql + Sync)> = pending.values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
         client.execute(statement, &values).await.map(drop)

@@ -143,7 +143,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                tracing::warn!(database = %self.path.display(), calls = batch.len(), %error, "batch not committed");
+                tracing::debug!(database = %self.path.display(), calls = batch.len(), %error, "batch not committed");
                 for pending in batch {
                     let _ = pending.reply.send(Err(error.clone()));
                 }

@@ -12,16 +12,20 @@ use super::table::visible;
 /// What is logged, as `info`, `debug` or `purefold=debug,purefold_effects=trace`.
 const FILTER_VARIABLE: &str = "PUREFOLD_LOG";
 
+/// What is logged where nothing is said. The pool of connections tells of each that ends; that a server is away is told once,
+/// by whoever needs it.
+const STANDARD: &str = "warn,deadpool=error";
+
 /// `json` makes every line one JSON object.
 const FORMAT_VARIABLE: &str = "PUREFOLD_LOG_FORMAT";
 
 /// Sets logging up for this process. A filter that cannot be read is told, and warnings are logged.
 pub(super) fn set_up() {
     let filter = match std::env::var(FILTER_VARIABLE) {
-        Err(_) => EnvFilter::new("warn"),
+        Err(_) => EnvFilter::new(STANDARD),
         Ok(text) => EnvFilter::try_new(&text).unwrap_or_else(|error| {
             eprintln!("note: {FILTER_VARIABLE}={text:?} is no filter ({error}); logging warnings");
-            EnvFilter::new("warn")
+            EnvFilter::new(STANDARD)
         }),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());

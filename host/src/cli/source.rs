@@ -109,12 +109,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-fn list(stored: &Stored, kafka: &KafkaSettings, as_json: bool) -> anyhow::Result<Exit> {
-    let sources = stored.reader.sources(stored.id)?;
-    let ends = Ends::ask(kafka, PATIENCE).unwrap_or_else(|reason| {
+/// Where the partitions begin and end. Where the brokers do not tell, that is noted.
+pub(super) fn ends(stored: &Stored, kafka: &KafkaSettings) -> Ends {
+    Ends::ask(kafka, PATIENCE).unwrap_or_else(|reason| {
         eprintln!("note: the brokers do not tell where the partitions end: {}", stored.workflow.hide(&reason));
         Ends::default()
-    });
+    })
+}
+
+fn list(stored: &Stored, kafka: &KafkaSettings, as_json: bool) -> anyhow::Result<Exit> {
+    let sources = stored.reader.sources(stored.id)?;
+    let ends = ends(stored, kafka);
     let mut out = io::BufWriter::new(io::stdout().lock());
     let partitions = partitions(&sources);
     let lines = partitions.iter().map(|(partition, row)| {
@@ -125,7 +130,7 @@ fn list(stored: &Stored, kafka: &KafkaSettings, as_json: bool) -> anyhow::Result
             position: row.next_line,
             begin: known.map(|(begin, _)| begin),
             end: known.map(|(_, end)| end),
-            lag: known.map(|(_, end)| end.saturating_sub(row.next_line)),
+            lag: ends.lag(partition, row.next_line),
             duplicates: row.duplicates,
         }
     });

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::open::{self, Stored};
 use super::table::{Style, visible};
-use super::{json, report};
+use super::{json, report, source};
 
 /// Forwarded events up to which they are counted.
 const MOST_FORWARDED: u32 = 100_000;
@@ -92,6 +92,8 @@ struct Source<'a> {
     position: u64,
     /// Lines that were read.
     read: u64,
+    /// Of a partition, the records that are there and not decided, where the brokers tell.
+    lag: Option<u64>,
     duplicates: u64,
 }
 
@@ -106,6 +108,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let clock = reader.clock()?;
     let (ownership, forwarded) = (reader.ownership()?, reader.count_forwarded(MOST_FORWARDED)?);
     drop(snapshot);
+    // Asked after the positions were read: what came meanwhile counts as not decided.
+    let kafka = workflow.manifest.source.kafka.as_ref().filter(|_| !source::partitions(&standings.sources).is_empty());
+    let ends = kafka.map(|kafka| source::ends(&stored, kafka)).unwrap_or_default();
     let release = releases.last();
     let Standings { entities, parked, waiting, timers, next_due, deliveries, commands, .. } = standings;
     let status = Status {
@@ -129,7 +134,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         sources: standings
             .sources
             .iter()
-            .map(|(name, row)| Source { name, position: row.next_line, read: row.read_line, duplicates: row.duplicates })
+            .map(|(name, row)| {
+                let lag = Partition::of_name(name).and_then(|partition| ends.lag(&partition, row.next_line));
+                Source { name, position: row.next_line, read: row.read_line, lag, duplicates: row.duplicates }
+            })
             .collect(),
         commands,
         forwarded,
@@ -197,9 +205,12 @@ fn screen(out: &mut dyn Write, status: &Status<'_>, pauses: &[PauseRow]) -> io::
     let letters: Vec<String> = status.dead_letters.iter().map(|letters| format!("{} {}", letters.count, visible(letters.code))).collect();
     line("dead letters", &listed(&letters))?;
     for source in &status.sources {
-        let Source { name, position, read, duplicates } = source;
+        let Source { name, position, read, lag, duplicates } = source;
         let text = match Partition::of_name(name) {
-            Some(partition) => format!("{}: at offset {position}, {duplicates} duplicates", visible(&partition.to_string())),
+            Some(partition) => {
+                let lag = lag.map_or_else(|| "how far behind is not known".to_owned(), |lag| format!("{lag} behind"));
+                format!("{}: at offset {position}, {lag}, {duplicates} duplicates", visible(&partition.to_string()))
+            }
             None => format!("{}: {position} lines done, {read} read, {duplicates} duplicates", visible(name)),
         };
         line("source", &text)?;

@@ -68,7 +68,13 @@ impl Ground {
         }
         let decisions = plans.iter().map(|plan| Decisions::new(plan.workflow.name.clone(), plan.reducer.spent().clone())).collect();
         let effects = plans.iter().flat_map(|plan| plan.effects.iter().cloned()).collect();
-        let observed = Observed::new(clock.clone(), decisions, effects, options.traces.as_ref().map(|traces| traces.counts()));
+        let observed = Observed::new(
+            clock.clone(),
+            store.location().clone(),
+            decisions,
+            effects,
+            options.traces.as_ref().map(|traces| traces.counts()),
+        );
         Ok(Ground { store: Arc::new(store), plans, observed: Arc::new(observed), clock })
     }
 

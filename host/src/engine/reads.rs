@@ -51,7 +51,7 @@ impl Engine {
         let (delay, since) = match &self.state.reads.failing {
             Some(failing) => (failing.delay, failing.since),
             None => {
-                tracing::error!(%error, "the store cannot be read; no events are taken until it can");
+                self.observed.store_fails(format!("the store cannot be read: {error}"));
                 (FIRST_RETRY, now)
             }
         };
@@ -65,7 +65,6 @@ impl Engine {
     /// What failed before has been read.
     pub(super) fn read_again(&mut self) {
         if self.state.reads.failing.take().is_some() {
-            tracing::warn!("the store can be read again");
             self.tell_store();
         }
     }
@@ -73,8 +72,8 @@ impl Engine {
     /// Tells senders, and whoever looks, whether the store does its work.
     pub(super) fn tell_store(&mut self) {
         let down = self.state.store_down || self.state.reads.fail();
-        self.observed.store(down);
         if !down {
+            self.observed.store_works();
             // What fell due while nothing could be read has waited for nothing yet.
             self.state.reading_since = self.clock.elapsed();
         }

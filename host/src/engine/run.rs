@@ -74,8 +74,8 @@ pub(super) enum Message {
     Committed(u64),
     /// The store will not take the commit; nothing of it is kept.
     CommitFailed(StoreError),
-    /// The store does not take commits for the moment; the writer goes on trying.
-    StoreDown,
+    /// The store does not take commits for the moment, and why; the writer goes on trying.
+    StoreDown(String),
     /// The source is read to its end, or cannot be read.
     SourceEnded(Result<(), SourceError>),
     /// No attempt is under way any more.
@@ -339,8 +339,9 @@ impl Engine {
             Message::Answered(name, key, answer) => self.answered(name, key, answer),
             Message::Committed(number) => self.committed(number),
             Message::CommitFailed(error) => return Err(error.into()),
-            Message::StoreDown => {
+            Message::StoreDown(reason) => {
                 self.state.store_down = true;
+                self.observed.store_fails(format!("the store does not take the commit: {reason}"));
                 self.tell_store();
             }
             Message::SourceEnded(result) => {

@@ -362,21 +362,17 @@ impl Sessions {
 
     /// Does `work` again while the store cannot be used for a while.
     fn retried<T>(&self, work: impl Fn() -> Result<T, EngineError>) -> Result<T, EngineError> {
-        let mut told = false;
+        let observed = &self.ground.observed;
         loop {
             match work() {
                 Err(EngineError::Store(error)) if error.is_passing() && !self.stopper.is_stopped() => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(%error, "the store cannot be used; the next engine starts when it can");
-                        self.ground.observed.store(true);
-                    }
-                    self.ground.observed.turned(self.ground.clock.elapsed());
+                    observed.store_fails(format!("the store cannot be used: {error}"));
+                    observed.turned(self.ground.clock.elapsed());
                     std::thread::sleep(RETRY_INTERVAL);
                 }
                 opened => {
-                    if told {
-                        tracing::info!("the store can be used again");
-                        self.ground.observed.store(false);
+                    if opened.is_ok() {
+                        observed.store_works();
                     }
                     return opened;
                 }

@@ -58,7 +58,7 @@ pub(super) struct Commits<S> {
     store: S,
     engine: Sender<Message>,
     delay: Duration,
-    /// Whether the failure was told.
+    /// Whether the engine was told of the failure.
     told: bool,
     /// How long what looks like damage has been waited for.
     doubted: Duration,
@@ -73,10 +73,7 @@ impl<S: Commit> Commits<S> {
     pub(super) fn attempt(&mut self, batch: &Batch) -> Attempt {
         match self.store.commit(batch) {
             Ok(()) => {
-                if std::mem::take(&mut self.told) {
-                    tracing::warn!("the store works again");
-                }
-                (self.delay, self.doubted) = (FIRST_RETRY, Duration::ZERO);
+                (self.told, self.delay, self.doubted) = (false, FIRST_RETRY, Duration::ZERO);
                 self.tell(Message::Committed(batch.number));
                 Attempt::Done
             }
@@ -86,8 +83,7 @@ impl<S: Commit> Commits<S> {
                     return Attempt::Done;
                 }
                 if !std::mem::replace(&mut self.told, true) {
-                    tracing::error!(%error, "the store does not take the commit; no events are taken until it does");
-                    self.tell(Message::StoreDown);
+                    self.tell(Message::StoreDown(error.to_string()));
                 }
                 let delay = self.delay;
                 self.delay = (delay * 2).min(MOST_RETRY);

@@ -201,13 +201,14 @@ impl Member {
                     && !std::mem::replace(&mut current.told, true)
                 {
                     let epoch = current.share.epoch;
-                    tracing::warn!(host = %self.name, epoch, "the lease was over before it was renewed: others have the shards");
+                    tracing::info!(host = %self.name, epoch, "the lease was over before it was renewed: others have the shards");
                     (current.tell)(Change::Lost(format!("the lease of epoch {epoch} was over before it was renewed")));
                 }
             }
             Err(error) => {
                 if !std::mem::replace(&mut state.fails, true) {
-                    tracing::warn!(%error, "the lease cannot be renewed; no attempts start once it is over");
+                    // That the store is away is told by the engine, which needs it too.
+                    tracing::info!(%error, "the lease cannot be renewed; no attempts start once it is over");
                 }
             }
         }

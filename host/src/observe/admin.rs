@@ -1,17 +1,22 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`. It changes nothing and shows no payload.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Mutex;
 
 use super::Observed;
 use super::store::Counting;
 use crate::store::Location;
+
+/// How long the store's figures are waited for: well below the time that those who ask have.
+const MOST_COUNTING: Duration = Duration::from_secs(2);
 
 /// Why there is no admin port.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +83,12 @@ impl Admin {
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
-    // On another thread: a store that does not answer must not keep anybody from hearing so.
-    let counting = shared.counting.clone();
-    let counted = tokio::task::spawn_blocking(move || counting.lock().unwrap_or_else(PoisonError::into_inner).figures());
-    let figures = counted.await.unwrap_or_default();
+    // On another thread, one at a time, and not waited for: a store that does not answer must not keep anybody from hearing so.
+    let counted = async {
+        let mut counting = shared.counting.clone().lock_owned().await;
+        tokio::task::spawn_blocking(move || counting.figures()).await.unwrap_or_default()
+    };
+    let figures = tokio::time::timeout(MOST_COUNTING, counted).await.unwrap_or_default();
     let text = super::metrics::text(&shared.observed, figures);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

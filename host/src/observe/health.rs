@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Decisions, Observed, millis};
-use crate::engine::BreakerState;
 
 /// A loop that has not turned for so long does not live.
 const MOST_STANDSTILL: Duration = Duration::from_secs(30);
@@ -27,7 +26,9 @@ impl Observed {
     #[must_use]
     pub fn health(&self) -> Health {
         let standstill = millis(self.clock.elapsed()).saturating_sub(self.turned.load(Ordering::Relaxed));
-        let alive = standstill < millis(MOST_STANDSTILL);
+        // Waiting for an answer of the store is no standstill: a restart would not help, and the wait has an end.
+        let waits = self.store.silent_for().map_or(0, millis);
+        let alive = standstill.saturating_sub(waits) < millis(MOST_STANDSTILL);
         let mut reasons = Vec::new();
         if !alive {
             reasons.push(format!("the loop has stood still for {} s", standstill / 1000));
@@ -35,9 +36,7 @@ impl Observed {
         if !self.began.load(Ordering::Relaxed) {
             reasons.push("the host is starting".to_owned());
         }
-        if self.store_down.load(Ordering::Relaxed) {
-            reasons.push("the store takes no commit or cannot be read".to_owned());
-        }
+        reasons.extend(self.store_trouble());
         if self.stopping.load(Ordering::Relaxed) {
             reasons.push("the host is stopping".to_owned());
         }
@@ -57,7 +56,7 @@ impl Observed {
             if status.is_paused() {
                 degraded.push(format!("effect {effect} of {workflow} is paused"));
             }
-            if status.breaker() != BreakerState::Closed {
+            if status.is_down() {
                 let error = status.last_error().map(|error| format!(": {error}")).unwrap_or_default();
                 degraded.push(format!("effect {effect} of {workflow} does not work{error}"));
             }

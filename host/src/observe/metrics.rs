@@ -143,7 +143,7 @@ type Encoded = Result<(), std::fmt::Error>;
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
-        let Observed { commits, decisions, effects, backlog, forwarded, lag, store_down, .. } = &*self.observed;
+        let Observed { commits, decisions, effects, backlog, forwarded, lag, .. } = &*self.observed;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counter(&mut encoder, "events", "Events taken from the source", [([("kind", "taken")], load(&commits.events))])?;
         counter(
@@ -185,8 +185,8 @@ impl Collector for Collected {
         of_host(
             &mut encoder,
             "store_down",
-            "1 while the store takes no commit or cannot be read",
-            u64::from(store_down.load(Ordering::Relaxed)),
+            "1 while the store takes no commit, cannot be read or does not answer",
+            u64::from(self.observed.store_trouble().is_some()),
         )?;
         if let Some(spans) = &self.observed.spans {
             let [exported, dropped, refused] = spans.read();
@@ -221,6 +221,8 @@ impl Collected {
         gauge(encoder, "outbox_depth", "Intents without a conclusion", each(|status| status.waiting() as u64))?;
         gauge(encoder, "effect_attempts_under_way", "Attempts under way", each(|status| status.under_way() as u64))?;
         gauge(encoder, "effect_breaker", "0 closed, 1 open, 2 half open", each(|status| status.breaker() as u64))?;
+        let help = "1 while attempts fail and none is answered";
+        gauge(encoder, "effect_down", help, each(|status| u64::from(status.is_down())))?;
         gauge(encoder, "effect_paused", "1 while an operator has paused it", each(|status| u64::from(status.is_paused())))?;
         let now = self.observed.clock.wall();
         let age = |status: &Arc<EffectStatus>| Duration::from_micros(status.oldest().map_or(0, |oldest| now.saturating_sub(oldest)));

@@ -12,14 +12,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+
 pub use admin::{Admin, AdminError};
 pub use health::Health;
 pub use metrics::{Commits, Decisions};
 
 use crate::engine::EffectStatus;
 use crate::source::{KafkaStatus, Lag};
+use crate::store::Location;
 use crate::time::HostClock;
 use crate::trace::SpanCounts;
+
+/// How long the store may take for one answer before that is told.
+const MOST_STORE_SILENCE: Duration = Duration::from_secs(5);
 
 /// What the engine tells while it runs.
 pub struct Observed {
@@ -28,7 +34,10 @@ pub struct Observed {
     turned: AtomicU64,
     /// Whether an engine has run since the process began.
     began: AtomicBool,
-    store_down: AtomicBool,
+    /// Where the journal is.
+    store: Location,
+    /// Why the store takes no commit or cannot be read.
+    store_trouble: ArcSwapOption<String>,
     stopping: AtomicBool,
     backlog: AtomicU64,
     forwarded: AtomicU64,
@@ -53,6 +62,7 @@ impl Observed {
     #[must_use]
     pub fn new(
         clock: Arc<dyn HostClock>,
+        store: Location,
         decisions: Vec<Decisions>,
         effects: Vec<Arc<EffectStatus>>,
         spans: Option<Arc<SpanCounts>>,
@@ -61,7 +71,8 @@ impl Observed {
             clock,
             turned: AtomicU64::new(0),
             began: AtomicBool::new(false),
-            store_down: AtomicBool::new(false),
+            store,
+            store_trouble: ArcSwapOption::empty(),
             stopping: AtomicBool::new(false),
             backlog: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
@@ -85,9 +96,30 @@ impl Observed {
         self.began.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the store takes commits.
-    pub fn store(&self, down: bool) {
-        self.store_down.store(down, Ordering::Relaxed);
+    /// The store takes no commit or cannot be read. Told once for each outage, whoever notices it.
+    pub fn store_fails(&self, reason: String) {
+        if self.store_trouble.load().is_none() {
+            tracing::error!("{reason}; no events are taken until the store works again");
+            self.store_trouble.store(Some(Arc::new(reason)));
+        }
+    }
+
+    /// The store takes commits and can be read.
+    pub fn store_works(&self) {
+        if self.store_trouble.swap(None).is_some() {
+            tracing::warn!("the store works again");
+        }
+    }
+
+    /// Why nothing can be committed or read, where that is so. One that does not answer is not known to have failed
+    /// before the time that an answer may take is over.
+    #[must_use]
+    fn store_trouble(&self) -> Option<String> {
+        if let Some(reason) = &*self.store_trouble.load() {
+            return Some(String::clone(reason));
+        }
+        let silent = self.store.silent_for().filter(|silent| *silent >= MOST_STORE_SILENCE)?;
+        Some(format!("the store {} has not answered for {} s", self.store, silent.as_secs()))
     }
 
     /// The host takes no more events.

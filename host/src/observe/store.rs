@@ -42,7 +42,8 @@ impl Counting {
         {
             return figures.clone();
         }
-        let figures = self.count().inspect_err(|error| tracing::warn!(%error, "the store's figures cannot be counted")).ok();
+        // Whether the store works is told by whoever needs it to.
+        let figures = self.count().inspect_err(|error| tracing::info!(%error, "the store's figures cannot be counted")).ok();
         self.counted = Some((Instant::now(), figures.clone()));
         figures
     }

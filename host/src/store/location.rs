@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use super::postgres::Place;
 
@@ -20,6 +21,16 @@ impl Location {
     #[must_use]
     pub fn can_be_shared(&self) -> bool {
         matches!(self, Location::Postgres(_))
+    }
+
+    /// How long the question has been under way that has waited longest for its answer; none where nobody waits, or waiting
+    /// is not noticed, as with a file.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        match self {
+            Location::Sqlite(_) => None,
+            Location::Postgres(place) => place.silent_for(),
+        }
     }
 }
 

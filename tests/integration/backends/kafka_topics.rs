@@ -29,19 +29,19 @@ fn note() -> Arc<purefold_wit::Record> {
     record("note", &[("id", Type::Uuid), ("body", Type::String)])
 }
 
-fn route(topic: &str) -> Trial {
+pub(super) fn route(topic: &str) -> Trial {
     trial("note", &note(), &format!("topic = '{topic}'"))
 }
 
-fn settings(brokers: &str, more: &str) -> String {
+pub(super) fn settings(brokers: &str, more: &str) -> String {
     format!("capability = 'publish'\nkafka = '{brokers}'\n{more}")
 }
 
-async fn operation(brokers: &str, topic: &str, more: &str) -> Arc<dyn Operation> {
+pub(super) async fn operation(brokers: &str, topic: &str, more: &str) -> Arc<dyn Operation> {
     started(&settings(brokers, more), Path::new("."), &[route(topic)]).await.remove(0)
 }
 
-fn values(body: &str) -> [Value; 2] {
+pub(super) fn values(body: &str) -> [Value; 2] {
     [Value::Uuid(0, 1), text(body)]
 }
 
@@ -49,7 +49,7 @@ fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap()
 }
 
-async fn make(brokers: &str, topic: &str, config: &[(&str, &str)]) {
+pub(super) async fn make(brokers: &str, topic: &str, config: &[(&str, &str)]) {
     let mut new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
     for (name, value) in config {
         new = new.set(name, value);

@@ -1,12 +1,16 @@
 //! The effects on the real services.
 
+mod certificates;
 mod consul_keys;
 mod consul_services;
 pub(crate) mod database;
 mod instances;
+mod kafka_secure;
 mod kafka_topics;
 mod postgres_outages;
+mod postgres_secure;
 mod postgres_tables;
+pub(crate) mod secure;
 mod workflow;
 
 use purefold_effects::EffectError;

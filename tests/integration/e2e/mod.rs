@@ -6,6 +6,7 @@ mod dual_registration;
 mod graceful_degradation;
 mod heartbeats;
 mod many_nodes;
+mod outages;
 mod re_introspection;
 mod recovery;
 mod self_registration;

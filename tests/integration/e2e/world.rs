@@ -38,6 +38,9 @@ const TOKEN: &str = "5ec2e700-7e57-4000-8000-00000000c0de";
 /// What must not stand in anything that a host tells or keeps: the token, and the database's password.
 pub(super) const SECRETS: [&str; 2] = [TOKEN, "purefold-test@"];
 
+/// Where the manifest says where rows are written.
+const RECORDS: &str = "[effects.records]\ncapability = \"table\"\npostgres = \"${DATABASE_URL}\"";
+
 /// The world that tests share which need nothing of their own: it lives as long as one of them.
 static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
 
@@ -68,6 +71,8 @@ pub(super) struct World {
     database: Mutex<Database>,
     brokers: String,
     bus: Bus,
+    /// Where events are published, where that is not where they are read.
+    elsewhere: Option<Bus>,
     heard: Mutex<Vec<Received>>,
     chance: Mutex<Random>,
     runtime: Runtime,
@@ -123,12 +128,12 @@ impl World {
             ("CONSUL_TOKEN", TOKEN.to_owned()),
             ("PUREFOLD_REDUCERS", reducers.display().to_string()),
         ];
-        let heard: Vec<&str> = WRITTEN_BY_NODES.into_iter().chain(WRITTEN_BY_REGISTRY).collect();
-        let bus = Bus::connect_from_the_beginning(&brokers, topics.clone(), &heard).unwrap_or_else(|error| panic!("{error:#}"));
+        let bus = hearing(&brokers, &topics);
         let chance = Mutex::new(Random::new(seed(&prefix)));
         let (host, heard, told) = (Mutex::new(None), Mutex::default(), Mutex::default());
         let database = Mutex::new(database);
-        let world = World { host, folder, variables, told, topics, consul, database, brokers, bus, heard, chance, runtime };
+        let world =
+            World { host, folder, variables, told, topics, consul, database, brokers, bus, elsewhere: None, heard, chance, runtime };
         world.make_tables();
         world
     }
@@ -247,8 +252,8 @@ impl World {
     /// All events that were published of that kind and about that node so far.
     pub(super) fn heard(&self, kind: &str, node: &str) -> Vec<Received> {
         let mut heard = lock(&self.heard);
-        while let Some(received) = self.bus.hear(Duration::ZERO) {
-            heard.push(received);
+        for bus in [Some(&self.bus), self.elsewhere.as_ref()].into_iter().flatten() {
+            heard.extend(std::iter::from_fn(|| bus.hear(Duration::ZERO)));
         }
         heard.iter().filter(|received| received.kind == kind && (node.is_empty() || received.data["node_id"] == *node)).cloned().collect()
     }
@@ -410,13 +415,32 @@ impl World {
         self.runtime.block_on(lock(&self.database).reconnect());
     }
 
+    /// Lines of the log that are warnings or errors.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).map(str::to_owned).collect()
+    }
+
+    /// Changes the manifest of that workflow.
+    #[track_caller]
+    pub(super) fn mend(&self, workflow: &str, from: &str, to: &str) {
+        let manifest = self.manifest(workflow);
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        assert!(text.contains(from), "the manifest has no {from:?}:\n{text}");
+        std::fs::write(&manifest, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Has the workflow `registration` publish to other brokers, `${EVENTS_BROKERS}`; what is heard is heard there.
+    pub(super) fn events_at(&mut self, brokers: &str) {
+        let publishes = "capability = \"publish\"\nkafka = ";
+        self.mend("registration", &format!("{publishes}\"${{KAFKA_BROKERS}}\""), &format!("{publishes}\"${{EVENTS_BROKERS}}\""));
+        self.topics.make(brokers, PARTITIONS).unwrap_or_else(|error| panic!("{error:#}"));
+        self.variables.push(("EVENTS_BROKERS", brokers.to_owned()));
+        self.elsewhere = Some(hearing(brokers, &self.topics));
+    }
+
     /// Has rows be written to a database of their own on another server, `${RECORDS_URL}`.
     pub(super) fn records_at(&mut self, server: &str) -> Database {
-        let manifest = self.manifest("registration");
-        let text = std::fs::read_to_string(&manifest).unwrap();
-        let (store, effects) = text.split_once("[effects.records]").expect("an effect for rows");
-        let effects = effects.replacen("${DATABASE_URL}", "${RECORDS_URL}", 1);
-        std::fs::write(&manifest, format!("{store}[effects.records]{effects}")).unwrap();
+        self.mend("registration", RECORDS, &RECORDS.replace("DATABASE_URL", "RECORDS_URL"));
         let database = self.runtime.block_on(Database::at(server));
         self.variables.push(("RECORDS_URL", database.url.clone()));
         let schema = self.ask("schema", &["--effect", "records"]).well().out;
@@ -428,6 +452,12 @@ impl World {
     pub(super) fn texts_at(&self, url: &str, sql: &str) -> Vec<String> {
         self.runtime.block_on(async { Database::of(url).await.texts(sql).await })
     }
+}
+
+/// A connection to the brokers that hears all that was and will be written.
+fn hearing(brokers: &str, topics: &Topics) -> Bus {
+    let heard: Vec<&str> = WRITTEN_BY_NODES.into_iter().chain(WRITTEN_BY_REGISTRY).collect();
+    Bus::connect_from_the_beginning(brokers, topics.clone(), &heard).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// The middle one.

@@ -23,7 +23,7 @@ fn database() -> Database {
 /// A workflow with its journal in PostgreSQL.
 fn shared() -> Place {
     let mut place = Place::misbehaving();
-    place.keep_journal_of("misbehaving.db", database());
+    place.keep_journal_in(database());
     place
 }
 

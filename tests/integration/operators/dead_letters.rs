@@ -1,6 +1,6 @@
 //! Dead letters: what was done about them stands in the workflow's own chain.
 
-use super::{acts, answers};
+use super::{acts, answers, on_each_store};
 use crate::faults::poke;
 use crate::place::Place;
 use crate::program::Done;
@@ -8,8 +8,7 @@ use crate::program::Done;
 const STORE: &str = "misbehaving.db";
 
 /// Two lines that are no JSON, and two events that found a full inbox.
-fn buried() -> Place {
-    let place = Place::misbehaving();
+fn buried(place: Place) -> Place {
     place.mend("[store]", "[limits]\ninbox = 1\n\n[store]");
     place.stream(["one", &poke("a", 1, "panic"), &poke("a", 2, "none"), "two", &poke("a", 3, "none")]);
     place.run_as_far_as_the_stream();
@@ -22,41 +21,44 @@ fn codes(place: &Place) -> Vec<String> {
 
 #[test]
 fn they_are_chosen_by_code_and_by_entity() {
-    let place = buried();
-    assert_eq!(codes(&place), ["1 | not-json | ", "4 | not-json | ", "3 | inbox-full | a", "5 | inbox-full | a"]);
-    let of_a = place.ask("dead-letters", &["list", "--entity", "a", "--json"]).well().json();
-    assert_eq!(of_a.iter().map(|letter| letter["position"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 5]);
-    assert_eq!(of_a[0]["since"], "2026-02-13T12:00:03.000000Z", "on the workflow's clock");
-    let dropped = place.ask("dead-letters", &["drop", "--code", "not-json", "--reason", "noise", "--by", "ann", "--json"]).well().json();
-    assert_eq!(answers(&dropped), ["dropped", "dropped"]);
-    assert_eq!(codes(&place), ["3 | inbox-full | a", "5 | inbox-full | a"]);
-    assert_eq!(acts(&place, STORE, ""), ["dropped | ann | noise", "dropped | ann | noise"]);
-    let about = place.value(STORE, "SELECT input FROM entries WHERE kind = 'dropped' LIMIT 1");
-    assert_eq!(about, r#"{"code":"not-json","dead_letter":1,"position":1,"source":"stream.jsonl"}"#);
-    place.verifies();
+    for place in on_each_store(Place::misbehaving).map(buried) {
+        assert_eq!(codes(&place), ["1 | not-json | ", "4 | not-json | ", "3 | inbox-full | a", "5 | inbox-full | a"]);
+        let of_a = place.ask("dead-letters", &["list", "--entity", "a", "--json"]).well().json();
+        assert_eq!(of_a.iter().map(|letter| letter["position"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(of_a[0]["since"], "2026-02-13T12:00:03.000000Z", "on the workflow's clock");
+        let dropped =
+            place.ask("dead-letters", &["drop", "--code", "not-json", "--reason", "noise", "--by", "ann", "--json"]).well().json();
+        assert_eq!(answers(&dropped), ["dropped", "dropped"]);
+        assert_eq!(codes(&place), ["3 | inbox-full | a", "5 | inbox-full | a"]);
+        assert_eq!(acts(&place, STORE, ""), ["dropped | ann | noise", "dropped | ann | noise"]);
+        let about = place.value(STORE, "SELECT input FROM entries WHERE kind = 'dropped' LIMIT 1");
+        assert_eq!(about, r#"{"code":"not-json","dead_letter":1,"position":1,"source":"stream.jsonl"}"#);
+        place.verifies();
+    }
 }
 
 #[test]
 fn all_are_redriven_in_order_and_their_number_does_not_matter() {
-    let place = Place::misbehaving();
-    place.mend("\"fixture.poke.v1\" = \"poke\"", "\"fixture.none.v1\" = \"poke\"");
-    // More than are asked about together.
-    place.stream((1..=600).map(|n| poke(&format!("e{}", n % 7), n, "none")));
-    let arrival = || -> Done { place.running(&["--until-idle"]).output().expect("purefold can be started").into() };
-    arrival().well();
-    assert_eq!(place.value(STORE, "SELECT count(*) FROM dead_letters"), "600");
-    place.mend("\"fixture.none.v1\" = \"poke\"", "\"fixture.poke.v1\" = \"poke\"");
-    place.ask("dead-letters", &["redrive", "--all", "--by", "ann"]).well();
-    assert_eq!(place.value(STORE, "SELECT count(*) FROM dead_letters"), "0");
-    for entity in 0..7 {
-        let order =
-            place.rows(STORE, &format!("SELECT event_id FROM entries WHERE entity = 'e{entity}' AND kind = 'decided' ORDER BY sequence"));
-        let numbers: Vec<u32> = order.iter().map(|id| id.split('-').nth(1).unwrap().parse().unwrap()).collect();
-        assert!(numbers.len() >= 85 && numbers.is_sorted(), "{order:?}");
+    for place in on_each_store(Place::misbehaving) {
+        place.mend("\"fixture.poke.v1\" = \"poke\"", "\"fixture.none.v1\" = \"poke\"");
+        // More than are asked about together.
+        place.stream((1..=600).map(|n| poke(&format!("e{}", n % 7), n, "none")));
+        let arrival = || -> Done { place.running(&["--until-idle"]).output().expect("purefold can be started").into() };
+        arrival().well();
+        assert_eq!(place.value(STORE, "SELECT count(*) FROM dead_letters"), "600");
+        place.mend("\"fixture.none.v1\" = \"poke\"", "\"fixture.poke.v1\" = \"poke\"");
+        place.ask("dead-letters", &["redrive", "--all", "--by", "ann"]).well();
+        assert_eq!(place.value(STORE, "SELECT count(*) FROM dead_letters"), "0");
+        for entity in 0..7 {
+            let order = place
+                .rows(STORE, &format!("SELECT event_id FROM entries WHERE entity = 'e{entity}' AND kind = 'decided' ORDER BY sequence"));
+            let numbers: Vec<u32> = order.iter().map(|id| id.split('-').nth(1).unwrap().parse().unwrap()).collect();
+            assert!(numbers.len() >= 85 && numbers.is_sorted(), "{order:?}");
+        }
+        assert_eq!(acts(&place, STORE, "").len(), 600);
+        arrival().well();
+        place.verifies();
     }
-    assert_eq!(acts(&place, STORE, "").len(), 600);
-    arrival().well();
-    place.verifies();
 }
 
 #[test]

@@ -10,7 +10,15 @@ mod retention;
 use serde_json::Value;
 
 use crate::place::Place;
+use crate::store::database;
 use crate::tables;
+
+/// The same workflow twice: with its journal in a file and in PostgreSQL.
+pub(crate) fn on_each_store(place: impl Fn() -> Place) -> [Place; 2] {
+    let mut other = place();
+    other.keep_journal_in(database());
+    [place(), other]
+}
 
 /// Has the table of notes take no rows.
 fn close(place: &Place, database: &str, table: &str) {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use super::acts;
+use super::{acts, on_each_store};
 use crate::faults::poke;
 use crate::place::{Place, Running};
 use crate::program::{Done, signal};
@@ -25,8 +25,7 @@ fn arrival(place: &Place) -> Done {
     place.running(&["--until-idle"]).output().expect("purefold can be started").into()
 }
 
-fn begun() -> Place {
-    let place = Place::misbehaving();
+fn begun(place: Place) -> Place {
     place.stream([poke("a", 1, "none"), poke("b", 2, "none")]);
     place.run_as_far_as_the_stream();
     place
@@ -34,29 +33,32 @@ fn begun() -> Place {
 
 #[test]
 fn a_paused_workflow_takes_no_events_until_it_is_resumed() {
-    let place = begun();
-    let paused = place.ask("pause", &["--reason", "we look at it", "--by", "ann", "--json"]).well().json();
-    assert_eq!(paused, [json!({"scope": "workflow", "name": "", "answer": "paused: the workflow"})]);
-    assert!(place.ask("pause", &[]).exits(1).out.contains("refused: the workflow is paused already"));
-    place.append([poke("a", 3, "none")]);
-    let summary = place.run_as_far_as_the_stream();
-    assert_eq!((&summary["paused"], &summary["accepted"]), (&1.into(), &0.into()), "a run ends, and says so: {summary}");
-    let told = status(&place);
-    assert_eq!(
-        told["paused"][0],
-        json!({"scope": "workflow", "name": "", "since": "2026-02-13T12:00:02.000000Z", "by": "ann", "reason": "we look at it"})
-    );
-    assert_eq!(told["sources"][0], json!({"name": "stream.jsonl", "position": 2, "read": 2, "duplicates": 0}));
-    assert!(place.ask("status", &[]).well().out.contains("PAUSED: the workflow, since 2026-02-13T12:00:02.000000Z by ann: we look at it"));
-    place.verifies();
+    for place in on_each_store(Place::misbehaving).map(begun) {
+        let paused = place.ask("pause", &["--reason", "we look at it", "--by", "ann", "--json"]).well().json();
+        assert_eq!(paused, [json!({"scope": "workflow", "name": "", "answer": "paused: the workflow"})]);
+        assert!(place.ask("pause", &[]).exits(1).out.contains("refused: the workflow is paused already"));
+        place.append([poke("a", 3, "none")]);
+        let summary = place.run_as_far_as_the_stream();
+        assert_eq!((&summary["paused"], &summary["accepted"]), (&1.into(), &0.into()), "a run ends, and says so: {summary}");
+        let told = status(&place);
+        assert_eq!(
+            told["paused"][0],
+            json!({"scope": "workflow", "name": "", "since": "2026-02-13T12:00:02.000000Z", "by": "ann", "reason": "we look at it"})
+        );
+        assert_eq!(told["sources"][0], json!({"name": "stream.jsonl", "position": 2, "read": 2, "lag": null, "duplicates": 0}));
+        assert!(
+            place.ask("status", &[]).well().out.contains("PAUSED: the workflow, since 2026-02-13T12:00:02.000000Z by ann: we look at it")
+        );
+        place.verifies();
 
-    place.ask("resume", &["--by", "bob"]).well();
-    place.run_as_far_as_the_stream();
-    assert_eq!(decided(&place), ["a-1", "a-3", "b-2"]);
-    assert_eq!(acts(&place, STORE, ""), ["paused | ann | we look at it", "resumed | bob | "]);
-    let refused = place.ask("resume", &[]).exits(1);
-    assert!(refused.out.contains("the workflow is not paused") && refused.err.contains("nothing is paused"), "{refused:?}");
-    place.verifies();
+        place.ask("resume", &["--by", "bob"]).well();
+        place.run_as_far_as_the_stream();
+        assert_eq!(decided(&place), ["a-1", "a-3", "b-2"]);
+        assert_eq!(acts(&place, STORE, ""), ["paused | ann | we look at it", "resumed | bob | "]);
+        let refused = place.ask("resume", &[]).exits(1);
+        assert!(refused.out.contains("the workflow is not paused") && refused.err.contains("nothing is paused"), "{refused:?}");
+        place.verifies();
+    }
 }
 
 #[test]
@@ -87,43 +89,45 @@ fn a_running_host_pauses_and_goes_on_where_it_stopped() {
 
 #[test]
 fn a_paused_entity_keeps_its_inputs_in_order_and_others_go_on() {
-    let place = begun();
-    place.mend("[store]", "[limits]\ninbox = 2\n\n[store]");
-    place.ask("pause", &["--entity", "a", "--reason", "odd", "--by", "ann"]).well();
-    place.append([poke("a", 3, "none"), poke("b", 4, "none"), poke("a", 5, "none"), poke("a", 6, "none")]);
-    place.run_as_far_as_the_stream();
-    assert_eq!(decided(&place), ["a-1", "b-2", "b-4"]);
-    assert_eq!(place.rows(STORE, "SELECT event_id FROM inbox ORDER BY id"), ["a-3", "a-5"]);
-    assert_eq!(place.rows(STORE, "SELECT code, key FROM dead_letters"), ["inbox-full | a"]);
-    assert_eq!(status(&place)["waiting"], 2);
-    place.verifies();
-    place.ask("resume", &["--entity", "a"]).well();
-    place.run_as_far_as_the_stream();
-    let order = place.rows(STORE, "SELECT event_id FROM entries WHERE entity = 'a' AND kind = 'decided' ORDER BY sequence");
-    assert_eq!(order, ["a-1", "a-3", "a-5"]);
-    assert!(place.ask("pause", &["--entity", "nobody"]).exits(1).out.contains("knows no entity \"nobody\""));
-    place.verifies();
+    for place in on_each_store(Place::misbehaving).map(begun) {
+        place.mend("[store]", "[limits]\ninbox = 2\n\n[store]");
+        place.ask("pause", &["--entity", "a", "--reason", "odd", "--by", "ann"]).well();
+        place.append([poke("a", 3, "none"), poke("b", 4, "none"), poke("a", 5, "none"), poke("a", 6, "none")]);
+        place.run_as_far_as_the_stream();
+        assert_eq!(decided(&place), ["a-1", "b-2", "b-4"]);
+        assert_eq!(place.rows(STORE, "SELECT event_id FROM inbox ORDER BY id"), ["a-3", "a-5"]);
+        assert_eq!(place.rows(STORE, "SELECT code, key FROM dead_letters"), ["inbox-full | a"]);
+        assert_eq!(status(&place)["waiting"], 2);
+        place.verifies();
+        place.ask("resume", &["--entity", "a"]).well();
+        place.run_as_far_as_the_stream();
+        let order = place.rows(STORE, "SELECT event_id FROM entries WHERE entity = 'a' AND kind = 'decided' ORDER BY sequence");
+        assert_eq!(order, ["a-1", "a-3", "a-5"]);
+        assert!(place.ask("pause", &["--entity", "nobody"]).exits(1).out.contains("knows no entity \"nobody\""));
+        place.verifies();
+    }
 }
 
 #[test]
 fn a_paused_effect_starts_no_attempts_and_the_run_ends() {
-    let place = begun();
-    place.ask("pause", &["--effect", "notes", "--by", "ann"]).well();
-    place.append([poke("c", 3, "none"), poke("c", 4, "none")]);
-    let summary = place.run_as_far_as_the_stream();
-    assert_eq!(summary["paused"], 1, "{summary}");
-    assert_eq!(place.rows("notes.db", "SELECT id FROM notes ORDER BY id"), ["a", "b"]);
-    assert_eq!(decided(&place), ["a-1", "b-2", "c-3"], "on virtual time the entity waits for the outcome");
-    assert_eq!(status(&place)["outstanding"], json!([{"effect": "notes", "status": "pending", "count": 1}]));
-    place.verifies();
-    place.ask("resume", &["--effect", "notes"]).well();
-    place.run_as_far_as_the_stream();
-    assert_eq!(place.rows("notes.db", "SELECT id FROM notes ORDER BY id"), ["a", "b", "c"]);
-    assert_eq!(decided(&place), ["a-1", "b-2", "c-3", "c-4"]);
-    let refused = place.ask("pause", &["--effect", "mail"]).exits(1).out;
-    assert!(refused.contains("routes nothing to an effect \"mail\"; it has notes"), "{refused}");
-    assert!(place.ask("pause", &["--effect", "notes", "--entity", "a"]).exits(2).err.contains("cannot be used with"));
-    place.verifies();
+    for place in on_each_store(Place::misbehaving).map(begun) {
+        place.ask("pause", &["--effect", "notes", "--by", "ann"]).well();
+        place.append([poke("c", 3, "none"), poke("c", 4, "none")]);
+        let summary = place.run_as_far_as_the_stream();
+        assert_eq!(summary["paused"], 1, "{summary}");
+        assert_eq!(place.rows("notes.db", "SELECT id FROM notes ORDER BY id"), ["a", "b"]);
+        assert_eq!(decided(&place), ["a-1", "b-2", "c-3"], "on virtual time the entity waits for the outcome");
+        assert_eq!(status(&place)["outstanding"], json!([{"effect": "notes", "status": "pending", "count": 1}]));
+        place.verifies();
+        place.ask("resume", &["--effect", "notes"]).well();
+        place.run_as_far_as_the_stream();
+        assert_eq!(place.rows("notes.db", "SELECT id FROM notes ORDER BY id"), ["a", "b", "c"]);
+        assert_eq!(decided(&place), ["a-1", "b-2", "c-3", "c-4"]);
+        let refused = place.ask("pause", &["--effect", "mail"]).exits(1).out;
+        assert!(refused.contains("routes nothing to an effect \"mail\"; it has notes"), "{refused}");
+        assert!(place.ask("pause", &["--effect", "notes", "--entity", "a"]).exits(2).err.contains("cannot be used with"));
+        place.verifies();
+    }
 }
 
 #[test]
@@ -147,25 +151,26 @@ fn a_paused_workflow_concludes_what_is_outstanding_and_fires_no_timer() {
 
 #[test]
 fn many_faults_at_once_pause_the_workflow() {
-    let place = Place::misbehaving();
-    place.mend("[store]", "[faults]\npause-after = { count = 3, within = \"10m\" }\n\n[store]");
-    place.stream((1..=2).map(|n| poke(&format!("e{n}"), n, "panic")));
-    arrival(&place).well();
-    assert_eq!(status(&place)["paused"], json!([]), "two are not many");
-    place.append((3..=8).map(|n| poke(&format!("e{n}"), n, "panic")));
-    let summary = arrival(&place).well().out;
-    assert!(summary.contains("1 paused (see `purefold status`)"), "{summary}");
-    let told = status(&place);
-    assert_eq!((&told["paused"][0]["scope"], &told["paused"][0]["by"]), (&json!("workflow"), &json!("purefold")));
-    assert!(told["paused"][0]["reason"].to_string().contains("3 faults within 600s"), "{told}");
-    assert_eq!(acts(&place, STORE, "").len(), 1);
-    place.append([poke("late", 9, "none")]);
-    arrival(&place).well();
-    assert!(!decided(&place).contains(&"late-9".to_owned()));
-    place.ask("resume", &["--reason", "mended"]).well();
-    arrival(&place).well();
-    assert!(decided(&place).contains(&"late-9".to_owned()), "it counts anew");
-    place.verifies();
+    for place in on_each_store(Place::misbehaving) {
+        place.mend("[store]", "[faults]\npause-after = { count = 3, within = \"10m\" }\n\n[store]");
+        place.stream((1..=2).map(|n| poke(&format!("e{n}"), n, "panic")));
+        arrival(&place).well();
+        assert_eq!(status(&place)["paused"], json!([]), "two are not many");
+        place.append((3..=8).map(|n| poke(&format!("e{n}"), n, "panic")));
+        let summary = arrival(&place).well().out;
+        assert!(summary.contains("1 paused (see `purefold status`)"), "{summary}");
+        let told = status(&place);
+        assert_eq!((&told["paused"][0]["scope"], &told["paused"][0]["by"]), (&json!("workflow"), &json!("purefold")));
+        assert!(told["paused"][0]["reason"].to_string().contains("3 faults within 600s"), "{told}");
+        assert_eq!(acts(&place, STORE, "").len(), 1);
+        place.append([poke("late", 9, "none")]);
+        arrival(&place).well();
+        assert!(!decided(&place).contains(&"late-9".to_owned()));
+        place.ask("resume", &["--reason", "mended"]).well();
+        arrival(&place).well();
+        assert!(decided(&place).contains(&"late-9".to_owned()), "it counts anew");
+        place.verifies();
+    }
 }
 
 #[test]
@@ -179,7 +184,7 @@ fn virtual_time_is_never_paused_by_faults() {
 
 #[test]
 fn what_the_journal_does_not_say_is_paused_is_found() {
-    let place = begun();
+    let place = begun(Place::misbehaving());
     place.ask("pause", &[]).well();
     crate::tables::change(&place.path(STORE), "DELETE FROM pauses");
     let done = place.ask("verify", &["--json"]).exits(1);

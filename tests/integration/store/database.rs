@@ -29,6 +29,8 @@ impl Database {
         let database = Database { url: format!("{server}/{name}"), runtime };
         // The same queries are asked of SQLite.
         database.execute("CREATE FUNCTION hex(bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT upper(encode($1, 'hex')) $$");
+        let path = "$1::jsonb #>> string_to_array(substr($2, 3), '.')";
+        database.execute(&format!("CREATE FUNCTION json_extract(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT {path} $$"));
         database
     }
 

@@ -5,6 +5,7 @@ mod database;
 mod outages;
 mod rights;
 mod same;
+mod secure;
 
 pub(crate) use database::Database;
 
@@ -15,7 +16,7 @@ use crate::program::target_folder;
 use crate::repository::root;
 
 /// A database on the server that tests share.
-fn database() -> Database {
+pub(crate) fn database() -> Database {
     let cache = purefold_services::Cache::new(target_folder().join("services"));
     Database::at(&purefold_services::shared(Kind::Postgres, &cache).unwrap_or_else(|error| panic!("{error:#}")))
 }

@@ -16,6 +16,9 @@ use crate::{Cache, Kind, debian, ports, program};
 const SUITE: &str = "bullseye";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Connections at a time from this machine: the hosts of the tests of one run, side by side. An agent's own limit is 200.
+const CONNECTIONS: u32 = 5_000;
+
 /// Longest wait for one answer of an agent that is starting.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
@@ -54,7 +57,8 @@ fn configuration(http: u16, serf: u16, server: u16, modern: bool, options: &Cons
     let mut text = format!(
         "node_name = \"purefold-test\"\nbind_addr = \"127.0.0.1\"\nclient_addr = \"127.0.0.1\"\n\
          ports {{ http = {http}, serf_lan = {serf}, server = {server}, dns = -1, grpc = -1, https = -1, serf_wan = -1{grpc_tls} }}\n\
-         disable_update_check = true\nlog_level = \"warn\"\nperformance {{ raft_multiplier = 1 }}\n"
+         disable_update_check = true\nlog_level = \"warn\"\nperformance {{ raft_multiplier = 1 }}\n\
+         limits {{ http_max_conns_per_client = {CONNECTIONS} }}\n"
     );
     if let Some(token) = &options.token {
         let management = if modern { "initial_management" } else { "master" };

@@ -1,5 +1,6 @@
 //! One private service.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::guard::{Guarded, LOOK_EVERY};
-use crate::{Cache, Consul, Kind, consul, kafka, postgres};
+use crate::{Cache, Consul, Kind, Make, SecureKafka, SecurePostgres, consul, kafka, postgres};
 
 /// Longest wait until a service is ready, on a machine that is busy compiling.
 const READY_MAX: Duration = Duration::from_secs(120);
@@ -49,7 +50,16 @@ impl Instance {
     /// # Errors
     /// Where it cannot be had or does not start; the error says what to install.
     pub fn kafka(cache: &Cache) -> Result<Instance> {
-        Instance::start(|folder| kafka::plan(cache, folder))
+        Instance::start(|folder| kafka::plan(cache, folder, None))
+    }
+
+    /// A Kafka broker that listens in two more ways; its address is the one without TLS. `make` makes its certificates,
+    /// which go with it.
+    ///
+    /// # Errors
+    /// As [`Instance::kafka`].
+    pub fn secure_kafka(cache: &Cache, make: &Make) -> Result<(Instance, SecureKafka)> {
+        Instance::start_secure(|folder, secure| kafka::plan(cache, folder, Some(secure)), |folder| SecureKafka::make(folder, make))
     }
 
     /// A Consul agent. Its address is `http://127.0.0.1:PORT`.
@@ -65,7 +75,16 @@ impl Instance {
     /// # Errors
     /// As [`Instance::kafka`].
     pub fn postgres() -> Result<Instance> {
-        Instance::start(postgres::plan)
+        Instance::start(|folder| postgres::plan(folder, None))
+    }
+
+    /// A PostgreSQL cluster with TLS, where only the superuser may do without. `make` makes its certificates, which go
+    /// with it.
+    ///
+    /// # Errors
+    /// As [`Instance::kafka`].
+    pub fn secure_postgres(make: &Make) -> Result<(Instance, SecurePostgres)> {
+        Instance::start_secure(|folder, secure| postgres::plan(folder, Some(secure)), |folder| Ok(SecurePostgres::make(folder, make)))
     }
 
     /// A service of that kind with nothing special about it.
@@ -78,6 +97,18 @@ impl Instance {
             Kind::Consul => Instance::consul(cache, &Consul::default()),
             Kind::Postgres => Instance::postgres(),
         }
+    }
+
+    /// Starts a service with what has to be there before it is planned.
+    fn start_secure<S>(plan: impl Fn(&Path, &S) -> Result<Plan>, make: impl Fn(&Path) -> Result<S>) -> Result<(Instance, S)> {
+        let made = RefCell::new(None);
+        let instance = Instance::start(|folder| {
+            let secure = make(folder)?;
+            let planned = plan(folder, &secure)?;
+            *made.borrow_mut() = Some(secure);
+            Ok(planned)
+        })?;
+        Ok((instance, made.into_inner().context("what started was planned")?))
     }
 
     fn start(plan: impl Fn(&Path) -> Result<Plan>) -> Result<Instance> {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::instance::Plan;
-use crate::{Cache, Kind, debian, ports, program};
+use crate::{Cache, Certificates, Kind, Make, debian, ports, program};
 
 /// The libraries of one version of Kafka and of what it logs by.
 const POM: &str = include_str!("kafka/pom.xml");
@@ -26,15 +26,79 @@ const CLUSTER: &str = "cHVyZWZvbGQtdGVzdC1rYQ";
 /// What the log says when all is up.
 const STARTED: &str = "Kafka Server started";
 
-pub(crate) fn plan(cache: &Cache, folder: &Path) -> Result<Plan> {
+/// Who may log in by a name and a password.
+#[derive(Clone, Copy, Debug)]
+pub struct Login {
+    /// How it is shown.
+    pub mechanism: &'static str,
+    /// The name.
+    pub user: &'static str,
+    /// The password.
+    pub password: &'static str,
+}
+
+/// The further ways in which a broker is reached.
+#[derive(Clone, Debug)]
+pub struct SecureKafka {
+    /// Over TLS, with a certificate of the client's.
+    pub tls: String,
+    /// Over TLS, with a name and a password.
+    pub sasl: String,
+    /// What both sides show and trust.
+    pub certificates: Certificates,
+}
+
+impl SecureKafka {
+    /// Those that a name and a password may be shown by.
+    pub const LOGINS: [Login; 3] = [
+        Login { mechanism: "PLAIN", user: "plain", password: "purefold-plain-word" },
+        Login { mechanism: "SCRAM-SHA-256", user: "scram-256", password: "purefold-scram-word-256" },
+        Login { mechanism: "SCRAM-SHA-512", user: "scram-512", password: "purefold-scram-word-512" },
+    ];
+
+    pub(crate) fn make(folder: &Path, make: &Make) -> Result<SecureKafka> {
+        let ports: [u16; 2] = ports::free()?;
+        let [tls, sasl] = ports.map(|port| format!("127.0.0.1:{port}"));
+        Ok(SecureKafka { tls, sasl, certificates: Certificates::made(folder, make) })
+    }
+
+    /// Settings of the broker. Its key and certificate stand in one file.
+    fn properties(&self, folder: &Path) -> Result<String> {
+        let Certificates { authority, service, service_key, .. } = &self.certificates;
+        let keystore = folder.join("keystore.pem");
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        fs::write(&keystore, read(service_key)? + &read(service)?).with_context(|| format!("cannot write {}", keystore.display()))?;
+        let [Login { user, password, .. }, ..] = SecureKafka::LOGINS;
+        let mechanisms = SecureKafka::LOGINS.map(|login| login.mechanism).join(",");
+        let module = "org.apache.kafka.common.security";
+        Ok(format!(
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT\n\
+             ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+             listener.name.ssl.ssl.client.auth=required\nsasl.enabled.mechanisms={mechanisms}\n\
+             listener.name.sasl_ssl.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_{user}=\"{password}\";\n\
+             listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;\n\
+             listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;\n",
+            keystore.display(),
+            authority.display()
+        ))
+    }
+}
+
+pub(crate) fn plan(cache: &Cache, folder: &Path, secure: Option<&SecureKafka>) -> Result<Plan> {
     let libraries = libraries(cache)?;
     let [broker, controller] = ports::free()?;
     let logs = folder.join("data");
     let properties = folder.join("server.properties");
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{broker}");
+    let mut also = String::new();
+    if let Some(secure) = secure {
+        listeners += &format!(",SSL://{},SASL_SSL://{}", secure.tls, secure.sasl);
+        also = secure.properties(folder)?;
+    }
+    // Of a setting that stands there twice, the later one counts.
     let text = format!(
-        "{PROPERTIES}\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{broker}\nlog.dirs={}\n",
+        "{PROPERTIES}\ncontroller.quorum.voters=1@127.0.0.1:{controller}\nlisteners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners={listeners}\nlog.dirs={}\n{also}",
         logs.display()
     );
     fs::write(&properties, text).with_context(|| format!("cannot write {}", properties.display()))?;
@@ -47,8 +111,13 @@ pub(crate) fn plan(cache: &Cache, folder: &Path) -> Result<Plan> {
         java.arg("-cp").arg(format!("{}/*", libraries.display())).current_dir(folder);
         java
     };
-    program::said(java().args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&properties))
-        .context("cannot make the folder of a Kafka broker")?;
+    let mut format = java();
+    format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&properties);
+    // Users by SCRAM stand in the cluster's metadata.
+    for Login { mechanism, user, password } in SecureKafka::LOGINS.iter().filter(|login| secure.is_some() && login.mechanism != "PLAIN") {
+        format.arg("--add-scram").arg(format!("{mechanism}=[name={user},password={password}]"));
+    }
+    program::said(&mut format).context("cannot make the folder of a Kafka broker")?;
     let mut command = java();
     command.arg("kafka.Kafka").arg(&properties);
     let is_ready = move |folder: &Path| {

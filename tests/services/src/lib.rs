@@ -18,6 +18,7 @@
 //! ```
 
 mod cache;
+mod certificates;
 mod consul;
 pub mod debian;
 mod guard;
@@ -29,8 +30,11 @@ mod program;
 mod run;
 
 pub use cache::Cache;
+pub use certificates::{Certificates, Make};
 pub use consul::Consul;
 pub use instance::Instance;
+pub use kafka::{Login, SecureKafka};
+pub use postgres::SecurePostgres;
 pub use run::{Run, shared};
 
 /// A service.

@@ -1,15 +1,15 @@
 //! PostgreSQL: from the PATH, else where Debian's package has it.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpStream;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::instance::Plan;
-use crate::{Kind, debian, ports, program};
+use crate::{Certificates, Kind, Make, debian, ports, program};
 
 /// Where Debian's packages keep programs that belong to one version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -20,20 +20,54 @@ const PASSWORD: &str = "purefold-test";
 /// Users that PostgreSQL runs as where the tests are root, whom it refuses; the first that there is.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
+/// Who may connect where there is TLS: everybody by it, and whoever prepares a test without.
+const ACCESS: &str = "local all all trust\nhost all postgres 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+
 /// Connections at a time: the tests of one run, side by side.
 const CONNECTIONS: u32 = 200;
 
-pub(crate) fn plan(folder: &Path) -> Result<Plan> {
+/// What a cluster with TLS has besides.
+#[derive(Clone, Debug)]
+pub struct SecurePostgres {
+    /// What the server shows, and who vouches for it.
+    pub certificates: Certificates,
+}
+
+impl SecurePostgres {
+    pub(crate) fn make(folder: &Path, make: &Make) -> SecurePostgres {
+        SecurePostgres { certificates: Certificates::made(folder, make) }
+    }
+
+    /// The server's arguments. Its key is nobody else's to read.
+    fn arguments(&self, folder: &Path, user: Option<&User>) -> Result<Vec<String>> {
+        let Certificates { service, service_key, .. } = &self.certificates;
+        fs::set_permissions(service_key, Permissions::from_mode(0o600)).context("cannot keep the server's key from others")?;
+        let access = folder.join("access");
+        fs::write(&access, ACCESS).with_context(|| format!("cannot write {}", access.display()))?;
+        for path in [service, service_key, &access] {
+            give(path, user)?;
+        }
+        let set = |name: &str, value: String| ["-c".to_owned(), format!("{name}={value}")];
+        let shown = |path: &Path| path.display().to_string();
+        let all = [
+            set("ssl", "on".into()),
+            set("ssl_cert_file", shown(service)),
+            set("ssl_key_file", shown(service_key)),
+            set("hba_file", shown(&access)),
+        ];
+        Ok(all.into_iter().flatten().collect())
+    }
+}
+
+pub(crate) fn plan(folder: &Path, secure: Option<&SecurePostgres>) -> Result<Plan> {
     let (initdb, postgres) = programs()?;
     let [port] = ports::free()?;
     let user = if program::is_root() { Some(other_user()?) } else { None };
     let data = folder.join("data");
     let password = folder.join("password");
     fs::write(&password, PASSWORD).with_context(|| format!("cannot write {}", password.display()))?;
-    if let Some(user) = &user {
-        for path in [folder, &password] {
-            chown(path, Some(user.id), Some(user.group)).with_context(|| format!("cannot give {} to {}", path.display(), user.name))?;
-        }
+    for path in [folder, &password] {
+        give(path, user.as_ref())?;
     }
     let mut make = as_user(user.as_ref(), &initdb);
     make.args(["--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]);
@@ -43,6 +77,9 @@ pub(crate) fn plan(folder: &Path) -> Result<Plan> {
     command.arg("-D").arg(&data).args(["-c", "listen_addresses=127.0.0.1"]).current_dir(folder);
     command.arg("-c").arg(format!("port={port}")).arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
     command.arg("-c").arg(format!("max_connections={CONNECTIONS}"));
+    if let Some(secure) = secure {
+        command.args(secure.arguments(folder, user.as_ref())?);
+    }
     // The line of the file of the process's number that says whether connections are taken. One that a killed process
     // left says so too, until the next process has written it anew, and only then does that listen.
     let is_ready = move |folder: &Path| {
@@ -60,6 +97,12 @@ pub(crate) fn plan(folder: &Path) -> Result<Plan> {
         end: "QUIT",
         is_ready: Box::new(is_ready),
     })
+}
+
+/// Gives a file to the user that the server runs as.
+fn give(path: &Path, user: Option<&User>) -> Result<()> {
+    let Some(user) = user else { return Ok(()) };
+    chown(path, Some(user.id), Some(user.group)).with_context(|| format!("cannot give {} to {}", path.display(), user.name))
 }
 
 fn programs() -> Result<(PathBuf, PathBuf)> {

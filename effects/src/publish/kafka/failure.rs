@@ -5,9 +5,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use crate::EffectError;
 
 /// What the brokers or the client refuse for what the message is, is refused. What lies at topics, rights and queues
-/// happened before the message was written. Of everything else nobody knows whether it was.
-pub(super) fn sort(error: &KafkaError, topic: &str) -> EffectError {
-    let reason = format!("cannot publish to {topic}: {error}");
+/// happened before the message was written. Of everything else nobody knows whether it was. `said` is what the client
+/// complained of meanwhile.
+pub(super) fn sort(error: &KafkaError, topic: &str, said: Option<String>) -> EffectError {
+    let said = said.map_or_else(String::new, |said| format!(": {said}"));
+    let reason = format!("cannot publish to {topic}: {error}{said}");
     let not_done = |help: &str| EffectError::NotDone { reason: format!("{reason}{help}"), retry_after: None };
     let Some(code) = error.rdkafka_error_code() else { return EffectError::Unknown(reason) };
     match code {
@@ -37,7 +39,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_has_its_meaning() {
-        let kind = |code| match sort(&KafkaError::MessageProduction(code), "t") {
+        let kind = |code| match sort(&KafkaError::MessageProduction(code), "t", None) {
             EffectError::Refused(_) => "refused",
             EffectError::NotDone { .. } => "not done",
             EffectError::Unknown(_) => "unknown",
@@ -55,6 +57,6 @@ mod tests {
                 assert_eq!(kind(*code), expected, "{code}");
             }
         }
-        assert!(matches!(sort(&KafkaError::Canceled, "t"), EffectError::Unknown(_)));
+        assert!(matches!(sort(&KafkaError::Canceled, "t", None), EffectError::Unknown(_)));
     }
 }

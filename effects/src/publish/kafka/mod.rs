@@ -13,9 +13,10 @@ use futures_util::future::BoxFuture;
 use purefold_wit::Finding;
 use rdkafka::message::{Header, OwnedHeaders};
 
-use self::producer::{Message, Producer, Topic};
+use self::producer::{Message, Producer, Topic, Unusable};
 pub(super) use self::settings::Brokers;
 use super::Plan;
+use crate::kafka::LOGIN_HELP;
 use crate::{Call, Effect, EffectError, Operation, Reply, Route, route};
 
 struct Kafka {
@@ -32,13 +33,16 @@ impl Effect for Kafka {
         let plans = route::all(routes, super::plan)?;
         let place = format!("effects.{}.kafka", self.name);
         let topics: Vec<&str> = plans.iter().map(|plan| &*plan.topic).collect();
-        let found = self.producer.look(&topics).map_err(|reason| {
-            vec![Finding::new(
-                "kafka-unusable",
-                place,
-                format!("no Kafka client can be made: {reason}"),
-                "mend the setting that the cause names",
-            )]
+        let found = self.producer.look(&topics).map_err(|unusable| {
+            vec![match unusable {
+                Unusable::NoClient(reason) => {
+                    let cause = format!("no Kafka client can be made: {reason}");
+                    Finding::new("kafka-unusable", place, cause, "mend the setting that the cause names")
+                }
+                Unusable::NotLetIn(reason) => {
+                    Finding::new("kafka-login-refused", place, format!("the brokers do not let this client in: {reason}"), LOGIN_HELP)
+                }
+            }]
         })?;
         let missing = |(topic, route): (Topic, &Route<'_>)| {
             let (cause, help) = match topic {

@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -13,9 +11,13 @@ use tokio::sync::Semaphore;
 use super::failure::sort;
 use super::settings::Brokers;
 use crate::EffectError;
+use crate::kafka::Said;
 
 /// How long brokers are waited for that are asked about their topics.
 const LOOK_WAIT: Duration = Duration::from_secs(5);
+
+/// How long what the client has to say about a failure is waited for.
+const BLAME_WAIT: Duration = Duration::from_millis(100);
 
 /// One message.
 pub(super) struct Message {
@@ -35,13 +37,23 @@ pub(super) enum Topic {
     Unknown,
 }
 
-type Client = FutureProducer<Logged>;
+/// Why brokers are never spoken to with these settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// No client can be made.
+    NoClient(String),
+    /// The brokers were reached, and one side does not let the other in.
+    NotLetIn(String),
+}
+
+type Client = FutureProducer<Said>;
 
 /// An idempotent producer, made when it is first needed and anew after an error that it cannot go on from.
 pub(super) struct Producer {
     brokers: Brokers,
     effect: Arc<str>,
     client: Mutex<Option<Client>>,
+    said: Said,
     /// As many permits as messages may be on their way.
     free: Semaphore,
 }
@@ -49,15 +61,16 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn new(effect: &str, brokers: Brokers) -> Producer {
         let free = Semaphore::new(brokers.in_flight());
-        Producer { brokers, effect: effect.into(), client: Mutex::new(None), free }
+        Producer { brokers, effect: effect.into(), client: Mutex::new(None), said: Said::new(effect.into()), free }
     }
 
     /// Looks whether the topics are there. Brokers that are away are no fault: they may come.
     ///
     /// # Errors
-    /// Settings that no client can be made with.
-    pub(super) fn look(&self, topics: &[&str]) -> Result<Vec<Topic>, String> {
-        let client = self.client().map_err(|error| error.to_string())?;
+    /// Settings by which the brokers are never spoken to.
+    pub(super) fn look(&self, topics: &[&str]) -> Result<Vec<Topic>, Unusable> {
+        let client = self.client().map_err(|error| Unusable::NoClient(error.to_string()))?;
+        let before = self.said.complaints();
         let mut found = Vec::with_capacity(topics.len());
         for topic in topics {
             let answer = match client.client().fetch_metadata(Some(topic), LOOK_WAIT.min(self.brokers.timeout())) {
@@ -69,7 +82,13 @@ impl Producer {
                     Some(_) => Topic::Unknown,
                 }),
                 Err(error) => {
-                    tracing::warn!(effect = %self.effect, %error, "the brokers cannot be asked for the topics; they are taken to be there");
+                    // What the client has to say comes by another thread.
+                    std::thread::sleep(BLAME_WAIT);
+                    if let Some(reason) = self.said.refusal() {
+                        return Err(Unusable::NotLetIn(reason));
+                    }
+                    let said = self.said.complaint_after(before).unwrap_or_default();
+                    tracing::warn!(effect = %self.effect, %error, said, "the brokers cannot be asked for the topics; they are taken to be there");
                     // Asking for the others would take as long again, each.
                     found.resize(topics.len(), Topic::Unknown);
                     return Ok(found);
@@ -86,13 +105,14 @@ impl Producer {
         let not_done = |reason: String| EffectError::NotDone { reason: format!("cannot publish to {topic}: {reason}"), retry_after: None };
         let _permit = self.free.acquire().await.map_err(|error| not_done(error.to_string()))?;
         let client = self.client().map_err(|error| not_done(error.to_string()))?;
+        let before = self.said.complaints();
         let record = FutureRecord::to(topic).key(&*message.key).payload(&message.value).headers(message.headers);
         let report = match client.send_result(record) {
             Ok(report) => report,
             // Not taken by the client: it went nowhere.
             Err((error, _)) => {
                 self.renew(&client);
-                return Err(match sort(&error, topic) {
+                return Err(match sort(&error, topic, None) {
                     EffectError::Unknown(reason) => EffectError::NotDone { reason, retry_after: None },
                     other => other,
                 });
@@ -102,7 +122,7 @@ impl Producer {
             Ok(Ok(_)) => Ok(()),
             Ok(Err((error, _))) => {
                 self.renew(&client);
-                Err(sort(&error, topic))
+                Err(sort(&error, topic, self.said.complaint_after(before)))
             }
             Err(_) => Err(EffectError::Unknown(format!("cannot publish to {topic}: the client ended before it answered"))),
         }
@@ -113,7 +133,7 @@ impl Producer {
         if let Some(client) = &*guard {
             return Ok(client.clone());
         }
-        let client: Client = self.brokers.config().create_with_context(Logged(Arc::clone(&self.effect)))?;
+        let client: Client = self.brokers.config().create_with_context(self.said.clone())?;
         *guard = Some(client.clone());
         Ok(client)
     }
@@ -126,27 +146,5 @@ impl Producer {
             tracing::warn!(effect = %self.effect, %code, reason, "the Kafka client cannot go on; the next message gets a new one");
             *guard = None;
         }
-    }
-}
-
-/// What the client says of itself goes to the host's log.
-struct Logged(Arc<str>);
-
-impl ClientContext for Logged {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => {
-                tracing::warn!(effect = %self.0, facility, message, "Kafka client");
-            }
-            _ => tracing::debug!(effect = %self.0, facility, message, "Kafka client"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(effect = %self.0, %error, reason, "Kafka client");
     }
 }

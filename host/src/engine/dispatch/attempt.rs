@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use purefold_effects::{Call, EffectError, Operation, Reply};
+use tokio::time::Instant;
 
-use super::breaker::{Change, Sign};
+use super::breaker::{BreakerState, Change, Sign};
 use super::lane::{LaneKey, Standing};
+use super::outage::News;
 use super::retry::{self, Verdict, shortened};
-use super::{Dispatcher, Ended, route, spans};
+use super::{Began, Dispatcher, Ended, route, spans};
 use crate::engine::input::{FailureKind, Note};
 use crate::engine::run::Message;
 use crate::journal::intent_id;
@@ -58,14 +60,14 @@ impl Dispatcher {
         let span = spans::begin(&plan, waiting.task.trace, &route.effect, waiting.attempts, &mut call);
         queue.status.began(waiting.attempts > 1);
         queue.under_way += 1;
-        let probe = queue.breaker.starts();
+        let began = Began { at: Instant::now(), probe: queue.breaker.starts() };
         let attempt = attempt(route.operation.clone(), call, route.retry.timeout.min(left));
-        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, probe, span) }));
+        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, began, span) }));
     }
 
     pub(super) fn ended(&mut self, ended: Ended) {
         match ended {
-            Ended::Attempt(key, result, probe, span) => {
+            Ended::Attempt(key, result, began, span) => {
                 let queue = &mut self.queues[key.0];
                 queue.under_way -= 1;
                 let plan = &self.plans[queue.workflow];
@@ -74,7 +76,7 @@ impl Dispatcher {
                 if let Some(span) = span {
                     spans::end(plan, span, &result);
                 }
-                self.heed(key.0, probe, result.as_ref().err());
+                self.heed(key.0, began, result.as_ref().err());
                 if !self.leave(key, &result) {
                     self.attempted(key, result);
                 }
@@ -95,8 +97,8 @@ impl Dispatcher {
         }
     }
 
-    /// Lets the breaker know how an attempt ended.
-    fn heed(&mut self, index: usize, probe: bool, error: Option<&EffectError>) {
+    /// Lets the breaker know how an attempt ended, and whoever watches where that is news.
+    fn heed(&mut self, index: usize, began: Began, error: Option<&EffectError>) {
         let queue = &mut self.queues[index];
         let sign = match error {
             Some(EffectError::NotDone { .. } | EffectError::Unknown(_)) => Sign::Failed,
@@ -105,16 +107,23 @@ impl Dispatcher {
         if let Some(error) = error {
             queue.status.failed(shortened(&error.to_string()));
         }
-        let change = queue.breaker.ended(probe, sign);
+        let change = queue.breaker.ended(began.probe, sign);
         queue.set_clock();
         let workflow = &self.plans[queue.workflow].workflow.name;
-        match change {
-            Some(Change::Opened) => tracing::warn!(
-                %workflow, effect = %queue.effect, failures = queue.breaker.failures(),
-                error = %error.map(|error| shortened(&error.to_string())).unwrap_or_default(),
-                "breaker opened: apart from probes no attempts start until one succeeds"
+        match queue.outage.ended(began.at, sign, queue.breaker.state() != BreakerState::Closed) {
+            Some(News::Down) => tracing::warn!(
+                %workflow, effect = %queue.effect, error = %error.map(|error| shortened(&error.to_string())).unwrap_or_default(),
+                "the effect does not work; its intents wait and are tried again"
             ),
-            Some(Change::Closed) => tracing::info!(%workflow, effect = %queue.effect, "breaker closed: the backend answers again"),
+            Some(News::Works) => tracing::warn!(%workflow, effect = %queue.effect, "the effect works again"),
+            None => {}
+        }
+        match change {
+            Some(Change::Opened) => tracing::info!(
+                %workflow, effect = %queue.effect, failures = queue.breaker.failures(),
+                "breaker opened: apart from probes no attempts start until one is answered"
+            ),
+            Some(Change::Closed) => tracing::info!(%workflow, effect = %queue.effect, "breaker closed"),
             Some(Change::StaysOpen) | None => {}
         }
         if matches!(change, Some(Change::Opened | Change::StaysOpen)) {

@@ -4,14 +4,15 @@
 //! attempts at a time; a lane goes to the back after each attempt, and a breaker keeps attempts from a backend that is
 //! down. An attempt is no fact; what a lane reports is the conclusion, once, or that the intent is held.
 //!
-//! [`queue`] says who may go next, [`breaker`] whether anybody may, [`retry`] what follows a failure; this module makes
-//! the attempts. What does not fit into memory is read back from the store (`engine/stored.rs`).
+//! [`queue`] says who may go next, [`breaker`] whether anybody may, [`retry`] what follows a failure, [`outage`] when that is
+//! told; this module makes the attempts. What does not fit into memory is read back from the store (`engine/stored.rs`).
 
 mod attempt;
 mod breaker;
 mod lane;
 mod operate;
 mod order;
+mod outage;
 mod queue;
 mod retry;
 mod spans;
@@ -29,6 +30,7 @@ use futures_util::{FutureExt, StreamExt};
 use hashbrown::{HashMap, HashSet};
 use purefold_effects::{EffectError, Reply};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub(super) use self::queue::Bounds;
 pub use breaker::BreakerState;
@@ -63,8 +65,8 @@ pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
 
 /// What the dispatcher waits for besides orders.
 enum Ended {
-    /// With whether it was a probe, and its span, where that is told.
-    Attempt(LaneKey, Result<Reply, EffectError>, bool, Option<Box<Span>>),
+    /// With when it began, whether it was a probe, and its span, where that is told.
+    Attempt(LaneKey, Result<Reply, EffectError>, Began, Option<Box<Span>>),
     Delay(LaneKey, u64),
     /// A breaker's cooldown, by its queue and number.
     Cooldown(usize, u64),
@@ -73,6 +75,13 @@ enum Ended {
     /// Whether the lease holds again is to be looked at.
     Lease,
     Stop,
+}
+
+/// How an attempt began.
+#[derive(Clone, Copy, Debug)]
+struct Began {
+    at: Instant,
+    probe: bool,
 }
 
 struct Dispatcher {

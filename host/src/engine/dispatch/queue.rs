@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerState};
 use super::lane::{Lane, Place, Standing, Waiting};
+use super::outage::Outage;
 use super::status::{EffectStatus, Figures};
 use crate::engine::assemble::Task;
 use crate::store::EntityId;
@@ -107,6 +108,7 @@ pub(super) struct Queue {
     pub(super) workflow: usize,
     pub(super) effect: Arc<str>,
     pub(super) breaker: Breaker,
+    pub(super) outage: Outage,
     pub(super) status: Arc<EffectStatus>,
     pub(super) lanes: HashMap<EntityId, Lane>,
     pub(super) under_way: usize,
@@ -139,6 +141,7 @@ impl Queue {
             workflow,
             effect: status.effect().clone(),
             breaker,
+            outage: Outage::known(status.is_down()),
             status,
             lanes: HashMap::new(),
             under_way: 0,
@@ -391,6 +394,7 @@ impl Queue {
         let Counts { tasks, delayed, dependent, stored, .. } = self.counts;
         let figures = Figures {
             breaker: self.breaker.state(),
+            down: self.outage.is_down(),
             paused: self.is_paused(),
             waiting: tasks + stored,
             in_memory: tasks,

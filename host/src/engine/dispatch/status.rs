@@ -14,6 +14,7 @@ pub struct EffectStatus {
     workflow: Arc<str>,
     effect: Arc<str>,
     breaker: AtomicU8,
+    down: AtomicBool,
     paused: AtomicBool,
     waiting: AtomicUsize,
     in_memory: AtomicUsize,
@@ -34,6 +35,7 @@ impl EffectStatus {
             workflow,
             effect,
             breaker: AtomicU8::new(BreakerState::Closed as u8),
+            down: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             in_memory: AtomicUsize::new(0),
@@ -66,6 +68,12 @@ impl EffectStatus {
             .into_iter()
             .find(|state| *state as u8 == self.breaker.load(Ordering::Relaxed))
             .unwrap_or(BreakerState::Closed)
+    }
+
+    /// Whether its attempts fail, and none has been answered since the first of them did.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
     }
 
     /// Whether an operator has paused it, or its whole workflow.
@@ -140,6 +148,7 @@ impl EffectStatus {
 
     pub(super) fn publish(&self, figures: &Figures) {
         self.breaker.store(figures.breaker as u8, Ordering::Relaxed);
+        self.down.store(figures.down, Ordering::Relaxed);
         self.paused.store(figures.paused, Ordering::Relaxed);
         self.waiting.store(figures.waiting, Ordering::Relaxed);
         self.in_memory.store(figures.in_memory, Ordering::Relaxed);
@@ -156,6 +165,7 @@ impl EffectStatus {
 /// What the dispatcher tells of an effect at once.
 pub(super) struct Figures {
     pub(super) breaker: BreakerState,
+    pub(super) down: bool,
     pub(super) paused: bool,
     pub(super) waiting: usize,
     pub(super) in_memory: usize,

@@ -1,13 +1,12 @@
 //! Questions to the brokers outside a run: whether the topics are there, and where partitions begin and end.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use purefold_effects::kafka::{LOGIN_HELP, Said};
 use purefold_wit::Finding;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataPartition;
 
@@ -16,29 +15,14 @@ use super::{KafkaSettings, Partition};
 /// How long brokers are waited for that are asked something.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long what the client has to say about a failure is waited for.
+/// How long what the client has to say about a failure is waited for, and how much of it is heard.
 const BLAME_WAIT: Duration = Duration::from_millis(100);
-
-/// Keeps what the client says of itself.
-#[derive(Default)]
-struct Said(Mutex<Vec<(Option<Code>, String)>>);
-
-impl ClientContext for Said {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "Kafka client");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((error.rdkafka_error_code(), reason.to_owned()));
-    }
-}
-
-impl ConsumerContext for Said {}
+const MOST_COMPLAINTS: u32 = 100;
 
 fn client(settings: &KafkaSettings) -> Result<BaseConsumer<Said>, KafkaError> {
     let mut config = settings.connection.config();
     config.set("isolation.level", "read_committed").set("allow.auto.create.topics", "false");
-    config.create_with_context(Said::default())
+    config.create_with_context(Said::new("source".into()))
 }
 
 /// What is wrong with the topics of `settings`, which stand at `place`, as far as the brokers tell. Brokers that are away are
@@ -75,15 +59,17 @@ pub fn topics_missing(settings: &KafkaSettings, place: &str) -> Vec<Finding> {
 /// That the brokers do not let this client in, where that is why they do not answer.
 fn login_refused(client: &BaseConsumer<Said>, place: &str, error: &KafkaError) -> Option<Finding> {
     // What the client has to say arrives with a poll.
-    while client.poll(BLAME_WAIT).is_some() {}
-    let said = client.context().0.lock().unwrap_or_else(PoisonError::into_inner);
-    let refused = said.iter().find(|(code, _)| matches!(code, Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)));
-    let Some((_, reason)) = refused else {
-        tracing::warn!(%error, "the brokers cannot be asked for the topics; they are taken to be there");
+    for _ in 0..MOST_COMPLAINTS {
+        if client.poll(BLAME_WAIT).is_none() {
+            break;
+        }
+    }
+    let Some(reason) = client.context().refusal() else {
+        let said = client.context().complaint_after(0).unwrap_or_default();
+        tracing::warn!(%error, said, "the brokers cannot be asked for the topics; they are taken to be there");
         return None;
     };
-    let help = "mend `tls` or `sasl`: who is trusted, what is shown, the user and the password";
-    Some(Finding::new("kafka-login-refused", place, format!("the brokers do not let this client in: {reason}"), help))
+    Some(Finding::new("kafka-login-refused", place, format!("the brokers do not let this client in: {reason}"), LOGIN_HELP))
 }
 
 /// Where partitions begin and end.
@@ -94,20 +80,29 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Asks the brokers, of every partition of the source's topics.
+    /// Records of a partition that stand at `position` or after it.
+    #[must_use]
+    pub fn lag(&self, partition: &Partition, position: u64) -> Option<u64> {
+        let (_, end) = self.partitions.get(partition)?;
+        Some(end.saturating_sub(position))
+    }
+
+    /// Asks the brokers, of every partition of the source's topics. All answers together are waited for so long.
     ///
     /// # Errors
     /// Why they do not tell.
     pub fn ask(settings: &KafkaSettings, patience: Duration) -> Result<Self, String> {
         let client = client(settings).map_err(|error| error.to_string())?;
+        let began = Instant::now();
+        let patience = || patience.saturating_sub(began.elapsed());
         let mut ends = Ends::default();
         for topic in &settings.topics {
             let name: Arc<str> = topic.as_str().into();
-            let metadata = client.fetch_metadata(Some(topic), patience).map_err(|error| error.to_string())?;
+            let metadata = client.fetch_metadata(Some(topic), patience()).map_err(|error| error.to_string())?;
             let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id));
             for number in partitions {
                 let (begin, end) =
-                    client.fetch_watermarks(topic, number, patience).map_err(|error| format!("{topic}/{number}: {error}"))?;
+                    client.fetch_watermarks(topic, number, patience()).map_err(|error| format!("{topic}/{number}: {error}"))?;
                 let offset = |offset: i64| u64::try_from(offset).unwrap_or(0);
                 ends.partitions.insert(Partition { topic: name.clone(), number }, (offset(begin), offset(end)));
             }

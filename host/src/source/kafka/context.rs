@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use purefold_effects::kafka::{LOGIN_HELP, is_refusal};
 use rdkafka::bindings::rd_kafka_resp_err_t as Response;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::status::KafkaStatus;
@@ -82,7 +83,11 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka client");
-        self.status.blames(reason.to_owned());
+        // That all brokers are down follows each complaint that says why.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let refused = is_refusal(&error, reason);
+            self.status.blames(if refused { format!("{reason}; {LOGIN_HELP}") } else { reason.to_owned() }, refused);
+        }
     }
 }
 

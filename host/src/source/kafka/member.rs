@@ -257,14 +257,14 @@ impl Member {
                 | Code::BadMessage
                 | Code::InvalidMessage,
             ) => {
-                tracing::warn!(%error, "a partition cannot be read; all are looked at again");
                 if let Some(active) = &mut self.active {
-                    active.doubt();
+                    active.doubt(error);
                 }
                 Ok(())
             }
             KafkaError::MessageConsumption(Code::GroupAuthorizationFailed) => {
-                self.status.blames(format!("the user may not read as the group {:?}", self.settings.group));
+                let reason = format!("the user may not read as the group {:?}; allow it to", self.settings.group);
+                self.status.blames(reason, true);
                 Ok(())
             }
             _ => Ok(()),

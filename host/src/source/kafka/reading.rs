@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, TrySendError};
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -83,6 +84,8 @@ pub(super) struct Active {
     began: Duration,
     /// Why the first partition that is not read is not.
     refused: Option<SourceError>,
+    /// Whether it was told that a partition cannot be read.
+    doubted: bool,
     ended: bool,
     /// Whether the engine was told to make room.
     pub(super) told: bool,
@@ -123,6 +126,7 @@ impl Active {
             target: None,
             began: clock.elapsed(),
             refused: None,
+            doubted: false,
             ended: false,
             told: false,
             gone: false,
@@ -266,8 +270,12 @@ impl Active {
         self.refused.get_or_insert(error);
     }
 
-    /// Something is wrong with a partition, and nobody says which: all of them are looked at again.
-    pub(super) fn doubt(&mut self) {
+    /// Something is wrong with a partition, and nobody says which: all of them are looked at again. Told once until
+    /// something is read.
+    pub(super) fn doubt(&mut self, error: &KafkaError) {
+        if !std::mem::replace(&mut self.doubted, true) {
+            tracing::warn!(%error, "a partition cannot be read; all are looked at again");
+        }
         let read: Vec<usize> = (0..self.parts.len()).filter(|part| self.parts[*part].standing == Standing::Read).collect();
         self.unassign(&read);
         // Soon, but not at once.
@@ -284,6 +292,7 @@ impl Active {
             return;
         }
         known.settled = true;
+        self.doubted = false;
         if let Some(at) = known.expected.iter().position(|(expected, _)| *expected == offset) {
             let (_, tail) = known.expected.swap_remove(at);
             if tail != tail_of(message) {

@@ -35,6 +35,8 @@ struct Known {
     away: Option<String>,
     /// What the client said last of what does not work.
     blamed: Option<String>,
+    /// Whether that is that the brokers do not let it in.
+    refused: bool,
     joined: bool,
     rebalances: u64,
 }
@@ -54,6 +56,10 @@ impl KafkaStatus {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         let known = self.lock();
+        let works = known.away.is_none() && known.joined;
+        if let Some(reason) = known.blamed.as_ref().filter(|_| known.refused && !works) {
+            return Some(format!("the Kafka brokers do not let this client in: {reason}"));
+        }
         let blamed = known.blamed.as_ref().map_or_else(String::new, |blamed| format!(" ({blamed})"));
         match &known.away {
             Some(reason) => Some(format!("the Kafka brokers do not answer: {reason}{blamed}")),
@@ -70,16 +76,22 @@ impl KafkaStatus {
 
     pub(super) fn rebalanced(&self) {
         let mut known = self.lock();
-        (known.joined, known.rebalances, known.blamed) = (true, known.rebalances + 1, None);
+        (known.joined, known.rebalances, known.blamed, known.refused) = (true, known.rebalances + 1, None, false);
     }
 
     pub(super) fn has_joined(&self) -> bool {
         self.lock().joined
     }
 
-    /// Says what the client complains of.
-    pub(super) fn blames(&self, reason: String) {
-        self.lock().blamed = Some(reason);
+    /// Says what the client complains of, and whether that is that it is not let in.
+    pub(super) fn blames(&self, reason: String, refused: bool) {
+        let mut known = self.lock();
+        (known.blamed, known.refused) = (Some(reason), refused);
+    }
+
+    /// Whether the client said last that the brokers do not let it in.
+    pub(super) fn is_refused(&self) -> bool {
+        self.lock().refused
     }
 
     /// Says which partitions are read now.
@@ -94,14 +106,16 @@ impl KafkaStatus {
         }
     }
 
-    /// Says whether the brokers answer. Gives whether that is news.
-    pub(super) fn away(&self, reason: Option<String>) -> bool {
+    /// Says whether the brokers answer.
+    pub(super) fn away(&self, reason: Option<String>) {
         let mut known = self.lock();
-        let news = known.away.is_some() != reason.is_some();
-        if news && reason.is_none() {
-            known.blamed = None;
+        if known.away.is_some() && reason.is_none() {
+            (known.blamed, known.refused) = (None, false);
         }
         known.away = reason;
-        news
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.lock().away.is_some()
     }
 }

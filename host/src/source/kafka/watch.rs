@@ -24,6 +24,9 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the brokers may fail to answer before that is told.
 const MOST_SILENCE: Duration = Duration::from_secs(3);
 
+/// How long joining the group may take before that is told.
+const JOIN_TIME: Duration = Duration::from_secs(15);
+
 /// Where the partitions ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Look {
@@ -65,23 +68,37 @@ impl Watch {
     }
 
     pub(super) fn run(&self) {
+        let start = self.clock.elapsed();
         let mut silent_since: Option<Duration> = None;
+        // Whether it was told that the brokers do not let this client in: that is not what brokers that are away are mended by.
+        let mut told: Option<bool> = None;
         while !self.stop.load(Ordering::Acquire) {
-            match self.look() {
+            let began = self.clock.elapsed();
+            let looked = self.look();
+            let now = self.clock.elapsed();
+            match looked {
                 Ok(()) => {
                     silent_since = None;
-                    if self.status.away(None) {
-                        tracing::info!("the Kafka brokers answer again");
-                    }
+                    self.status.away(None);
                 }
                 Err(reason) => {
-                    let now = self.clock.elapsed();
-                    let since = *silent_since.get_or_insert(now);
-                    if now.saturating_sub(since) >= MOST_SILENCE && self.status.away(Some(reason)) {
-                        let trouble = self.status.trouble().unwrap_or_default();
-                        tracing::error!("{trouble}; events are taken again when they do");
+                    let since = *silent_since.get_or_insert(began);
+                    if now.saturating_sub(since) >= MOST_SILENCE {
+                        self.status.away(Some(reason));
                     }
                 }
+            }
+            match self.status.trouble() {
+                None if told.take().is_some() => tracing::warn!("the Kafka source works again"),
+                // A start takes its time.
+                Some(trouble) if self.status.is_away() || now >= start + JOIN_TIME => {
+                    let refused = self.status.is_refused();
+                    if told.is_none_or(|told| !told && refused) {
+                        told = Some(refused);
+                        tracing::error!("{trouble}; events are taken again when that is over");
+                    }
+                }
+                _ => {}
             }
             std::thread::sleep(LOOK_INTERVAL);
         }

@@ -8,6 +8,7 @@ mod cut;
 mod dialect;
 mod failure;
 mod ownership;
+mod questions;
 mod schema;
 mod session;
 mod transaction;
@@ -17,10 +18,12 @@ mod writer;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use purefold_effects::postgres::Server;
 use purefold_effects::settings::Settings;
 
+use self::questions::Questions;
 use super::StoreError;
 
 pub(super) use ownership::Ownership;
@@ -41,6 +44,7 @@ pub struct Place {
     server: Server,
     schema: String,
     told: String,
+    questions: Questions,
 }
 
 impl Place {
@@ -55,13 +59,18 @@ impl Place {
         }
         let server = server?;
         let told = format!("{} (schema {schema})", server.place());
-        Some(Place { server, schema, told })
+        Some(Place { server, schema, told, questions: Questions::default() })
     }
 
     /// What an administrator executes so that a role that may neither make nor change tables can run hosts.
     #[must_use]
     pub fn script(&self) -> String {
         schema::script(self)
+    }
+
+    /// How long the question has been under way that has waited longest for its answer.
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        self.questions.oldest()
     }
 
     pub(super) fn quoted_schema(&self) -> String {

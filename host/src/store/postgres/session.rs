@@ -2,14 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all, maybe_done};
+use purefold_effects::postgres::{ANSWER_GRACE, Sent, pipelined};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
@@ -18,9 +15,6 @@ use super::failure::{failed, unreachable};
 use super::{Place, dialect};
 use crate::store::StoreError;
 use crate::store::value::{Columns, Value};
-
-/// What an answer is waited for beyond the time that its statements may take: the server's own limit comes first.
-const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// Statements that a connection keeps prepared. There are no more texts than that.
 const MOST_STATEMENTS: usize = 256;
@@ -82,9 +76,6 @@ pub(in crate::store) struct Session {
 
 /// While it lives, everything that its session reads is of one moment.
 pub(in crate::store) struct View<'s>(&'s Session);
-
-/// What is sent and not yet answered.
-pub(super) type Sent<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 impl Session {
     /// Connects.
@@ -195,6 +186,7 @@ impl Session {
             }
         }
         let place = &*self.place;
+        let asked = place.questions.ask();
         let done = wait_for(async {
             if slot.is_none() {
                 *slot = Some(Open::connect(place).await?);
@@ -206,6 +198,7 @@ impl Session {
                 Err(_) => Err(unreachable(&place.told, format!("no answer within {} s", most.as_secs_f64()))),
             }
         })?;
+        drop(asked);
         if done.is_err() {
             *slot = None;
         }
@@ -269,18 +262,4 @@ impl Open {
 /// Rows, each read by `map`.
 pub(in crate::store) fn mapped<T>(rows: &[Row], mut map: impl FnMut(&Columns<'_>) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
     rows.iter().map(|row| map(&Columns::Postgres(row))).collect()
-}
-
-/// Sends all in this order before it waits for any: the client sends when it is first polled.
-pub(super) async fn pipelined<T>(sent: Vec<Sent<'_, T>>) -> Vec<Result<T, Error>> {
-    let mut sent: Vec<_> = sent.into_iter().map(|one| Box::pin(maybe_done(one))).collect();
-    poll_fn(|context| {
-        for one in &mut sent {
-            let _ = one.as_mut().poll(context);
-        }
-        Poll::Ready(())
-    })
-    .await;
-    join_all(sent.iter_mut().map(Pin::as_mut)).await;
-    sent.iter_mut().filter_map(|one| one.as_mut().take_output()).collect()
 }

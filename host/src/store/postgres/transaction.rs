@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use purefold_effects::postgres::{Sent, pipelined};
 use tokio_postgres::Error;
 
 use super::dialect;
 use super::failure::{failed, is_overtaken, is_there_already};
-use super::session::{Open, Sent, Session, pipelined};
+use super::session::{Open, Session};
 use crate::store::StoreError;
 use crate::store::change::{Change, Verb};
 use crate::store::value::{Columns, Value};

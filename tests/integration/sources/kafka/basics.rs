@@ -1,6 +1,7 @@
 //! From a topic to decisions, and on from the stored position.
 
 use super::{Host, Stream, announcement, assert_decided_once, decided, positions, run};
+use crate::place::Place;
 
 #[test]
 fn a_topic_is_read_to_its_end_and_on_from_there() {
@@ -37,6 +38,27 @@ fn the_groups_own_offsets_are_a_mirror_and_never_read() {
     let summary = run(&place).well().json().pop().unwrap();
     assert_eq!(summary["events"], 0);
     assert_decided_once(&place, 0..10);
+}
+
+#[test]
+fn the_status_says_how_far_behind_each_partition_is() {
+    let stream = Stream::new(1);
+    stream.announce(0..10);
+    let mut place = stream.place("");
+    run(&place).well();
+    let source = |place: &Place| place.ask("status", &["--json"]).well().json().remove(0)["sources"][0].clone();
+    let told = |place: &Place| place.ask("status", &[]).well();
+    assert_eq!((&source(&place)["position"], &source(&place)["lag"]), (&10.into(), &0.into()));
+    stream.announce(10..17);
+    assert_eq!((&source(&place)["position"], &source(&place)["lag"]), (&10.into(), &7.into()));
+    let line = format!("{}/0: at offset 10, 7 behind, 0 duplicates", stream.topic);
+    assert!(told(&place).out.contains(&line), "{}", told(&place).out);
+    // Brokers that are away keep nothing else from being shown.
+    place.variable("BROKERS", "127.0.0.1:1");
+    assert_eq!((&source(&place)["position"], &source(&place)["lag"]), (&10.into(), &serde_json::Value::Null));
+    let told = told(&place);
+    assert!(told.out.contains("at offset 10, how far behind is not known"), "{}", told.out);
+    assert!(told.err.contains("the brokers do not tell where the partitions end"), "{}", told.err);
 }
 
 #[test]

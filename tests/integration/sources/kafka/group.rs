@@ -93,12 +93,7 @@ fn partitions_that_go_and_come_back_under_load_lose_and_repeat_nothing() {
     let rebalances = host.figure("purefold_source_rebalances_total").unwrap();
     assert!(rebalances >= 7.0, "{rebalances}");
     // Counted on from engine to engine.
-    let taken = || host.figure("purefold_events_total{kind=\"taken\"}").unwrap();
-    let begun = Instant::now();
-    while taken() < f64::from(NODES) {
-        assert!(begun.elapsed() < PATIENCE, "{}", taken());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    host.until_figure("purefold_events_total{kind=\"taken\"}", |taken| taken.is_some_and(|taken| taken >= f64::from(NODES)));
     host.stop();
     assert_decided_once(&place, 0..NODES);
 }

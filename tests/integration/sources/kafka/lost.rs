@@ -1,8 +1,6 @@
 //! Partitions that are not what was read before: they are refused, and said to be, until somebody sets their position.
 
-use std::time::{Duration, Instant};
-
-use super::{Host, PATIENCE, STORE, Stream, announcement, assert_decided_once, decided, positions, run};
+use super::{Host, STORE, Stream, announcement, assert_decided_once, decided, positions, run};
 use crate::place::Place;
 
 /// Runs the topic to its end and asserts that a partition is refused.
@@ -94,11 +92,7 @@ fn other_partitions_go_on_and_a_running_host_takes_the_new_position() {
     stream.remove_before(1, gone);
     let mut host = Host::start(&place);
     let refused = format!("purefold_source_refused{{topic=\"{}\",partition=\"1\"}}", stream.topic);
-    let begun = Instant::now();
-    while host.figure(&refused) != Some(1.0) {
-        assert!(begun.elapsed() < PATIENCE, "{}", host.get("/metrics").1);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    host.until_figure(&refused, |figure| figure == Some(1.0));
     let (status, ready) = host.get("/readyz");
     assert!(status == 200 && ready.contains("source-expired"), "{ready}");
     let there = positions(&place)[0].split(" | ").nth(1).unwrap().parse::<usize>().unwrap();
@@ -127,11 +121,7 @@ fn a_topic_that_is_made_anew_under_a_running_host_is_noticed() {
     stream.make_anew(1);
     stream.announce(10..13);
     let refused = format!("purefold_source_refused{{topic=\"{}\",partition=\"0\"}}", stream.topic);
-    let begun = Instant::now();
-    while host.figure(&refused) != Some(1.0) {
-        assert!(begun.elapsed() < PATIENCE, "{}\n{}", host.get("/metrics").1, host.get("/readyz").1);
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    host.until_figure(&refused, |figure| figure == Some(1.0));
     reset(&place, &stream, "0", "beginning");
     host.until_known(&place, 13);
     host.stop();

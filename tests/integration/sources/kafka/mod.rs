@@ -5,6 +5,7 @@ mod forms;
 mod group;
 mod lost;
 mod outages;
+mod secure;
 
 use std::io::BufReader;
 use std::net::SocketAddr;
@@ -31,6 +32,9 @@ pub(super) const STORE: &str = "registration.db";
 
 /// Longest wait for what should happen at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a figure is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 const CORRELATION: &str = "eeeeeeee-0000-4000-8000-0000000000ca";
 
@@ -213,6 +217,16 @@ impl Host {
     /// The value of the sample that begins so.
     pub(super) fn figure(&self, sample: &str) -> Option<f64> {
         self.get("/metrics").1.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok())
+    }
+
+    /// Waits until the figure that begins so is as expected.
+    #[track_caller]
+    pub(super) fn until_figure(&self, sample: &str, expected: impl Fn(Option<f64>) -> bool) {
+        let begun = Instant::now();
+        while !expected(self.figure(sample)) {
+            assert!(begun.elapsed() < PATIENCE, "{sample}\n{}\n{}", self.get("/metrics").1, self.get("/readyz").1);
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Waits until so many entities are there.
