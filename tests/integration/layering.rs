@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("purefold-effects", &["purefold-wit"]),
     // Its tests try the store on a PostgreSQL of their own.
     ("purefold", &["purefold-effects", "purefold-services", "purefold-wit"]),
-    ("purefold-benches", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-wit", "registration"]),
+    ("purefold-benches", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-nodes", "purefold-wit", "registration"]),
     ("purefold-demo", &["purefold-nodes"]),
     ("purefold-hostile", &["purefold", "purefold-wit"]),
     ("purefold-nodes", &["purefold-wit"]),

@@ -1,18 +1,19 @@
 //! The writer: commits batches in order, on a thread of its own, and does not give one up while the store may recover.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::EngineError;
 use super::planted::{Mistake, planted};
 use super::run::Message;
 use crate::store::{Batch, Store, StoreError, Writer};
 
-/// Batches handed over and not yet committed: one being synced, one ready behind it.
+/// Batches handed over and not yet committed: one being synced, one ready behind it, or sent already.
 pub(super) const MOST_BATCHES: usize = 2;
 
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -145,15 +146,40 @@ impl Drop for WriterThread {
 }
 
 fn commit_all(mut commits: Commits<Writer>, todo: &Receiver<Batch>, ending: &AtomicBool) {
-    for batch in todo {
-        loop {
-            match commits.attempt(&batch) {
-                Attempt::Done => break,
-                Attempt::Failed(error) => return commits.tell(Message::CommitFailed(error)),
-                // The process is to end: the batch is not durable, and its inputs will be decided again.
-                Attempt::Again(_) if ending.load(Ordering::Acquire) => return,
-                Attempt::Again(delay) => std::thread::sleep(delay),
+    let mut waiting: VecDeque<Batch> = VecDeque::with_capacity(MOST_BATCHES);
+    let mut is_open = true;
+    loop {
+        let Some(first) = waiting.front() else {
+            let Ok(batch) = todo.recv() else { return };
+            commits.store.send(&batch);
+            waiting.push_back(batch);
+            continue;
+        };
+        // What comes while a batch is on its way is sent behind it.
+        if is_open
+            && waiting.len() < MOST_BATCHES
+            && let Some(answered) = commits.store.answered()
+        {
+            let next = select! {
+                recv(todo) -> next => Some(next),
+                recv(answered) -> _ => None,
+            };
+            match next {
+                Some(Ok(batch)) => {
+                    commits.store.send(&batch);
+                    waiting.push_back(batch);
+                    continue;
+                }
+                Some(Err(_)) => is_open = false,
+                None => {}
             }
+        }
+        match commits.attempt(first) {
+            Attempt::Done => drop(waiting.pop_front()),
+            Attempt::Failed(error) => return commits.tell(Message::CommitFailed(error)),
+            // The process is to end: the batch is not durable, and its inputs will be decided again.
+            Attempt::Again(_) if ending.load(Ordering::Acquire) => return,
+            Attempt::Again(delay) => std::thread::sleep(delay),
         }
     }
 }

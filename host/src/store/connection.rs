@@ -24,7 +24,7 @@ pub(super) enum View<'c> {
 /// What is done to the store, all or nothing. `'v` is what the values live for.
 pub(super) enum Transaction<'c, 'v> {
     Sqlite(sqlite::Transaction<'c, 'v>),
-    Postgres(postgres::Transaction<'c, 'v>),
+    Postgres(postgres::Transaction<'c>),
 }
 
 impl Connection {
@@ -119,10 +119,7 @@ impl<'v> Transaction<'_, 'v> {
     ) -> Result<(), StoreError> {
         match self {
             Transaction::Sqlite(transaction) => transaction.change(change, rows),
-            Transaction::Postgres(transaction) => {
-                transaction.change(change, rows);
-                Ok(())
-            }
+            Transaction::Postgres(transaction) => transaction.change(change, rows),
         }
     }
 
@@ -136,7 +133,7 @@ impl<'v> Transaction<'_, 'v> {
         match self {
             Transaction::Sqlite(transaction) => transaction.change_all(change, rows),
             Transaction::Postgres(transaction) => {
-                transaction.change_all(change, rows);
+                transaction.change_all(change, rows)?;
                 Ok(None)
             }
         }
@@ -161,7 +158,7 @@ impl<'v> Transaction<'_, 'v> {
         match self {
             Transaction::Sqlite(transaction) => transaction.execute(statement, &values),
             Transaction::Postgres(transaction) => {
-                transaction.execute(statement, values.into());
+                transaction.execute(statement, values.map(Value::into_owned));
                 Ok(())
             }
         }

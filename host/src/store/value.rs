@@ -31,6 +31,18 @@ impl<'v> Value<'v> {
         Value::Text(Cow::Borrowed(bytes))
     }
 
+    /// The same, whoever else it was of.
+    pub(super) fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Int(number) => Value::Int(number),
+            Value::Text(bytes) => Value::Text(bytes.into_owned().into()),
+            Value::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+            Value::Fingerprint(bytes) => Value::Fingerprint(bytes),
+            Value::List(values) => Value::List(values.into_iter().map(Value::into_owned).collect()),
+        }
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::Null => "nothing",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crossbeam_channel::Receiver;
+
 use super::change::{Change, boolean, bytes, int, text};
 use super::connection::{Connection, Transaction};
 use super::postgres::Commits;
@@ -38,6 +40,20 @@ impl Writer {
         Ok(self)
     }
 
+    /// Sends `batch` ahead behind what is committed next, where the store is one that takes time to answer: [`Writer::commit`]
+    /// only waits for it then. Batches are sent and committed in the same order.
+    pub fn send(&mut self, batch: &Batch) {
+        if let (Connection::Postgres(session), Some(commits)) = (&self.connection, &mut self.commits) {
+            commits.send(session, batch, (write, self.epoch));
+        }
+    }
+
+    /// Closed as soon as the commit of the oldest batch that was sent need not wait any more; none where nothing is on its way.
+    #[must_use]
+    pub fn answered(&self) -> Option<&Receiver<()>> {
+        self.commits.as_ref()?.answered()
+    }
+
     /// Commits `batch`, all or none, and returns when it is durable.
     ///
     /// # Errors
@@ -45,8 +61,7 @@ impl Writer {
     /// later; no other may be tried before it.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if let (Connection::Postgres(session), Some(commits)) = (&self.connection, &mut self.commits) {
-            let epoch = self.epoch;
-            return commits.commit(session, batch, |transaction, batch, tallies| write(transaction, batch, epoch, tallies));
+            return commits.commit(session, batch, (write, self.epoch));
         }
         // Something that is erased is not to be left in the file's free pages and its log.
         let erases = !batch.erased.is_empty() || !batch.erasing.is_empty();

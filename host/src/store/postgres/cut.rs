@@ -159,6 +159,67 @@ fn a_commit_whose_answer_is_lost_stands_once() {
 }
 
 #[test]
+fn batches_that_were_sent_ahead_stand_once_and_in_order() {
+    let direct = Trial::postgres();
+    let proxy = Proxy::before(&direct.server());
+    let location = direct.through(proxy.port);
+    let store = Store::open(&location, None, (1, 2)).unwrap();
+    let mut writer = store.writer().unwrap();
+    let workflow = writer.workflow("w").unwrap();
+    commit(&mut writer, &batch(workflow, 1));
+    let prompt = Prompt::at(&direct.location);
+    let mut attempts = [0; 4];
+    for number in (2..=81).step_by(2) {
+        let (first, second) = (batch(workflow, number), batch(workflow, number + 1));
+        let what = u8::try_from(number / 2 % WAYS).unwrap();
+        let cuts_first = number % 3 == 0;
+        if cuts_first {
+            proxy.next.store(what, Ordering::SeqCst);
+        }
+        writer.send(&first);
+        if !cuts_first {
+            proxy.next.store(what, Ordering::SeqCst);
+        }
+        writer.send(&second);
+        assert!(writer.answered().is_some(), "something is on its way");
+        attempts[usize::from(what)] += commit(&mut writer, &first);
+        let stands: (u64, u64) = prompt.row("SELECT count(*), max(sequence) FROM journal", |row| Ok((row.get(0)?, row.get(1)?)));
+        assert!(stands == (number, number) || stands == (number + 1, number + 1), "after {number}, cut in the way {what}: {stands:?}");
+        attempts[usize::from(what)] += commit(&mut writer, &second);
+        assert!(writer.answered().is_none(), "nothing is on its way");
+        let stands: u64 = prompt.row("SELECT count(*) FROM journal", |row| row.get(0));
+        assert_eq!(stands, number + 1, "after {number}, cut in the way {what}");
+    }
+    assert_eq!(proxy.cuts.load(Ordering::SeqCst), 30);
+    assert_eq!(attempts[usize::from(PASSES)], 20, "nothing is tried again that was answered");
+    let tally = store.reader().unwrap().tally(workflow).unwrap().unwrap();
+    assert_eq!((tally.entities, tally.entries), (1, 81));
+}
+
+#[test]
+fn what_was_sent_behind_a_commit_that_fails_does_not_stand() {
+    let trial = Trial::postgres();
+    let store = Store::open(&trial.location, None, (1, 2)).unwrap();
+    let mut writer = store.writer().unwrap();
+    let workflow = writer.workflow("w").unwrap();
+    commit(&mut writer, &batch(workflow, 1));
+    let prompt = Prompt::at(&trial.location);
+    prompt.execute("UPDATE entities SET head_row = 9", &[]);
+    let (first, second) = (batch(workflow, 2), batch(workflow, 3));
+    writer.send(&first);
+    writer.send(&second);
+    let error = writer.commit(&first).unwrap_err();
+    assert!(matches!(error, StoreError::Overtaken { .. }), "{error}");
+    assert!(writer.answered().is_none(), "nothing is waited for any more");
+    assert_eq!(prompt.row("SELECT count(*) FROM journal", |row| row.get::<u64>(0)), 1);
+    // As it was before: the same writer goes on.
+    prompt.execute("UPDATE entities SET head_row = 1", &[]);
+    writer.send(&first);
+    writer.send(&second);
+    assert_eq!((commit(&mut writer, &first), commit(&mut writer, &second)), (1, 1));
+}
+
+#[test]
 fn a_host_that_another_took_over_from_commits_nothing_more() {
     let trial = Trial::postgres();
     let first = Store::open(&trial.location, None, (1, 2)).unwrap();

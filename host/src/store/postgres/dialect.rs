@@ -42,6 +42,11 @@ pub(super) fn by_list(change: &Change) -> String {
     }
 }
 
+/// The statement that takes many new rows as records.
+pub(super) fn by_copy(change: &Change) -> String {
+    format!("COPY {} ({}) FROM STDIN (FORMAT binary)", change.table, change.names())
+}
+
 /// As [`by_list`], and gives a column of the rows that it was done to.
 pub(super) fn by_list_telling(change: &Change, told: &str) -> String {
     format!("{} RETURNING {}.{told}", by_list(change), change.table)

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod cut;
 mod dialect;
+mod encode;
 mod failure;
 mod ownership;
 mod questions;

@@ -39,7 +39,7 @@ const END_ALL: &str = "DELETE FROM hosts";
 pub(in crate::store) struct Ownership {
     /// Of the host that has the store alone; 0 where it is shared: each engine has one of its own then.
     pub(super) epoch: u64,
-    client: Arc<Mutex<Option<Client>>>,
+    client: Arc<Mutex<Option<Arc<Client>>>>,
     keeper: JoinHandle<()>,
 }
 
@@ -117,7 +117,7 @@ async fn take(client: &Client, id: (u64, u64), alone: bool) -> Result<u64, Error
 
 /// Takes the lock again where the connection that held it broke off. Where another host has it by now, the next commit finds
 /// out.
-async fn keep(client: Arc<Mutex<Option<Client>>>, place: Arc<Place>, statement: &'static str) {
+async fn keep(client: Arc<Mutex<Option<Arc<Client>>>>, place: Arc<Place>, statement: &'static str) {
     loop {
         tokio::time::sleep(KEEP_INTERVAL).await;
         let mut held = client.lock().await;

@@ -6,12 +6,14 @@ use std::io;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 
-use purefold_effects::postgres::{ANSWER_GRACE, Sent, pipelined};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use purefold_effects::postgres::{ANSWER_GRACE, Begun, Sent, answered, pipelined};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
-use super::failure::{failed, unreachable};
+use super::failure::{failed, is_overtaken, is_there_already, unreachable};
 use super::{Place, dialect};
 use crate::store::StoreError;
 use crate::store::value::{Columns, Value};
@@ -62,7 +64,7 @@ impl Wake for Unpark {
 
 /// A connection that is there, with what it has prepared.
 pub(super) struct Open {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     statements: HashMap<String, Statement>,
 }
 
@@ -170,6 +172,18 @@ impl Session {
         self.is_bound.set(false);
     }
 
+    /// Sends what `questions` begins, and waits for none of the answers.
+    pub(super) fn send(&self, questions: impl AsyncFnOnce(&mut Open) -> Result<Begun<'static, Vec<Row>>, Error>) -> Result<Answers, StoreError> {
+        let begun = self.ask(questions)?;
+        let (end, are_there) = bounded(0);
+        let task = runtime()?.spawn(async move {
+            let _end: Sender<()> = end;
+            let mut answers = answered(begun).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+            Ok(answers.pop().unwrap_or_default())
+        });
+        Ok(Answers { task, are_there })
+    }
+
     /// Asks one thing and waits for the answer. A connection that failed is not asked again.
     pub(super) fn ask<T>(&self, question: impl AsyncFnOnce(&mut Open) -> Result<T, Error>) -> Result<T, StoreError> {
         self.ask_for(async |open, place: &Place| question(open).await.map_err(|error| failed(&place.told, &error)))
@@ -206,6 +220,45 @@ impl Session {
     }
 }
 
+/// Answers that somebody will wait for. Without anybody the questions are given up.
+pub(super) struct Answers {
+    task: JoinHandle<Result<Vec<Row>, Error>>,
+    /// Whose other end is gone as soon as they are there.
+    are_there: Receiver<()>,
+}
+
+impl Answers {
+    /// Waits for all of them: the rows of the last one, or the first error. A connection that failed is not asked again.
+    pub(super) fn wait(mut self, session: &Session) -> Result<Vec<Row>, StoreError> {
+        let (told, most) = (&session.place.told, session.place.server.timeout() + ANSWER_GRACE);
+        let answered = wait_for(async { tokio::time::timeout(most, &mut self.task).await });
+        let answered = answered.and_then(|answered| match answered {
+            Ok(Ok(Ok(rows))) => Ok(rows),
+            Ok(Ok(Err(error))) if is_overtaken(&error) || is_there_already(&error) => {
+                Err(StoreError::Overtaken { what: "rows were written by somebody else".into() })
+            }
+            Ok(Ok(Err(error))) => Err(failed(told, &error)),
+            Ok(Err(broken)) => Err(unreachable(told, broken.to_string())),
+            Err(_) => Err(unreachable(told, format!("no answer within {} s", most.as_secs_f64()))),
+        });
+        if answered.is_err() {
+            session.give_up();
+        }
+        answered
+    }
+
+    /// What can be read from, or rather is known to be closed, as soon as there is nothing to wait for.
+    pub(super) fn are_there(&self) -> &Receiver<()> {
+        &self.are_there
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl View<'_> {
     /// Ends it, and says whether all of it was of one moment.
     pub(in crate::store) fn end(self) -> Result<(), StoreError> {
@@ -231,7 +284,7 @@ impl Open {
         let client = place.server.connect().await.map_err(|reason| unreachable(&place.told, reason))?;
         let settings = format!("SET search_path TO {}; {SETTINGS}", place.quoted_schema());
         client.batch_execute(&settings).await.map_err(|error| failed(&place.told, &error))?;
-        Ok(Open { client, statements: HashMap::new() })
+        Ok(Open { client: Arc::new(client), statements: HashMap::new() })
     }
 
     /// Has a statement ready. It is written with `?` for its values.

@@ -1,8 +1,10 @@
 //! Commits: each batch in one round trip, counted, so that one whose answer was lost is known to stand or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::session::Session;
+use crossbeam_channel::Receiver;
+
+use super::session::{Answers, Session};
 use super::transaction::Transaction as Pipeline;
 use crate::store::change::{Change, int};
 use crate::store::connection::Transaction;
@@ -13,49 +15,72 @@ use crate::store::{Batch, StoreError};
 /// The commit's number, which is the next one of this host.
 static NUMBER: Change = Change::update("hosts", &[int("commits")], &[int("epoch"), int("commits")]);
 
+/// Does all that a batch says, for the engine of that epoch.
+type Write = for<'v> fn(&mut Transaction<'_, 'v>, &'v Batch, u64, &mut BTreeMap<i64, Tally>) -> Result<(), StoreError>;
+
 /// What one host commits through.
 pub(in crate::store) struct Commits {
     /// Under which it commits.
     epoch: u64,
     /// Of the last one that is known to stand.
     number: u64,
-    /// Whether the next one was tried and may stand.
-    is_open: bool,
-    /// The workflows' tallies as of the last one: nobody else changes them.
+    /// Of the last one that was tried: those up to it may stand.
+    tried: u64,
+    /// Batches that are on their way, by their own numbers, in order: each is tried as the next one after those before it.
+    sent: VecDeque<(u64, Answers)>,
+    /// The workflows' tallies as of the last one that was sent: nobody else changes them.
     tallies: BTreeMap<i64, Tally>,
 }
 
 impl Commits {
     pub(in crate::store) fn new(session: &Session, epoch: u64) -> Result<Self, StoreError> {
         let number = stands(session, epoch)?;
-        Ok(Commits { epoch, number, is_open: false, tallies: BTreeMap::new() })
+        Ok(Commits { epoch, number, tried: number, sent: VecDeque::new(), tallies: BTreeMap::new() })
     }
 
-    /// Commits `batch`. After a failure that may pass only the same batch may be tried.
-    pub(in crate::store) fn commit(
-        &mut self,
-        session: &Session,
-        batch: &Batch,
-        write: impl for<'v> FnOnce(&mut Transaction<'_, 'v>, &'v Batch, &mut BTreeMap<i64, Tally>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if self.is_open && self.stands_already(session)? {
-            return Ok(());
+    /// Sends `batch` behind those that are on their way; [`Commits::commit`] waits for it. It stands only if all of them do:
+    /// its own number follows theirs. Nothing is sent while something else may have to be tried again.
+    pub(in crate::store) fn send(&mut self, session: &Session, batch: &Batch, write: (Write, u64)) {
+        if self.tried != self.number + self.sent.len() as u64 {
+            return;
         }
         match self.attempt(session, batch, write) {
-            Ok(()) => {
+            Ok(answers) => self.sent.push_back((batch.number, answers)),
+            Err(error) => {
+                // It is tried again when its turn comes, and what is wrong is told then.
+                tracing::debug!(%error, batch = batch.number, "a batch could not be sent ahead");
+                self.tallies.clear();
+            }
+        }
+    }
+
+    /// Closed as soon as the oldest batch on its way is answered; none where nothing is.
+    pub(in crate::store) fn answered(&self) -> Option<&Receiver<()>> {
+        self.sent.front().map(|(_, answers)| answers.are_there())
+    }
+
+    /// Commits `batch`, or waits for it where it was sent. After a failure that may pass only the same batch may be tried.
+    pub(in crate::store) fn commit(&mut self, session: &Session, batch: &Batch, write: (Write, u64)) -> Result<(), StoreError> {
+        let sent = self.sent.pop_front_if(|(number, _)| *number == batch.number);
+        if sent.is_none() && self.tried > self.number && self.stands_already(session)? {
+            return Ok(());
+        }
+        let answers = sent.map_or_else(|| self.attempt(session, batch, write), |(_, answers)| Ok(answers));
+        match answers.and_then(|answers| answers.wait(session)) {
+            Ok(_) => {
                 self.number += 1;
-                self.is_open = false;
                 Ok(())
             }
             Err(error) => {
-                self.is_open = true;
+                // What was sent behind it cannot stand without it.
+                self.sent.clear();
                 self.tallies.clear();
                 session.give_up();
                 match error {
                     // The attempt before may have come to stand only now.
                     StoreError::Overtaken { .. } if self.stands_already(session)? => Ok(()),
                     StoreError::Overtaken { .. } => {
-                        self.is_open = false;
+                        self.tried = self.number;
                         Err(self.overtaken(session, batch))
                     }
                     error => Err(error),
@@ -64,27 +89,26 @@ impl Commits {
         }
     }
 
-    fn attempt(
-        &mut self,
-        session: &Session,
-        batch: &Batch,
-        write: impl for<'v> FnOnce(&mut Transaction<'_, 'v>, &'v Batch, &mut BTreeMap<i64, Tally>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut transaction = Transaction::Postgres(Pipeline::begin(session));
-        let next = self.number + 1;
+    /// Sends `batch` as the next one after those that are on their way.
+    fn attempt(&mut self, session: &Session, batch: &Batch, (write, epoch): (Write, u64)) -> Result<Answers, StoreError> {
+        let mut pipeline = Transaction::Postgres(Pipeline::begin(session));
+        let before = self.number + self.sent.len() as u64;
+        self.tried = self.tried.max(before + 1);
         // First of all: an attempt before that is still under way is waited for here.
-        transaction.change_all(&NUMBER, [values![next, self.epoch, self.number]])?;
-        write(&mut transaction, batch, &mut self.tallies)?;
-        transaction.commit()
+        pipeline.change_all(&NUMBER, [values![before + 1, self.epoch, before]])?;
+        write(&mut pipeline, batch, epoch, &mut self.tallies)?;
+        match pipeline {
+            Transaction::Postgres(pipeline) => pipeline.hand_over(),
+            Transaction::Sqlite(_) => Err(StoreError::Missing { store: session.place().told.clone() }),
+        }
     }
 
-    /// Whether the commit stands whose answer was lost.
+    /// Whether the commit stands whose answer was lost. Those behind it may stand too: each is asked about in its turn.
     fn stands_already(&mut self, session: &Session) -> Result<bool, StoreError> {
-        let stands = stands(session, self.epoch)? == self.number + 1;
+        let stands = stands(session, self.epoch)? > self.number;
         if stands {
             tracing::info!(commit = self.number + 1, "a commit stands whose answer was lost");
             self.number += 1;
-            self.is_open = false;
         }
         Ok(stands)
     }
