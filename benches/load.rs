@@ -8,12 +8,17 @@
 //! the variable `TOKEN`, where it is set. `load http ADDRESS CONNECTIONS SECONDS FILE` writes to FILE the id of each event that
 //! was answered, one a line, and a host that goes away ends it well: what was answered can be looked for.
 //!
+//! `load kafka BROKERS TOPIC PARTITIONS NODES EVENTS` makes a topic and fills it with EVENTS of NODES nodes: their registrations and
+//! acknowledgements, then heartbeats in turn. The topics that the workflow publishes to are made too.
+//!
 //! `load alarms FIRST COUNT MILLISECONDS` is of the workflow of `benches/timers.toml`: accounts from FIRST on, each with an
 //! alarm that is due so long after its event; `load moves COUNT EVENTS` has the first COUNT accounts set their alarms a year
 //! ahead, again and again.
 
 #[path = "load/http.rs"]
 mod http;
+#[path = "load/kafka.rs"]
+mod kafka;
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -35,6 +40,10 @@ fn main() -> ExitCode {
             let file = rest.first().map(Path::new);
             number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds, file))
         }
+        ["kafka", brokers, topic, partitions, nodes, events] => number(partitions)
+            .zip(number(nodes))
+            .zip(number(events))
+            .map(|((partitions, nodes), events)| kafka::fill(&kafka::Target { brokers, topic, partitions }, nodes, events)),
         ["alarms", first, count, milliseconds] => {
             first.parse().ok().zip(number(count)).zip(number(milliseconds)).map(|((first, count), milliseconds): ((u64, u64), u64)| {
                 (first..first + count).try_for_each(|account| alarm(&mut out, account, 0, milliseconds))
@@ -55,7 +64,7 @@ fn main() -> ExitCode {
         None => {
             eprintln!(
                 "usage: load nodes COUNT | load heartbeats COUNT EVENTS | load http ADDRESS CONNECTIONS SECONDS [FILE] | \
-                 load alarms FIRST COUNT MILLISECONDS | load moves COUNT EVENTS"
+                 load kafka BROKERS TOPIC PARTITIONS NODES EVENTS | load alarms FIRST COUNT MILLISECONDS | load moves COUNT EVENTS"
             );
             ExitCode::from(2)
         }
@@ -103,19 +112,29 @@ fn nodes(out: &mut impl Write, count: u64) -> io::Result<()> {
     }
     let at = time(1);
     for node in 0..count {
-        let data = serde_json::json!({
-            "command_id": uuid(3, node), "node_id": uuid(0, node), "correlation_id": uuid(1, node), "timestamp": at,
-        });
-        event(out, "onex.cmd.platform.node-registration-acked.v1", &uuid(4, node), &at, &data)?;
+        acknowledgement(out, node, &at)?;
     }
     Ok(())
 }
 
+/// The event by which a node that was accepted becomes active.
+fn acknowledgement(out: &mut impl Write, node: u64, at: &str) -> io::Result<()> {
+    let data = serde_json::json!({
+        "command_id": uuid(3, node), "node_id": uuid(0, node), "correlation_id": uuid(1, node), "timestamp": at,
+    });
+    event(out, "onex.cmd.platform.node-registration-acked.v1", &uuid(4, node), at, &data)
+}
+
 fn heartbeats(out: &mut impl Write, count: u64, events: u64) -> io::Result<()> {
     for number in 0..events {
-        heartbeat(out, number % count, number / count, &uuid(6, number), &uuid(5, number))?;
+        beat(out, count, number)?;
     }
     Ok(())
+}
+
+/// The heartbeat of that number, of `count` nodes that beat in turn.
+fn beat(out: &mut impl Write, count: u64, number: u64) -> io::Result<()> {
+    heartbeat(out, number % count, number / count, &uuid(6, number), &uuid(5, number))
 }
 
 /// A node's heartbeat of a round.

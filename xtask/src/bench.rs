@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures that the documentation tells, measured anew.
 
 mod http;
+mod kafka;
 mod timers;
 
 use std::fs::{self, File};
@@ -53,12 +54,22 @@ pub(crate) enum Part {
     Http,
     Timers,
     Postgres,
+    Kafka,
     Latency,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 8] =
-        [Part::Pipeline, Part::Decision, Part::Million, Part::Watching, Part::Http, Part::Timers, Part::Postgres, Part::Latency];
+    pub(crate) const ALL: [Part; 9] = [
+        Part::Pipeline,
+        Part::Decision,
+        Part::Million,
+        Part::Watching,
+        Part::Http,
+        Part::Timers,
+        Part::Postgres,
+        Part::Kafka,
+        Part::Latency,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -69,6 +80,7 @@ impl Part {
             Part::Http => "http",
             Part::Timers => "timers",
             Part::Postgres => "postgres",
+            Part::Kafka => "kafka",
             Part::Latency => "latency",
         }
     }
@@ -128,6 +140,7 @@ pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result
             Part::Http => bench.http()?,
             Part::Timers => bench.timers()?,
             Part::Postgres => bench.postgres()?,
+            Part::Kafka => bench.kafka()?,
             Part::Latency => bench.latency()?,
         }
     }
@@ -183,8 +196,9 @@ impl Bench<'_> {
             Scale::Trial => FEW_HEARTBEATS,
         };
         println!("\nthe journal in PostgreSQL: {heartbeats} heartbeats of {NODES} active nodes");
-        let server = Instance::postgres().context("PostgreSQL cannot be had")?;
-        self.measured(heartbeats, &["--postgres"], &[("DATABASE_URL", server.address())])
+        let server = Instance::postgres_with(&kafka::POSTGRES).context("PostgreSQL cannot be had")?;
+        let beside = format!("database={}", server.process()?);
+        self.measured(heartbeats, &["--postgres", "--beside", &beside], &[("DATABASE_URL", server.address())])
     }
 
     /// The heartbeats of active nodes, measured by the program itself.

@@ -31,8 +31,8 @@ usage: cargo xtask <command>
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million watching http timers postgres latency
-         --trial         a dev build and little load, to see that `http`, `timers` and `latency` work: no figures to tell";
+                         pipeline decision million watching http timers postgres kafka latency
+         --trial         a dev build and little load, to see that those with services work: no figures to tell";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

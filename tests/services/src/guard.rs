@@ -76,6 +76,11 @@ impl Guarded {
         Ok(Guarded { guard, service })
     }
 
+    /// The number of the service's process.
+    pub(crate) fn service(&self) -> u32 {
+        self.service
+    }
+
     /// Whether the service runs, be it stopped by a signal.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.guard.try_wait(), Ok(None))

@@ -75,7 +75,15 @@ impl Instance {
     /// # Errors
     /// As [`Instance::kafka`].
     pub fn postgres() -> Result<Instance> {
-        Instance::start(|folder| postgres::plan(folder, None))
+        Instance::postgres_with(&[])
+    }
+
+    /// As [`Instance::postgres`], with settings of the server by name.
+    ///
+    /// # Errors
+    /// As [`Instance::kafka`].
+    pub fn postgres_with(settings: &[(&str, &str)]) -> Result<Instance> {
+        Instance::start(|folder| postgres::plan(folder, settings, None))
     }
 
     /// A PostgreSQL cluster with TLS, where only the superuser may do without. `make` makes its certificates, which go
@@ -84,7 +92,7 @@ impl Instance {
     /// # Errors
     /// As [`Instance::kafka`].
     pub fn secure_postgres(make: &Make) -> Result<(Instance, SecurePostgres)> {
-        Instance::start_secure(|folder, secure| postgres::plan(folder, Some(secure)), |folder| Ok(SecurePostgres::make(folder, make)))
+        Instance::start_secure(|folder, secure| postgres::plan(folder, &[], Some(secure)), |folder| Ok(SecurePostgres::make(folder, make)))
     }
 
     /// A service of that kind with nothing special about it.
@@ -135,6 +143,14 @@ impl Instance {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.plan.kind
+    }
+
+    /// The number of its process, the first of them where it has several.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn process(&self) -> Result<u32> {
+        self.running().map(Guarded::service)
     }
 
     /// Whether its process runs.

@@ -59,7 +59,7 @@ impl SecurePostgres {
     }
 }
 
-pub(crate) fn plan(folder: &Path, secure: Option<&SecurePostgres>) -> Result<Plan> {
+pub(crate) fn plan(folder: &Path, settings: &[(&str, &str)], secure: Option<&SecurePostgres>) -> Result<Plan> {
     let (initdb, postgres) = programs()?;
     let [port] = ports::free()?;
     let user = if program::is_root() { Some(other_user()?) } else { None };
@@ -77,6 +77,9 @@ pub(crate) fn plan(folder: &Path, secure: Option<&SecurePostgres>) -> Result<Pla
     command.arg("-D").arg(&data).args(["-c", "listen_addresses=127.0.0.1"]).current_dir(folder);
     command.arg("-c").arg(format!("port={port}")).arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
     command.arg("-c").arg(format!("max_connections={CONNECTIONS}"));
+    for (name, value) in settings {
+        command.arg("-c").arg(format!("{name}={value}"));
+    }
     if let Some(secure) = secure {
         command.args(secure.arguments(folder, user.as_ref())?);
     }

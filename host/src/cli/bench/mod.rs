@@ -3,9 +3,13 @@
 //! Runs a copy of the workflow in a folder of its own. The same rows are then written once more without deciding
 //! anything, in the same run and on the same disk, so that the two rates can be compared.
 
+mod database;
 mod decisions;
 mod effects;
+mod hand;
+mod kafka;
 mod postgres;
+mod processors;
 mod raw;
 mod watching;
 
@@ -18,6 +22,7 @@ use purefold::sandbox::Sandbox;
 use purefold::source::Feed;
 use purefold::workflow::Workflow;
 
+use self::processors::{Usage, Used, Watched};
 use super::exit::Exit;
 use super::table::{Side, Style, Table};
 use super::{open, report};
@@ -28,8 +33,8 @@ pub(super) struct Arguments {
     #[arg(value_name = "WORKFLOW")]
     workflow: PathBuf,
     /// The events to measure with, one CloudEvent as JSON a line
-    #[arg(long, value_name = "FILE")]
-    events: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "kafka")]
+    events: Option<PathBuf>,
     /// Events to run before, which are not measured
     #[arg(long, value_name = "FILE")]
     setup: Option<PathBuf>,
@@ -49,9 +54,24 @@ pub(super) struct Arguments {
     /// rows there by hand-written statements too, in turn
     #[arg(long, conflicts_with = "watching")]
     postgres: bool,
+    /// Read the events from this topic of the brokers that the variable `KAFKA_BROKERS` names, to its end, with the journal in
+    /// the PostgreSQL that `DATABASE_URL` names, in a schema of its own; tables that the effects need and that are not there are
+    /// made
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["events", "setup", "watching", "postgres"])]
+    kafka: Option<String>,
+    /// With `--postgres` and `--kafka`: tell what this process and those it started use of the processors, say the database's
+    #[arg(long, value_name = "NAME=PROCESS", value_parser = processors::watched)]
+    beside: Vec<processors::Watched>,
     /// JSON: one object, with `--watching` one for each way of watching
     #[arg(long)]
     json: bool,
+}
+
+impl Arguments {
+    /// The events, where they are in a file.
+    fn events(&self) -> anyhow::Result<&Path> {
+        self.events.as_deref().context("give the events to measure with: --events FILE")
+    }
 }
 
 /// What was measured.
@@ -73,6 +93,10 @@ struct Measured {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    if let Some(topic) = &arguments.kafka {
+        let folder = Folder::make(&arguments.folder)?;
+        return kafka::run(arguments, topic, &folder.0, &Sandbox::new()?);
+    }
     let Some(original) = open::workflows(std::slice::from_ref(&arguments.workflow)).and_then(|mut loaded| loaded.pop()) else {
         return Ok(Exit::Wrong);
     };
@@ -97,9 +121,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let last_row = raw::last_row(&store)?;
     let copied = effects::copy(&load(&manifest)?, &manifest, COMPONENT)?;
     eprintln!("running the events");
-    let (summary, took) = pipeline(&manifest, &arguments.events, &sandbox, arguments.perform)?;
+    let events = arguments.events()?;
+    let (summary, took) = pipeline(&manifest, events, &sandbox, arguments.perform)?;
     if summary.events == 0 {
-        eprintln!("error: {} holds no events", arguments.events.display());
+        eprintln!("error: {} holds no events", events.display());
         return Ok(Exit::Wrong);
     }
     let peak_resident_mib = peak_resident_mib();
@@ -167,8 +192,16 @@ fn copy(workflow: &Workflow, folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Copies manifest and component, with these settings of the store.
 fn copy_with(workflow: &Workflow, folder: &Path, store: toml::Table) -> anyhow::Result<PathBuf> {
+    copy_with_source(workflow, folder, store, None)
+}
+
+/// As [`copy_with`], and to read these partitions of Kafka where they are given.
+fn copy_with_source(workflow: &Workflow, folder: &Path, store: toml::Table, kafka: Option<toml::Table>) -> anyhow::Result<PathBuf> {
     let mut table: toml::Table = workflow.manifest.text.parse().context("cannot read the manifest again")?;
     table.insert("store".into(), store.into());
+    if let Some(kafka) = kafka {
+        table.insert("source".into(), toml::Table::from_iter([("kafka".to_owned(), kafka.into())]).into());
+    }
     if let Some(reducer) = table.get_mut("reducer").and_then(toml::Value::as_table_mut) {
         reducer.insert("component".into(), COMPONENT.into());
     }
@@ -184,19 +217,28 @@ fn load(manifest: &Path) -> anyhow::Result<Workflow> {
 
 fn pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool) -> anyhow::Result<(Summary, Duration)> {
     let started = Instant::now();
-    let (summary, _) = started_pipeline(manifest, events, sandbox, perform)?;
-    Ok((summary, started.elapsed()))
+    let ran = started_pipeline(manifest, events, sandbox, perform, &[])?;
+    Ok((ran.summary, started.elapsed()))
 }
 
-/// The pipeline, and how long it took once it was started.
-fn started_pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool) -> anyhow::Result<(Summary, Duration)> {
+/// What a run of the pipeline came to, once it was started.
+struct Ran {
+    summary: Summary,
+    took: Duration,
+    used: Option<Used>,
+}
+
+/// Runs the pipeline; counts what `watched` use of the processors once it was started.
+fn started_pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool, watched: &[Watched]) -> anyhow::Result<Ran> {
     let feed = Some(Feed::File(events.to_path_buf()));
     let options = Options { clock: Clock::Arrival, until_idle: true, perform, feed, ..Options::default() };
     let workflow = load(manifest)?;
     let (engine, _stopper) = engine::start(vec![workflow], sandbox, &options)?;
-    let started = Instant::now();
+    let (began, started) = (Usage::now(watched), Instant::now());
     let summary = engine.run(|_| ())?;
-    Ok((summary, started.elapsed()))
+    let took = started.elapsed();
+    let used = began.zip(Usage::now(watched)).map(|(began, ended)| began.until(&ended, watched));
+    Ok(Ran { summary, took, used })
 }
 
 /// Bytes of the store and its log.

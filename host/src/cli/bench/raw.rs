@@ -29,7 +29,14 @@ pub(super) fn write(workflow: &Workflow, store: &Path, from: i64, target: &Path,
     let copy = Store::open(&target.into(), Some(reader.journal()?), (0, 0))?;
     let mut writer = copy.writer()?;
     let (id, profile) = (writer.workflow(&workflow.name)?, writer.profile("raw")?);
-    Copy::new(workflow, id, profile).write(&reader, from, commits, |batch| Ok(writer.commit(batch)?))
+    let mut took = Duration::ZERO;
+    Copy::new(workflow, id, profile).each(&reader, from, commits, |batch| {
+        let started = Instant::now();
+        writer.commit(&batch)?;
+        took += started.elapsed();
+        Ok(())
+    })?;
+    Ok(took)
 }
 
 /// The rows of a store once more, as batches for another one.
@@ -68,18 +75,17 @@ impl<'a> Copy<'a> {
         }
     }
 
-    /// Has `put` write what a store holds after the row `from`, in so many commits. Gives the time that `put` took.
-    pub(super) fn write(
+    /// Has `put` write what a store holds after the row `from`, in so many commits.
+    pub(super) fn each(
         &mut self,
         reader: &Reader,
         from: i64,
         commits: u64,
-        mut put: impl FnMut(&Batch) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Duration> {
+        mut put: impl FnMut(Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let id = reader.workflow(&self.workflow.name)?.map_or(0, |(id, _)| id);
         let entries = u64::try_from(reader.last_entry()? - from)?;
         let together = usize::try_from(entries / commits.max(1)).unwrap_or(1).max(1);
-        let mut took = Duration::ZERO;
         let mut next = from + 1;
         loop {
             let page = reader.entries_from(id, next, PAGE)?;
@@ -91,12 +97,11 @@ impl<'a> Copy<'a> {
                 let event = events.remove(&stored.row).map(Arc::from);
                 self.add(&entity, stored, event)?;
                 if self.batch.entries.len() >= together {
-                    took += self.commit(&mut put)?;
+                    put(self.batch())?;
                 }
             }
         }
-        took += self.commit(&mut put)?;
-        Ok(took)
+        put(self.batch())
     }
 
     fn add(&mut self, entity: &Arc<str>, stored: StoredEntry, event: Option<Arc<[u8]>>) -> anyhow::Result<()> {
@@ -172,13 +177,11 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    fn commit(&mut self, put: &mut impl FnMut(&Batch) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    /// What was added since the last one.
+    fn batch(&mut self) -> Batch {
         let batch = std::mem::take(&mut self.batch);
         self.places.clear();
-        let started = Instant::now();
-        put(&batch)?;
-        let took = started.elapsed();
         self.heads.extend(batch.entities.iter().map(|entity| (entity.id, (entity.head_row, entity.head))));
-        Ok(took)
+        batch
     }
 }

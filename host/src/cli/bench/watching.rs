@@ -138,7 +138,7 @@ fn measure(
     };
     let (traces, exporter) = exporter.unzip();
     let counts = traces.as_ref().map(|traces| traces.counts());
-    let feed = Some(Feed::File(arguments.events.clone()));
+    let feed = Some(Feed::File(arguments.events()?.to_path_buf()));
     let options = Options { clock: Clock::Arrival, until_idle: true, perform: arguments.perform, feed, traces, ..Options::default() };
     let started = Instant::now();
     let (engine, _stopper) = engine::start(vec![workflow], sandbox, &options)?;

@@ -173,7 +173,10 @@ impl Session {
     }
 
     /// Sends what `questions` begins, and waits for none of the answers.
-    pub(super) fn send(&self, questions: impl AsyncFnOnce(&mut Open) -> Result<Begun<'static, Vec<Row>>, Error>) -> Result<Answers, StoreError> {
+    pub(super) fn send(
+        &self,
+        questions: impl AsyncFnOnce(&mut Open) -> Result<Begun<'static, Vec<Row>>, Error>,
+    ) -> Result<Answers, StoreError> {
         let begun = self.ask(questions)?;
         let (end, are_there) = bounded(0);
         let task = runtime()?.spawn(async move {
