@@ -33,6 +33,19 @@ pub(crate) const WITH: &str = "WITH mark AS (
 )
 ";
 
+/// Begins a statement about many lanes: the first parameters are lists of what [`WITH`] takes, and `given` names all lists' columns
+/// from `v1` on. Those that go on are the rows of `purefold_ahead`: lanes that have not been here yet. No lane may come twice.
+pub(crate) const WITH_MANY: &str = ", mark AS (
+    INSERT INTO purefold_marks AS lane (journal, workflow, effect, entity, sequence, idx)
+    SELECT v1::uuid, v2, v3, v4, v5::bigint, v6::integer FROM given
+    ON CONFLICT (journal, workflow, effect, entity) DO UPDATE SET sequence = excluded.sequence, idx = excluded.idx
+    WHERE (lane.sequence, lane.idx) < (excluded.sequence, excluded.idx)
+    RETURNING journal, workflow, entity
+), purefold_ahead AS (
+    SELECT given.* FROM given JOIN mark ON mark.entity = given.v4 AND mark.workflow = given.v2 AND mark.journal = given.v1::uuid
+)
+";
+
 /// The values of [`WITH`]'s parameters for one call.
 pub(super) fn values(call: &Call, effect: &str) -> [Text; PARAMETERS] {
     [

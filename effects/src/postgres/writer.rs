@@ -20,18 +20,24 @@ const QUEUE_CALLS_MAX: usize = 8_192;
 /// Calls in one transaction at most.
 const BATCH_CALLS_MAX: usize = 512;
 
+/// Calls of one kind in a batch from which on they are one statement.
+const TOGETHER_MIN: usize = 8;
+
 const ATTEMPTED: &str = "cannot write to PostgreSQL";
 
 type Answer = Result<(), EffectError>;
 
-/// What one intent changes: one statement that begins with [`mark::WITH`], and the values behind the mark's.
+/// What one intent changes: the statement that begins with [`mark::WITH`], the same for many of independent lanes, which takes
+/// lists of texts, and the values behind the mark's.
 pub(crate) struct Change {
-    pub(crate) sql: Arc<str>,
+    pub(crate) one: Arc<str>,
+    pub(crate) many: Arc<str>,
     pub(crate) values: Vec<Text>,
 }
 
 struct Pending {
-    sql: Arc<str>,
+    one: Arc<str>,
+    many: Arc<str>,
     values: Vec<Text>,
     reply: oneshot::Sender<Answer>,
 }
@@ -78,7 +84,7 @@ impl Writer {
         let mut values = Vec::with_capacity(mark::PARAMETERS + change.values.len());
         values.extend(mark::values(call, &self.effect));
         values.extend(change.values);
-        queue.send(Pending { sql: change.sql, values, reply }).await.map_err(|_| closed())?;
+        queue.send(Pending { one: change.one, many: change.many, values, reply }).await.map_err(|_| closed())?;
         match answer.await {
             Ok(answer) => answer.map(|()| None),
             Err(_) => Err(EffectError::Unknown(format!("{ATTEMPTED}: the writer ended before it answered"))),
@@ -140,7 +146,7 @@ async fn transact(batch: &[Pending], client: &Object) -> (Vec<Answer>, bool) {
     let mut good = true;
     for (index, pending) in batch.iter().enumerate() {
         // Prepared once on a connection.
-        match client.prepare_cached(&pending.sql).await {
+        match client.prepare_cached(&pending.one).await {
             Ok(statement) => ready.push((index, pending, statement)),
             Err(error) => {
                 good &= is_answered_alone(&error);
@@ -184,11 +190,29 @@ enum Together {
     OneByOne,
 }
 
-/// Begin, the statements and the commit, sent without waiting in between.
+/// Begin, the statements and the commit, sent without waiting in between. Lanes are independent, and none has two calls at a
+/// time: many calls of a kind are one statement.
 async fn together(ready: &[(usize, &Pending, Statement)], client: &Object) -> Together {
+    let mut kinds: Vec<Vec<&(usize, &Pending, Statement)>> = Vec::new();
+    for call in ready {
+        match kinds.iter_mut().find(|kind| kind[0].1.one == call.1.one) {
+            Some(kind) => kind.push(call),
+            None => kinds.push(vec![call]),
+        }
+    }
     let mut sent: Vec<Sent<'_, ()>> = Vec::with_capacity(ready.len() + 2);
     sent.push(Box::pin(client.batch_execute("BEGIN")));
-    sent.extend(ready.iter().map(|(_, pending, statement)| execute(pending, statement, client)));
+    for kind in kinds {
+        if kind.len() < TOGETHER_MIN {
+            sent.extend(kind.into_iter().map(|(_, pending, statement)| execute(pending, statement, client)));
+            continue;
+        }
+        match client.prepare_cached(&kind[0].1.many).await {
+            Ok(statement) => sent.push(execute_many(kind.into_iter().map(|(_, pending, _)| *pending).collect(), statement, client)),
+            Err(error) if is_answered_alone(&error) => return Together::OneByOne,
+            Err(error) => return Together::Failed(not_prepared(&error)),
+        }
+    }
     sent.push(Box::pin(client.batch_execute("COMMIT")));
     let mut results = pipelined(sent).await;
     let committed = results.pop().unwrap_or(Ok(()));
@@ -212,5 +236,15 @@ fn execute<'a>(pending: &'a Pending, statement: &'a Statement, client: &'a Objec
     Box::pin(async move {
         let values: Vec<&(dyn ToSql + Sync)> = pending.values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
         client.execute(statement, &values).await.map(drop)
+    })
+}
+
+fn execute_many<'a>(calls: Vec<&'a Pending>, statement: Statement, client: &'a Object) -> Sent<'a, ()> {
+    Box::pin(async move {
+        let count = calls.first().map_or(0, |call| call.values.len());
+        let lists: Vec<Vec<Option<&str>>> =
+            (0..count).map(|index| calls.iter().map(|call| call.values[index].0.as_deref()).collect()).collect();
+        let values: Vec<&(dyn ToSql + Sync)> = lists.iter().map(|list| list as &(dyn ToSql + Sync)).collect();
+        client.execute(&statement, &values).await.map(drop)
     })
 }

@@ -188,6 +188,50 @@ async fn one_calls_fault_does_not_touch_the_others_of_its_batch() {
     assert_eq!(database.texts("SELECT count(*)::text FROM items").await, ["1981"]);
 }
 
+/// Calls that come together are one statement, and do what each would have done alone.
+#[tokio::test]
+async fn many_lanes_together_are_changed_as_each_alone() {
+    const LANES: u64 = 300;
+    let database = Database::new().await;
+    let operations = operations(&database).await;
+    let [upsert, insert, update, delete] = operations.as_slice() else { panic!("four routes") };
+    let all = async |operation: &Arc<dyn Operation>, sequence: u64, values: &dyn Fn(u64) -> Vec<Value>| {
+        let running = (0..LANES).map(|lane| {
+            let (operation, call) = (Arc::clone(operation), call(&format!("e-{lane}"), sequence, 0, &values(lane)));
+            tokio::spawn(async move { operation.perform(call).await })
+        });
+        for done in running.collect::<Vec<_>>() {
+            assert_eq!(done.await.unwrap(), Ok(None));
+        }
+    };
+    let counts =
+        async |of: &str| database.texts(&format!("SELECT concat_ws(' ', {of}, count(*)) FROM items GROUP BY {of} ORDER BY 1")).await;
+    // Another lane's row, written alone, is what the others are compared with.
+    assert_eq!(insert.perform(call("alone", 1, 0, &values(LANES, 0))).await, Ok(None));
+    let written = "concat_ws('|', phase, \"how many\", delta, live, load, grade, seen_at, parts, notes, names::text, levels::text)";
+    all(insert, 1, &|lane| values(lane, 0)).await;
+    assert_eq!(counts(&format!("md5({written})")).await.len(), 1);
+    let optional = |lane: u64| {
+        let mut values = values(lane, 0);
+        (values[4], values[7], values[8]) = (NONE, NONE, NONE);
+        values
+    };
+    all(upsert, 2, &optional).await;
+    assert_eq!(counts("coalesce(delta::text, grade, 'none')").await, ["-1 1", "none 300"]);
+    let set = |phase: u32| move |lane: u64| vec![Value::Uuid(0, lane), text("s"), Value::Enum(phase)];
+    all(update, 4, &set(1)).await;
+    all(update, 3, &set(2)).await;
+    assert_eq!(counts("phase").await, ["in_use 300", "new 1"], "what comes late changes nothing");
+    all(update, 4, &set(2)).await;
+    assert_eq!(counts("phase").await, ["in_use 300", "new 1"], "nor does a repeat");
+    // Half of the lanes have been here: only the others go on.
+    for lane in 0..LANES / 2 {
+        assert_eq!(update.perform(call(&format!("e-{lane}"), 6, 0, &set(1)(lane))).await, Ok(None));
+    }
+    all(delete, 5, &|lane| vec![text("s"), Value::Uuid(0, lane), text("")]).await;
+    assert_eq!(counts("phase").await, ["in_use 150", "new 1"]);
+}
+
 #[tokio::test]
 async fn existing_tables_are_served_as_they_are() {
     let database = Database::new().await;

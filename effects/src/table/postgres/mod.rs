@@ -93,22 +93,23 @@ impl PostgresTable {
             types.push(column.cast.clone());
             columns.push(BoundColumn { index: planned.index, field: planned.field.clone(), encoder });
         }
-        let sql = statement::write(plan, &types).into();
-        Some(Arc::new(BoundTable { writer: Arc::clone(&self.writer), sql, columns }))
+        let [one, many] = statement::write(plan, &types).map(Arc::from);
+        Some(Arc::new(BoundTable { writer: Arc::clone(&self.writer), one, many, columns }))
     }
 }
 
 /// A route, ready to perform.
 struct BoundTable {
     writer: Arc<Writer>,
-    sql: Arc<str>,
+    one: Arc<str>,
+    many: Arc<str>,
     columns: Vec<BoundColumn<Encoder>>,
 }
 
 impl BoundTable {
     fn change(&self, payload: &Value) -> Result<Change, EffectError> {
         let values = bound::values(&self.columns, payload, Encoder::encode)?;
-        Ok(Change { sql: Arc::clone(&self.sql), values })
+        Ok(Change { one: Arc::clone(&self.one), many: Arc::clone(&self.many), values })
     }
 }
 

@@ -1,7 +1,7 @@
-//! The one statement of a route. Parameters begin with those of the lane's mark; then the route's columns, in the
+//! The statements of a route: one for a row, one for many. Parameters begin with those of the lane's mark; then the route's columns, in the
 //! record's order.
 
-use crate::postgres::{MARK_PARAMETERS, WITH_MARK};
+use crate::postgres::{MARK_PARAMETERS, WITH_MARK, WITH_MARKS};
 use crate::sql::quote;
 use crate::table::{Plan, Verb};
 
@@ -16,18 +16,50 @@ pub(super) fn table_name(name: &str) -> String {
     }
 }
 
-/// `types` are what the parameters are cast to, column by column.
-pub(super) fn write(plan: &Plan, types: &[String]) -> String {
+/// For one row, and for many of independent lanes. `types` are what the parameters are cast to, column by column.
+pub(super) fn write(plan: &Plan, types: &[String]) -> [String; 2] {
+    let numbers = MARK_PARAMETERS + 1..;
+    let values: Vec<String> = numbers.clone().zip(types).map(|(number, ty)| format!("${number}::{ty}")).collect();
+    let one = change(plan, &values, &From { tables: "", condition: Some(AHEAD) });
+    // Lists of texts, which the types read as they read a single value's text.
+    let values: Vec<String> = numbers.zip(types).map(|(number, ty)| format!("purefold_ahead.v{number}::{ty}")).collect();
+    let many = change(plan, &values, &From { tables: "purefold_ahead", condition: None });
+    let count = MARK_PARAMETERS + types.len();
+    let lists = (1..=count).map(|number| format!("${number}::text[]")).collect::<Vec<_>>().join(", ");
+    let names = (1..=count).map(|number| format!("v{number}")).collect::<Vec<_>>().join(", ");
+    [format!("{WITH_MARK}{one}"), format!("WITH given AS (SELECT * FROM unnest({lists}) AS given ({names})){WITH_MARKS}{many}")]
+}
+
+/// Where the values of a change come from, and on what it depends.
+struct From {
+    tables: &'static str,
+    condition: Option<&'static str>,
+}
+
+impl From {
+    fn clause(&self, word: &str) -> String {
+        if self.tables.is_empty() { String::new() } else { format!(" {word} {}", self.tables) }
+    }
+}
+
+fn change(plan: &Plan, values: &[String], from: &From) -> String {
     let table = table_name(&plan.table);
     let names: Vec<String> = plan.columns.iter().map(|column| quote(&column.column)).collect();
-    let values: Vec<String> = (MARK_PARAMETERS + 1..).zip(types).map(|(number, ty)| format!("${number}::{ty}")).collect();
-    let columns = || names.iter().zip(&values).zip(&plan.columns);
-    let equal = |in_key: bool, joint: &str| {
-        let chosen = columns().filter(|(_, column)| column.key_place.is_some() == in_key);
-        chosen.map(|((name, value), _)| format!("{name} = {value}")).collect::<Vec<_>>().join(joint)
+    let columns = || names.iter().zip(values).zip(&plan.columns);
+    let set = || {
+        let changed = columns().filter(|(_, column)| column.key_place.is_none());
+        changed.map(|((name, value), _)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
     };
-    let insert = || format!("INSERT INTO {table} ({}) SELECT {} WHERE {AHEAD}", names.join(", "), values.join(", "));
-    let change = match plan.verb {
+    let is_key = || {
+        let key = columns().filter(|(_, column)| column.key_place.is_some());
+        let equal = key.map(|((name, value), _)| format!("{table}.{name} = {value}"));
+        equal.chain(from.condition.map(str::to_owned)).collect::<Vec<_>>().join(" AND ")
+    };
+    let insert = || {
+        let condition = from.condition.map_or_else(String::new, |condition| format!(" WHERE {condition}"));
+        format!("INSERT INTO {table} ({}) SELECT {}{}{condition}", names.join(", "), values.join(", "), from.clause("FROM"))
+    };
+    match plan.verb {
         Verb::Insert => insert(),
         Verb::Upsert => {
             let key: Vec<String> = plan.key().into_iter().map(|column| quote(&column.column)).collect();
@@ -38,8 +70,7 @@ pub(super) fn write(plan: &Plan, types: &[String]) -> String {
             let change = if rest.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", rest.join(", ")) };
             format!("{} ON CONFLICT ({}) DO {change}", insert(), key.join(", "))
         }
-        Verb::Update => format!("UPDATE {table} SET {} WHERE {} AND {AHEAD}", equal(false, ", "), equal(true, " AND ")),
-        Verb::Delete => format!("DELETE FROM {table} WHERE {} AND {AHEAD}", equal(true, " AND ")),
-    };
-    format!("{WITH_MARK}{change}")
+        Verb::Update => format!("UPDATE {table} SET {}{} WHERE {}", set(), from.clause("FROM"), is_key()),
+        Verb::Delete => format!("DELETE FROM {table}{} WHERE {}", from.clause("USING"), is_key()),
+    }
 }
