@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use purefold::journal::Verdict;
-use purefold::store::{AcceptedRow, Batch, EntryRow, TimerRow};
+use purefold::store::{AcceptedRow, Batch, EntryRow, TimerRow, shard_of};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
@@ -51,11 +51,11 @@ const JOURNAL_TYPES: [Type; 17] = [
 ];
 const EVENTS: &str = "COPY raw_events (row, bytes) FROM STDIN (FORMAT binary)";
 const EVENTS_TYPES: [Type; 2] = [Type::INT8, Type::BYTEA];
-const ACCEPTED: &str = "COPY raw_accepted (row, source, line, fingerprint) FROM STDIN (FORMAT binary)";
-const ACCEPTED_TYPES: [Type; 4] = [Type::INT8, Type::INT8, Type::INT8, Type::BYTEA];
-const ENTITIES: &str = "INSERT INTO raw_entities (id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked) \
+const ACCEPTED: &str = "COPY raw_accepted (row, source, line, fingerprint, shard, now) FROM STDIN (FORMAT binary)";
+const ACCEPTED_TYPES: [Type; 6] = [Type::INT8, Type::INT8, Type::INT8, Type::BYTEA, Type::INT8, Type::INT8];
+const ENTITIES: &str = "INSERT INTO raw_entities (id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked, shard) \
                         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], \
-                        $6::bigint[], $7::bytea[], $8::bigint[], $9::bigint[], $10::boolean[]) ON CONFLICT (id) DO UPDATE SET \
+                        $6::bigint[], $7::bytea[], $8::bigint[], $9::bigint[], $10::boolean[], $11::bigint[]) ON CONFLICT (id) DO UPDATE SET \
                         sequence = excluded.sequence, ordinal = excluded.ordinal, now = excluded.now, head = excluded.head, \
                         head_row = excluded.head_row, state_row = excluded.state_row, parked = excluded.parked";
 const OUTBOX: &str = "INSERT INTO raw_outbox (entity, sequence, position, row, effect) \
@@ -200,8 +200,9 @@ async fn events(client: &Client, statement: &Statement, entries: &[EntryRow]) ->
 
 async fn accepted(client: &Client, statement: &Statement, accepted: &[AcceptedRow]) -> anyhow::Result<()> {
     let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(statement).await?, &ACCEPTED_TYPES));
-    for AcceptedRow { row, source, line, fingerprint, .. } in accepted {
-        writer.as_mut().write(&[row, source, &int(*line), &&fingerprint.to_be_bytes()[..]]).await?;
+    for AcceptedRow { row, source, line, fingerprint, shard, now } in accepted {
+        let fingerprint = fingerprint.to_be_bytes();
+        writer.as_mut().write(&[row, source, &int(*line), &&fingerprint[..], &shard.map(i64::from), &int(*now)]).await?;
     }
     writer.finish().await?;
     Ok(())
@@ -243,6 +244,7 @@ impl<'a> Lists<'a> {
                 list(entities.iter().map(|e| e.head_row)),
                 list(entities.iter().map(|e| e.state_row)),
                 list(entities.iter().map(|e| e.parked)),
+                list(entities.iter().map(|e| i64::from(shard_of(&e.key)))),
             ],
             outbox: vec![
                 list(intents.iter().map(|o| o.key.entity)),

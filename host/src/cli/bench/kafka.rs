@@ -6,7 +6,6 @@ use std::time::Instant;
 use anyhow::Context;
 use purefold::engine::{Clock, Options, Progress, Sessions, Summary};
 use purefold::sandbox::Sandbox;
-use purefold::source::Feed;
 use purefold::workflow;
 
 use super::database::{Database, Schema};
@@ -90,12 +89,11 @@ pub(super) fn run(arguments: &Arguments, topic: &str, folder: &Path, sandbox: &S
     let manifest = copy_with_source(&original, folder, schema.store(), Some(kafka))?;
     drop(original);
     let workflow = load(&manifest)?;
-    let Some(Feed::Kafka(settings)) = workflow.manifest.source.feed() else { anyhow::bail!("the copied manifest has no source") };
-    let feed = Some(Feed::Kafka(settings.clone()));
+    let feed = workflow.manifest.source.feed();
     let options = Options { clock: Clock::Arrival, until_idle: true, perform: arguments.perform, feed, ..Options::default() };
     let watched = with_host(&arguments.beside);
     eprintln!("reading {topic}{}", if arguments.perform { ", intents performed" } else { ", intents left in the outbox" });
-    let (sessions, _stopper) = Sessions::start(vec![workflow], sandbox, options, &settings)?;
+    let (sessions, _stopper) = Sessions::start(vec![workflow], sandbox, options, schema.name.clone(), |_| ())?;
     let mut looks = Looks::default();
     let summary = sessions.run(|progress| looks.look(&progress, &watched))?;
     let (Some(first), Some(last)) = (looks.first, looks.last) else {
