@@ -20,10 +20,10 @@ pub(super) fn table_name(name: &str) -> String {
 pub(super) fn write(plan: &Plan, types: &[String]) -> [String; 2] {
     let numbers = MARK_PARAMETERS + 1..;
     let values: Vec<String> = numbers.clone().zip(types).map(|(number, ty)| format!("${number}::{ty}")).collect();
-    let one = change(plan, &values, &From { tables: "", condition: Some(AHEAD) });
+    let one = change(plan, &values, &Given { tables: "", condition: Some(AHEAD) });
     // Lists of texts, which the types read as they read a single value's text.
     let values: Vec<String> = numbers.zip(types).map(|(number, ty)| format!("purefold_ahead.v{number}::{ty}")).collect();
-    let many = change(plan, &values, &From { tables: "purefold_ahead", condition: None });
+    let many = change(plan, &values, &Given { tables: "purefold_ahead", condition: None });
     let count = MARK_PARAMETERS + types.len();
     let lists = (1..=count).map(|number| format!("${number}::text[]")).collect::<Vec<_>>().join(", ");
     let names = (1..=count).map(|number| format!("v{number}")).collect::<Vec<_>>().join(", ");
@@ -31,18 +31,18 @@ pub(super) fn write(plan: &Plan, types: &[String]) -> [String; 2] {
 }
 
 /// Where the values of a change come from, and on what it depends.
-struct From {
+struct Given {
     tables: &'static str,
     condition: Option<&'static str>,
 }
 
-impl From {
+impl Given {
     fn clause(&self, word: &str) -> String {
         if self.tables.is_empty() { String::new() } else { format!(" {word} {}", self.tables) }
     }
 }
 
-fn change(plan: &Plan, values: &[String], from: &From) -> String {
+fn change(plan: &Plan, values: &[String], from: &Given) -> String {
     let table = table_name(&plan.table);
     let names: Vec<String> = plan.columns.iter().map(|column| quote(&column.column)).collect();
     let columns = || names.iter().zip(values).zip(&plan.columns);

@@ -205,7 +205,9 @@ fn what_was_sent_behind_a_commit_that_fails_does_not_stand() {
     commit(&mut writer, &batch(workflow, 1));
     let prompt = Prompt::at(&trial.location);
     prompt.execute("UPDATE entities SET head_row = 9", &[]);
-    let (first, second) = (batch(workflow, 2), batch(workflow, 3));
+    let (mut first, second) = (batch(workflow, 2), batch(workflow, 3));
+    // Enough that rows are copied: what is copied behind a statement that fails is not taken either.
+    first.entries.extend((10..14).flat_map(|number| batch(workflow, number).entries));
     writer.send(&first);
     writer.send(&second);
     let error = writer.commit(&first).unwrap_err();
@@ -217,6 +219,7 @@ fn what_was_sent_behind_a_commit_that_fails_does_not_stand() {
     writer.send(&first);
     writer.send(&second);
     assert_eq!((commit(&mut writer, &first), commit(&mut writer, &second)), (1, 1));
+    assert_eq!(prompt.row("SELECT count(*) FROM journal", |row| row.get::<u64>(0)), 7);
 }
 
 #[test]
