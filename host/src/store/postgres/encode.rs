@@ -124,7 +124,7 @@ fn unfit(change: &Change, field: &Field, error: &(dyn Error + Sync + Send)) -> S
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use tokio_postgres::types::FromSql;
 
