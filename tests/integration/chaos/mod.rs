@@ -12,6 +12,7 @@ mod remains;
 mod rest;
 mod routes;
 mod stage;
+mod tampering;
 mod topics;
 mod verdict;
 
@@ -69,5 +70,6 @@ fn whatever_happens_to_hosts_and_services_all_that_is_left_agrees() {
     drop(hosts);
     let verdict = Verdict::reach(&stage, &sent);
     stage.chronicle.tell(verdict.line());
-    verdict.holds(seed, stage);
+    let stage = verdict.holds(seed, stage);
+    tampering::is_found(&stage, &sent);
 }

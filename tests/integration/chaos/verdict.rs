@@ -156,12 +156,12 @@ impl Verdict {
         )
     }
 
-    /// Asserts that nothing is wrong.
+    /// Asserts that nothing is wrong. What hosts told is kept where something is.
     #[track_caller]
-    pub(super) fn holds(&self, seed: u64, stage: Stage) {
+    pub(super) fn holds(&self, seed: u64, stage: Stage) -> Stage {
         let faults = stage.chronicle.faults();
         if self.wrong.is_empty() && faults.is_empty() {
-            return;
+            return stage;
         }
         let chronicle = stage.chronicle.text();
         let logs = stage.keep_logs();
