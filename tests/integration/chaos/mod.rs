@@ -35,7 +35,7 @@ const SECONDS: u64 = 45;
 
 /// How many hosts share the work.
 const HOSTS_VARIABLE: &str = "PUREFOLD_CHAOS_HOSTS";
-const HOSTS: u64 = 1;
+const HOSTS: u64 = 3;
 
 /// Events a second.
 const RATE_VARIABLE: &str = "PUREFOLD_CHAOS_RATE";

@@ -24,7 +24,7 @@ const ENDS_MAX: usize = 5;
 /// What is left to do, by the tables of the store.
 const LEFT: &str = "SELECT json_build_object(
     'outstanding', (SELECT count(*) FROM outbox), 'held', (SELECT count(*) FROM outbox WHERE status = 'held'),
-    'waiting', (SELECT count(*) FROM inbox) + (SELECT count(*) FROM deliveries),
+    'waiting', (SELECT count(*) FROM inbox) + (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM forwarded),
     'due', (SELECT count(*) FROM timers WHERE due < extract(epoch FROM now()) * 1000000))::text";
 
 #[derive(Debug, Deserialize)]
