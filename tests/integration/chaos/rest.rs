@@ -86,11 +86,29 @@ fn wait(stage: &Stage, hosts: &mut [Host<'_>], begun: Instant) -> u64 {
         }
         assert!(
             begun.elapsed() < REST_MAX,
-            "not at rest within {REST_MAX:?}: {left:?}, {lag} records not read, {not_ready:?}\n{}",
-            stage.chronicle.text()
+            "not at rest within {REST_MAX:?}: {left:?}, {lag} records not read, {not_ready:?}\n{}\n{}",
+            stage.chronicle.text(),
+            standing(stage)
         );
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Who has which shards, and what waits in them.
+fn standing(stage: &Stage) -> String {
+    let queries = [
+        "SELECT 'host', name, epoch, until - (extract(epoch FROM now()) * 1000000)::bigint AS left FROM hosts",
+        "SELECT 'shards', epoch, count(*), min(shard), max(shard) FROM shards GROUP BY epoch",
+        "SELECT 'outstanding', shards.epoch, effect, status, count(*) FROM outbox JOIN entities ON entities.id = outbox.entity \
+         JOIN shards ON shards.shard = entities.shard GROUP BY shards.epoch, effect, status",
+        "SELECT 'forwarded', shards.epoch, count(*) FROM forwarded JOIN shards ON shards.shard = forwarded.shard GROUP BY shards.epoch",
+        "SELECT 'position', name, next_line FROM sources",
+        "SELECT 'timer', shards.epoch, count(*) FROM timers JOIN entities ON entities.id = timers.entity \
+         JOIN shards ON shards.shard = entities.shard WHERE due < extract(epoch FROM now()) * 1000000 GROUP BY shards.epoch",
+    ];
+    let mut standing: Vec<String> = queries.iter().flat_map(|sql| stage.database.rows(sql)).collect();
+    standing.extend(topics::ends(&stage.brokers).into_iter().map(|(name, end)| format!("end | {name} | {end}")));
+    standing.join("\n")
 }
 
 /// What an operator does about intents that were given up. What the command says is no matter: the counts tell.

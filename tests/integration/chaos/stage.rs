@@ -50,7 +50,7 @@ pub(super) struct Stage {
     pub(super) brokers: String,
     pub(super) consul: String,
     pub(super) database: Database,
-    folder: TempDir,
+    folder: Option<TempDir>,
     variables: Vec<(&'static str, String)>,
 }
 
@@ -67,7 +67,7 @@ impl Stage {
             ("CONSUL_TOKEN", TOKEN.to_owned()),
             ("PUREFOLD_REDUCERS", target_folder().join("reducers").display().to_string()),
         ];
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = Some(tempfile::tempdir().expect("a temporary folder can be made"));
         let stage = Stage { chronicle: Chronicle::begin(), brokers, consul, database, folder, variables };
         let schema = stage.ask("registration", "schema", &[]).well().out;
         stage.database.execute(&schema);
@@ -96,12 +96,18 @@ impl Stage {
 
     /// Where a host's log is.
     pub(super) fn log(&self, host: &str) -> PathBuf {
-        self.folder.path().join(format!("{host}.log"))
+        self.folder.as_ref().expect("it is there until the end").path().join(format!("{host}.log"))
     }
+}
 
-    /// Keeps the logs for who looks into a failure, and says where they are.
-    pub(super) fn keep_logs(self) -> PathBuf {
-        self.folder.keep()
+impl Drop for Stage {
+    /// Where a test fails, what hosts told is kept.
+    fn drop(&mut self) {
+        if let Some(folder) = self.folder.take()
+            && std::thread::panicking()
+        {
+            eprintln!("the hosts' logs are in {}", folder.keep().display());
+        }
     }
 }
 
