@@ -44,6 +44,8 @@ fn without_kafka_nodes_go_on_and_what_they_sent_arrives_later() {
         world.until("the registration", || world.row(node).is_some() && world.service(node).is_some());
     }
     world.until("that all is well", || world.readiness()["ready"] == true && !degraded(&world, "events"));
+    let told = world.log().matches("publish::kafka::producer: Kafka client").count();
+    assert!(told <= 2, "that the brokers are away is told once: {}", world.log());
     world.verifies();
 }
 

@@ -1,5 +1,6 @@
 //! The one client of an effect.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ type Client = FutureProducer<Logged>;
 pub(super) struct Producer {
     brokers: Brokers,
     effect: Arc<str>,
+    away: Arc<Away>,
     client: Mutex<Option<Client>>,
     /// As many permits as messages may be on their way.
     free: Semaphore,
@@ -49,7 +51,7 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn new(effect: &str, brokers: Brokers) -> Producer {
         let free = Semaphore::new(brokers.in_flight());
-        Producer { brokers, effect: effect.into(), client: Mutex::new(None), free }
+        Producer { brokers, effect: effect.into(), away: Arc::default(), client: Mutex::new(None), free }
     }
 
     /// Looks whether the topics are there. Brokers that are away are no fault: they may come.
@@ -99,7 +101,12 @@ impl Producer {
             }
         };
         match report.await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => {
+                if self.away.is_over() {
+                    tracing::info!(effect = %self.effect, "the brokers take messages again");
+                }
+                Ok(())
+            }
             Ok(Err((error, _))) => {
                 self.renew(&client);
                 Err(sort(&error, topic))
@@ -113,7 +120,8 @@ impl Producer {
         if let Some(client) = &*guard {
             return Ok(client.clone());
         }
-        let client: Client = self.brokers.config().create_with_context(Logged(Arc::clone(&self.effect)))?;
+        let client: Client =
+            self.brokers.config().create_with_context(Logged { effect: Arc::clone(&self.effect), away: Arc::clone(&self.away) })?;
         *guard = Some(client.clone());
         Ok(client)
     }
@@ -129,24 +137,67 @@ impl Producer {
     }
 }
 
-/// What the client says of itself goes to the host's log.
-struct Logged(Arc<str>);
+/// Whether it was told that brokers are away. A client says so some forty times a second for as long as they are.
+#[derive(Default)]
+struct Away(AtomicBool);
+
+impl Away {
+    /// They are. Gives whether that is new.
+    fn is_news(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// They are not. Gives whether that is new.
+    fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What the client says of itself goes to the host's log: that brokers are away, once.
+struct Logged {
+    effect: Arc<str>,
+    away: Arc<Away>,
+}
+
+/// What the client's own lines about failing connections stand under.
+const CONNECTION_FAILED: &str = "FAIL";
 
 impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => {
-                tracing::warn!(effect = %self.0, facility, message, "Kafka client");
-            }
-            _ => tracing::debug!(effect = %self.0, facility, message, "Kafka client"),
+        let is_grave = matches!(
+            level,
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning
+        );
+        if is_grave && (facility != CONNECTION_FAILED || self.away.is_news()) {
+            tracing::warn!(effect = %self.effect, facility, message, "Kafka client");
+        } else {
+            tracing::debug!(effect = %self.effect, facility, message, "Kafka client");
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(effect = %self.0, %error, reason, "Kafka client");
+        let is_away = matches!(error.rdkafka_error_code(), Some(Code::AllBrokersDown | Code::BrokerTransportFailure));
+        if !is_away || self.away.is_news() {
+            tracing::warn!(effect = %self.effect, %error, reason, "Kafka client");
+        } else {
+            tracing::debug!(effect = %self.effect, %error, reason, "Kafka client");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Away;
+
+    #[test]
+    fn that_brokers_are_away_is_news_once_until_they_are_back() {
+        let away = Away::default();
+        assert!(!away.is_over());
+        for _ in 0..2 {
+            assert!(away.is_news());
+            assert!(!away.is_news() && !away.is_news());
+            assert!(away.is_over());
+            assert!(!away.is_over());
+        }
     }
 }
