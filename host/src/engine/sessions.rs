@@ -206,6 +206,11 @@ impl Sessions {
                     tracing::warn!(%error, "this engine is overtaken; another one begins with what this host owns then");
                     Ended::GaveWay
                 }
+                // Between engines too the store may go away at any moment; the next one waits for it.
+                Err(EngineError::Store(error)) if error.is_passing() && !self.stopper.is_stopped() => {
+                    tracing::warn!(%error, "the store failed as an engine began or ended; another one begins when it can be used");
+                    Ended::GaveWay
+                }
                 Err(error @ EngineError::NumbersUsedUp { .. }) => {
                     tracing::warn!(%error);
                     Ended::GaveWay
