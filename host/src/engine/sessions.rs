@@ -375,6 +375,9 @@ impl Sessions {
                 opened => {
                     if told {
                         tracing::info!("the store can be used again");
+                    }
+                    if opened.is_ok() {
+                        // An engine that ended while it was away has told so, and its successor begins with a store that works.
                         self.ground.observed.store(false);
                     }
                     return opened;
