@@ -117,11 +117,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
             let mut trouble = chaos::Trouble::default();
             let chaos::Trouble { seed, minutes, hosts, rate } = &mut trouble;
             numbers(&rest, &mut [("--seed", seed), ("--minutes", minutes), ("--hosts", hosts), ("--rate", rate)])?;
-            if trouble.hosts == 0 || trouble.rate == 0 {
-                Err("without hosts or events there is no trouble".to_owned())
-            } else {
-                Ok(Command::Chaos(trouble))
+            if [trouble.minutes, trouble.hosts, trouble.rate].contains(&0) {
+                return Err("without time, hosts or events there is no trouble".to_owned());
             }
+            Ok(Command::Chaos(trouble))
         }
         "bench" => {
             let (trial, names): (Vec<_>, Vec<_>) = rest.iter().partition(|word| *word == "--trial");
@@ -198,7 +197,7 @@ mod tests {
         assert!(parsed("reducers --fixture").is_err());
         assert!(parsed("simulate --seeds").is_err_and(|error| error.contains("--seeds needs a number")));
         assert!(parsed("simulate --seeds many").is_err_and(|error| error.contains("`many`")));
-        assert!(parsed("chaos --hosts 0").is_err_and(|error| error.contains("without hosts")));
+        assert!(parsed("chaos --hosts 0").is_err_and(|error| error.contains("no trouble")));
         assert!(parsed("simulate 5").is_err_and(|error| error.contains("`5`") && error.contains("--first")));
     }
 

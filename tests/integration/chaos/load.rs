@@ -15,7 +15,7 @@ const WAVE_EVERY: Duration = Duration::from_secs(5);
 /// After which the nodes of a wave are heard of no more, and die of that.
 const WAVE_LIVES: Duration = Duration::from_secs(60);
 
-/// Events of a node of a full sea each five seconds, measured: heartbeats of those of twelve waves that beat, and registrations.
+/// Events a second for each node of a wave, once as many waves are alive as can be: heartbeats, and what leads to them.
 const EVENTS_OF_A_NODE: u64 = 5;
 
 /// One node in so many has each of its events under a key of its own: in any partition.
