@@ -17,4 +17,17 @@ impl Chance {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end
     }
+
+    /// From `start` up to, without, `end`.
+    pub(crate) fn between(&mut self, start: u64, end: u64) -> u64 {
+        start + self.below(end - start)
+    }
+}
+
+/// The number in a variable of the environment, which is printed: with it a failing test can be run again.
+pub(crate) fn number_of(variable: &str, otherwise: u64) -> u64 {
+    let number =
+        std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")));
+    eprintln!("{variable}={number}");
+    number
 }

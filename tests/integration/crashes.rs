@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::chance::Chance;
+use crate::chance::{Chance, number_of};
 use crate::payments::Payments;
 use crate::place::{Place, Running};
 use crate::repository::root;
@@ -21,13 +21,6 @@ const KILLS: u64 = 24;
 /// Another seed is another set of moments.
 const SEED_VARIABLE: &str = "PUREFOLD_CRASH_SEED";
 const SEED: u64 = 1;
-
-fn number_of(variable: &str, otherwise: u64) -> u64 {
-    let number =
-        std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")));
-    eprintln!("{variable}={number}");
-    number
-}
 
 const ENTRIES: &str = "SELECT max(row) FROM journal";
 

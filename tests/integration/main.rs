@@ -6,6 +6,7 @@ mod acceptance;
 mod backends;
 mod bounds;
 mod chance;
+mod chaos;
 mod client;
 mod collector;
 mod commands;

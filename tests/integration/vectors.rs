@@ -139,7 +139,8 @@ impl Decider {
         Decider::of(REFERENCE)
     }
 
-    fn of(name: &str) -> Decider {
+    /// For the reducer of that name.
+    pub(crate) fn of(name: &str) -> Decider {
         let component = fs::read(reducer(name)).expect("the component can be read");
         let contract = Arc::new(Contract::read(&component).expect("the contract holds"));
         let limits = Limits::default();

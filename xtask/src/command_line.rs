@@ -1,6 +1,6 @@
 //! The command line, parsed by hand: a parser library would take longer to build than all of this crate.
 
-use crate::{bench, crashes, hostile, simulate, test};
+use crate::{bench, chaos, crashes, hostile, simulate, test};
 
 /// What `cargo xtask` prints when it is asked for help or does not understand.
 pub(crate) const USAGE: &str = "\
@@ -30,6 +30,12 @@ usage: cargo xtask <command>
   crashes [OPTION]...    kill the real program at random moments and compare with an undisturbed run
          --kills N       how often (default: 500)
          --seed SEED     another seed is another set of moments (default: 1)
+  chaos [OPTION]...      hosts killed, ended and stood still, broker, database and catalogue taken away, under load; then
+                         everything that is left is held against a model
+         --seed SEED     the same trouble again (default: another one each time, which is printed)
+         --minutes N     how long (default: 10)
+         --hosts N       how many hosts share the work (default: 3)
+         --rate N        events a second (default: 60)
   bench [PART]...        build, then measure everything, or only the parts named:
                          pipeline decision million watching http timers postgres kafka latency
          --trial         a dev build and little load, to see that those with services work: no figures to tell";
@@ -62,6 +68,7 @@ pub(crate) enum Command {
     },
     Simulate(simulate::Seeds),
     Crashes(crashes::Kills),
+    Chaos(chaos::Trouble),
     Hostile(hostile::Inputs),
     /// All parts where none is named.
     Bench {
@@ -106,6 +113,15 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
             let mut kills = crashes::Kills::default();
             numbers(&rest, &mut [("--kills", &mut kills.count), ("--seed", &mut kills.seed)]).map(|()| Command::Crashes(kills))
         }
+        "chaos" => {
+            let mut trouble = chaos::Trouble::default();
+            let chaos::Trouble { seed, minutes, hosts, rate } = &mut trouble;
+            numbers(&rest, &mut [("--seed", seed), ("--minutes", minutes), ("--hosts", hosts), ("--rate", rate)])?;
+            if [trouble.minutes, trouble.hosts, trouble.rate].contains(&0) {
+                return Err("without time, hosts or events there is no trouble".to_owned());
+            }
+            Ok(Command::Chaos(trouble))
+        }
         "bench" => {
             let (trial, names): (Vec<_>, Vec<_>) = rest.iter().partition(|word| *word == "--trial");
             let scale = if trial.is_empty() { bench::Scale::Full } else { bench::Scale::Trial };
@@ -140,6 +156,7 @@ fn none(rest: &[String], command: Command) -> Result<Command, String> {
 mod tests {
     use super::{Command, USAGE, parse};
     use crate::bench::{Part, Scale};
+    use crate::chaos::Trouble;
     use crate::crashes::Kills;
     use crate::hostile::Inputs;
     use crate::simulate::Seeds;
@@ -166,6 +183,7 @@ mod tests {
         assert_eq!(parsed("simulate --first 7"), Ok(Command::Simulate(Seeds { first: 7, ..Seeds::default() })));
         assert_eq!(parsed("simulate --seeds 5 --first 9"), Ok(Command::Simulate(Seeds { first: 9, count: 5 })));
         assert_eq!(parsed("crashes --kills 7"), Ok(Command::Crashes(Kills { count: 7, ..Kills::default() })));
+        assert_eq!(parsed("chaos --hosts 5 --minutes 2"), Ok(Command::Chaos(Trouble { hosts: 5, minutes: 2, ..Trouble::default() })));
         assert_eq!(parsed("hostile --seed 3"), Ok(Command::Hostile(Inputs { seed: 3, ..Inputs::default() })));
         assert_eq!(parsed("--help"), Ok(Command::Help));
     }
@@ -179,6 +197,7 @@ mod tests {
         assert!(parsed("reducers --fixture").is_err());
         assert!(parsed("simulate --seeds").is_err_and(|error| error.contains("--seeds needs a number")));
         assert!(parsed("simulate --seeds many").is_err_and(|error| error.contains("`many`")));
+        assert!(parsed("chaos --hosts 0").is_err_and(|error| error.contains("no trouble")));
         assert!(parsed("simulate 5").is_err_and(|error| error.contains("`5`") && error.contains("--first")));
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a chore's progress is its result")]
 
 mod bench;
+mod chaos;
 mod command_line;
 mod crashes;
 mod demo;
@@ -91,6 +92,11 @@ fn run(command: &Command) -> Result<()> {
             ensure_compilers(&workspace)?;
             reducers::build(&workspace, Profile::Dev)?;
             crashes::run(&workspace, *kills)
+        }
+        Command::Chaos(trouble) => {
+            ensure_compilers(&workspace)?;
+            reducers::build(&workspace, Profile::Dev)?;
+            chaos::run(&workspace, *trouble)
         }
         Command::Hostile(inputs) => {
             toolchain::ensure_c_compiler()?;

@@ -210,6 +210,11 @@ impl Sessions {
                     tracing::warn!(%error, "this engine is overtaken; another one begins with what this host owns then");
                     Ended::GaveWay
                 }
+                // Between engines too the store may go away at any moment; the next one waits for it.
+                Err(EngineError::Store(error)) if error.is_passing() && self.is_followed() && !self.stopper.is_stopped() => {
+                    tracing::warn!(%error, "the store failed as an engine began or ended; another one begins when it can be used");
+                    Ended::GaveWay
+                }
                 Err(error @ EngineError::NumbersUsedUp { .. }) => {
                     tracing::warn!(%error);
                     Ended::GaveWay
@@ -227,6 +232,11 @@ impl Sessions {
                 None => return Ok(()),
             };
         }
+    }
+
+    /// Whether one engine follows another here, and reads on where that one was.
+    fn is_followed(&self) -> bool {
+        self.group.is_some() || self.membership.is_some()
     }
 
     /// The next assignment; none where it does not come in time, or the host is to stop.

@@ -99,7 +99,7 @@ async fn what_consul_does_not_take_is_refused() {
 
 #[tokio::test]
 async fn without_the_right_nothing_is_done() {
-    let consul = Instance::consul(&cache(), &Consul { token: Some(TOKEN.to_owned()) }).unwrap();
+    let consul = Instance::consul(&cache(), &Consul { token: Some(TOKEN.to_owned()), ..Consul::default() }).unwrap();
     let address = consul.address();
     let values = |left| [text("nut"), level(left), NONE];
     let with = operations(address, &format!("token = '{TOKEN}'")).await;

@@ -140,7 +140,7 @@ async fn what_consul_does_not_take_is_refused() {
 
 #[tokio::test]
 async fn without_the_right_nothing_is_done_and_no_token_is_told() {
-    let consul = Instance::consul(&cache(), &Consul { token: Some(TOKEN.to_owned()) }).unwrap();
+    let consul = Instance::consul(&cache(), &Consul { token: Some(TOKEN.to_owned()), ..Consul::default() }).unwrap();
     let address = consul.address();
     let with = operations(address, &format!("token = '{TOKEN}'")).await;
     assert_eq!(with[0].perform(call("n", 1, 0, &service("web", 1))).await, Ok(None));

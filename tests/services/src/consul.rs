@@ -27,6 +27,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 pub struct Consul {
     /// The token that may do everything, a UUID; with it, whoever shows no token may do nothing.
     pub token: Option<String>,
+    /// Whether it has on disk what it knows, and so has it again after its end.
+    pub keeps_data: bool,
 }
 
 pub(crate) fn plan(cache: &Cache, folder: &Path, options: &Consul) -> Result<Plan> {
@@ -36,7 +38,13 @@ pub(crate) fn plan(cache: &Cache, folder: &Path, options: &Consul) -> Result<Pla
     let file = folder.join("consul.hcl");
     fs::write(&file, configuration(http, serf, server, modern, options)).with_context(|| format!("cannot write {}", file.display()))?;
     let mut command = Command::new(program);
-    command.args(["agent", "-dev", "-config-file"]).arg(&file).current_dir(folder);
+    command.arg("agent");
+    if options.keeps_data {
+        command.args(["-server", "-bootstrap-expect=1", "-data-dir"]).arg(folder.join("data"));
+    } else {
+        command.arg("-dev");
+    }
+    command.arg("-config-file").arg(&file).current_dir(folder);
     let token = options.token.clone();
     let is_ready = move |_: &Path| {
         let leader = ask(http, "/v1/status/leader", None).is_some_and(|body| body.contains(':'));

@@ -192,6 +192,16 @@ impl Instance {
         self.ended()
     }
 
+    /// Ends it at once, by the signal that it knows for that where it knows one: PostgreSQL's immediate shutdown (SIGQUIT), else
+    /// SIGKILL. What it had on disk stays.
+    ///
+    /// # Errors
+    /// Where it does not run, or does not end.
+    pub fn stop_at_once(&mut self) -> Result<()> {
+        self.running()?.signal(self.plan.end)?;
+        self.ended()
+    }
+
     /// Starts it at the same address with what it has on disk, and waits until it is ready.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::context::{Change, Client, answer};
-use super::group::{Assignment, Request};
+use super::group::{Assignment, Reading, Request};
 use super::reading::Active;
 use super::status::KafkaStatus;
 use super::watch::Watch;
@@ -85,11 +85,7 @@ impl Member {
         loop {
             while let Ok(request) = self.requests.try_recv() {
                 match request {
-                    Request::Begin(reading) => {
-                        let (client, watch, status, clock) =
-                            (self.client.clone(), self.watch.clone(), self.status.clone(), self.clock.clone());
-                        self.active = Some(Active::new(reading, &self.settings, client, watch, status, clock));
-                    }
+                    Request::Begin(reading) => self.begin(reading),
                     Request::Halted => self.halted(),
                     Request::Close => return self.close(),
                 }
@@ -105,6 +101,18 @@ impl Member {
                 return self.close();
             }
         }
+    }
+
+    /// An engine is there, for an assignment that was told. While it was made the group may have given or taken partitions: then
+    /// it is to make room at once, and the next one has what is owned now.
+    fn begin(&mut self, reading: Reading) {
+        let is_current = reading.parts.iter().map(|from| &from.partition).eq(&self.owned);
+        let (client, watch, status, clock) = (self.client.clone(), self.watch.clone(), self.status.clone(), self.clock.clone());
+        let mut active = Active::new(reading, &self.settings, client, watch, status, clock);
+        if !is_current {
+            active.make_room();
+        }
+        self.active = Some(active);
     }
 
     /// The engine has ended: nothing is read, and the group can be answered.
@@ -285,4 +293,59 @@ impl Member {
 
 fn listed(partitions: &[Partition]) -> String {
     partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use crossbeam_channel::{bounded, unbounded};
+    use purefold_effects::settings::Settings;
+
+    use super::super::Positions;
+    use super::super::context::Context;
+    use super::super::group::{Notice, ReadFrom};
+    use super::*;
+    use crate::source::Decoder;
+    use crate::time::SystemClock;
+
+    /// A member of a group whose brokers nobody has, and which was given `owned`.
+    fn member(owned: &[i32]) -> Member {
+        let table = "brokers = '127.0.0.1:1'\ngroup = 'g'\ntopics = ['t']".parse().unwrap();
+        let settings = KafkaSettings::read(Settings::new(&table, "source.kafka"), Path::new(".")).0.unwrap();
+        let status = Arc::new(KafkaStatus::default());
+        let client = Context::consumer(&settings, status.clone()).unwrap();
+        let clock: Arc<dyn HostClock> = Arc::new(SystemClock::new());
+        let watch = Arc::new(Watch::new(client.clone(), status.clone(), clock.clone(), Arc::default()));
+        let channels = (unbounded().1, unbounded().0, bounded(1).0);
+        let mut member = Member::new(settings, client, watch, status, clock, channels);
+        member.owned = owned.iter().map(|number| partition(*number)).collect();
+        member
+    }
+
+    fn partition(number: i32) -> Partition {
+        Partition { topic: "t".into(), number }
+    }
+
+    #[test]
+    fn an_engine_that_was_made_for_other_partitions_makes_room_at_once() {
+        for (owned, made_for, makes_room) in
+            [(&[0, 2][..], &[0, 2][..], false), (&[], &[], false), (&[0, 2], &[0], true), (&[0], &[0, 2], true), (&[1], &[2], true)]
+        {
+            let mut member = member(owned);
+            let (tell, told) = unbounded();
+            member.begin(Reading {
+                parts: made_for.iter().map(|number| ReadFrom::of(partition(*number), &[], false)).collect(),
+                lines: bounded(1).0,
+                decoder: Decoder::new(Vec::new(), false),
+                positions: Arc::new(Positions::new(&vec![0; made_for.len()])),
+                most_bytes: 0,
+                until_end: false,
+                tell: Box::new(move |notice| tell.send(matches!(notice, Notice::Changes)).unwrap()),
+            });
+            assert_eq!(told.try_iter().collect::<Vec<_>>(), if makes_room { vec![true] } else { vec![] }, "{owned:?} {made_for:?}");
+        }
+    }
 }
