@@ -53,7 +53,7 @@ impl Ground {
         if journal_clock != options.clock.name() {
             return Err(EngineError::OtherClock { journal: journal_clock, asked: options.clock.name().into() });
         }
-        let reader = store.reader()?.of_epoch(epoch);
+        let reader = store.reader()?.of_epoch(epoch, &options.share.shards);
         let mut rows = Rows {
             numbers: Numbers::of(epoch),
             entity: reader.numbered_to("entities", "id")?,

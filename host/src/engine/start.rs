@@ -220,7 +220,7 @@ impl Opened {
         if share.is_shared() {
             ground.is_in_force()?;
         }
-        let (writer, reader) = (store.writer()?, store.reader()?.of_epoch(share.epoch));
+        let (writer, reader) = (store.writer()?, store.reader()?.of_epoch(share.epoch, &share.shards));
         let rows = Rows {
             numbers: Numbers::of(share.epoch),
             entity: reader.numbered_to("entities", "id")?,

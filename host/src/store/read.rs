@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use super::value::{Columns, Json, Value, values};
-use super::{DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, Location, OutboxStatus, Row, StoreError, postgres, sqlite};
+use super::{
+    DeliveryRow, EntityId, EntityRow, Erased, InboxRow, IntentKey, Location, OutboxStatus, Row, SHARDS, ShardSet, StoreError, postgres,
+    sqlite,
+};
 use crate::journal::{Entry, EntryHash};
 
 /// A connection that only reads.
@@ -13,6 +16,8 @@ pub struct Reader {
     connection: Connection,
     /// Of the engine that reads, where several share the store; else 0.
     epoch: u64,
+    /// Whether everything in the store is that engine's to do.
+    owns_all: bool,
 }
 
 /// An entry as it stands in the store.
@@ -177,25 +182,25 @@ impl Reader {
             Location::Postgres(place) => Connection::Postgres(postgres::open_beside(place)?),
         };
         super::journal_id(&connection)?;
-        Ok(Reader { connection, epoch: 0 })
+        Ok(Reader { connection, epoch: 0, owns_all: true })
     }
 
-    /// The same for the engine of that epoch: what it looks for to do is that of the shards it owns.
+    /// The same for the engine of that epoch, which owns these shards: what it looks for to do is theirs.
     #[must_use]
-    pub fn of_epoch(self, epoch: u64) -> Self {
-        Reader { epoch, ..self }
+    pub fn of_epoch(self, epoch: u64, shards: &ShardSet) -> Self {
+        Reader { epoch, owns_all: shards.len() == usize::from(SHARDS), ..self }
     }
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The condition that the shard in `column` is owned; nothing where there is only one host.
+    /// The condition that the shard in `column` is owned; nothing where all of them are.
     pub(super) fn owned(&self, column: &str) -> String {
-        match self.epoch {
-            0 => String::new(),
-            epoch => format!(" AND {column} IN (SELECT shard FROM shards WHERE epoch = {epoch})"),
+        if self.owns_all {
+            return String::new();
         }
+        format!(" AND {column} IN (SELECT shard FROM shards WHERE epoch = {})", self.epoch)
     }
 
     pub(super) fn connection(&self) -> &Connection {

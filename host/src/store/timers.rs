@@ -32,9 +32,10 @@ const FIRST_DUE: &str = "FROM timers CROSS JOIN entities ON entities.id = timers
 
 const NEXT_DUE: &str = "SELECT due FROM timers WHERE workflow = ? AND NOT waits ORDER BY due LIMIT 1";
 
-/// The same of several hosts: the first that is this one's.
-const NEXT_OWNED: &str =
-    "SELECT due FROM timers CROSS JOIN entities ON entities.id = timers.entity WHERE timers.workflow = ? AND NOT waits";
+/// The same of several hosts: the first that is this one's. Its entity is looked up timer by timer, in the order of the index,
+/// until one is: joined, all of them would be.
+const NEXT_OWNED: &str = "SELECT due FROM timers WHERE workflow = ? AND NOT waits";
+const SHARD: &str = "(SELECT shard FROM entities WHERE id = timers.entity)";
 
 pub(super) fn timer(row: &Columns<'_>) -> Result<TimerRow, StoreError> {
     Ok(TimerRow {
@@ -97,7 +98,7 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn next_due(&self, of: &[i64]) -> Result<Option<u64>, StoreError> {
-        let query = match self.owned("shard") {
+        let query = match self.owned(SHARD) {
             all if all.is_empty() => NEXT_DUE.to_owned(),
             owned => format!("{NEXT_OWNED}{owned} ORDER BY due LIMIT 1"),
         };
