@@ -37,9 +37,11 @@ struct Victim {
     sequence: u64,
 }
 
+/// A heartbeat's decision, not the last one of its node, which has a timer at the end.
 fn victim() -> Victim {
     let sql = "SELECT journal.row, key, journal.sequence FROM journal JOIN entities ON entities.id = journal.entity
-        WHERE input LIKE '{\"heartbeat\"%' AND output LIKE '%\"timer\"%' AND journal.sequence < entities.sequence ORDER BY journal.row LIMIT 1";
+        WHERE input LIKE '{\"heartbeat\"%' AND output LIKE '%\"timer\"%' AND journal.sequence < entities.sequence
+        AND (SELECT count(*) FROM timers WHERE timers.entity = entities.id) = 1 ORDER BY journal.row LIMIT 1";
     let row = demo().rows(STORE, sql).remove(0);
     let parts: Vec<&str> = row.split(" | ").collect();
     Victim { row: parts[0].parse().unwrap(), entity: parts[1].to_owned(), sequence: parts[2].parse().unwrap() }
