@@ -421,7 +421,7 @@ impl Intake {
             self.remember(fingerprint);
             self.accepted(source, Line(line), fingerprint, None, batch);
         }
-        self.bury_forwarded(workflow, (source, Line(line)), undecodable, bytes, key, batch);
+        self.letter(workflow, (source, Line(line)), undecodable, bytes, key, batch);
     }
 
     /// A dead letter that was an event of the host's own.
@@ -434,12 +434,12 @@ impl Intake {
         batch: &mut Batch,
     ) {
         if let Some(source) = self.tracks[workflow].own {
-            self.bury_forwarded(workflow, (source, NO_LINE), undecodable, bytes, key, batch);
+            self.letter(workflow, (source, NO_LINE), undecodable, bytes, key, batch);
         }
     }
 
     /// A dead letter of whatever source: another host may have read it.
-    pub(super) fn bury_forwarded(
+    pub(super) fn letter(
         &mut self,
         workflow: usize,
         (source, Line(line)): (i64, Line),

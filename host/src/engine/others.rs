@@ -121,7 +121,7 @@ impl Engine {
             // It was decodable where it was read, under the same release.
             Some((_, Err(undecodable))) => {
                 self.state.draft.forwarded_removed.push(id);
-                self.intake.bury_forwarded(workflow, (source, Line(line)), undecodable, bytes, None, &mut self.state.draft);
+                self.intake.letter(workflow, (source, Line(line)), undecodable, bytes, None, &mut self.state.draft);
             }
             None => {}
         }

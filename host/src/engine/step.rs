@@ -138,7 +138,7 @@ impl Engine {
                     EventOrigin::Forwarded { id, source, line } => {
                         batch.forwarded_removed.push(id);
                         let key = Some(name.key.clone());
-                        self.intake.bury_forwarded(name.workflow, (source, line), undecodable, event.bytes, key, &mut batch);
+                        self.intake.letter(name.workflow, (source, line), undecodable, event.bytes, key, &mut batch);
                     }
                 }
             }

@@ -13,11 +13,10 @@ use super::super::{EngineError, Lease, Share};
 use super::clock::SimulatedClock;
 use super::host::{Host, REFUSALS, Seat, workflow};
 use super::operators::Look;
-use super::run::{FIRST, MENDED, MOST_STEPS, Ran};
+use super::run::{FIRST, MENDED, MOST_STEPS, Ran, judge};
 use super::scenario::Scenario;
 use super::senders::Senders;
 use super::world::Shared;
-use super::{model, remains};
 use crate::hosts::{Wish, must_change, wanted};
 use crate::sandbox::Sandbox;
 use crate::store::{Location, Store, StoreError, Writer};
@@ -72,14 +71,9 @@ struct Fleet<'a> {
 
 /// Runs `scenario` in `folder`, which is empty.
 pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran {
-    let world = Shared::default();
     let clock: Arc<SimulatedClock> = Arc::default();
+    let world = Shared::of(scenario, &clock);
     let mut rng = StdRng::seed_from_u64(scenario.seed ^ 0x4057);
-    {
-        let mut world = world.lock();
-        (world.seed, world.failures, world.hosts) = (scenario.seed, scenario.failures, scenario.hosts);
-        world.clock = clock.clone();
-    }
     let senders = Senders::of(scenario, &mut rng);
     let settings = workflow(folder, FIRST, scenario, &world).manifest.store;
     let store = settings.location;
@@ -115,16 +109,11 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
         violations: Vec::new(),
     };
     let steps = fleet.live();
-    let Fleet { mut violations, world, release, lives, clock, members, .. } = fleet;
+    let Fleet { mut violations, world, release, lives, members, .. } = fleet;
     drop(members);
     violations.append(&mut world.lock().violations);
-    let (found, text) = model::check(scenario, &store, &world.lock(), &senders);
-    violations.extend(found);
-    violations.extend(remains::check(scenario, &store, &world.lock().knowledge, clock.wall()));
-    if violations.is_empty() {
-        violations.extend(model::verify(scenario, folder, release, &world, sandbox, &store));
-    }
-    Ran { violations, journal: text, crashes: lives, steps }
+    let journal = judge(scenario, (sandbox, folder, release), &store, &world, &senders, &mut violations);
+    Ran { violations, journal, crashes: lives, steps }
 }
 
 impl Fleet<'_> {

@@ -59,15 +59,9 @@ struct Run<'a> {
 
 /// Runs `scenario` in `folder`, which is empty.
 pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran {
-    let world = Shared::default();
     let clock: Arc<SimulatedClock> = Arc::default();
+    let world = Shared::of(scenario, &clock);
     let mut rng = StdRng::seed_from_u64(scenario.seed ^ 0x5eed);
-    {
-        let mut world = world.lock();
-        (world.seed, world.failures, world.hosts) = (scenario.seed, scenario.failures, scenario.hosts);
-        world.steadfast = scenario.event_clock;
-        world.clock = clock.clone();
-    }
     let mut run = Run {
         scenario,
         sandbox,
@@ -86,13 +80,27 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
     let mut violations = run.violations;
     violations.append(&mut run.world.lock().violations);
     let Some(store) = store else { return Ran { violations, journal: String::new(), crashes: run.lives - 1, steps } };
-    let (found, journal) = model::check(scenario, &store, &run.world.lock(), &run.senders);
-    violations.extend(found);
-    violations.extend(remains::check(scenario, &store, &run.world.lock().knowledge, run.clock.wall()));
-    if violations.is_empty() {
-        violations.extend(model::verify(scenario, folder, run.release, &run.world, sandbox, &store));
-    }
+    let journal = judge(scenario, (sandbox, folder, run.release), &store, &run.world, &run.senders, &mut violations);
     Ran { violations, journal, crashes: run.lives - 1, steps }
+}
+
+/// Holds what is left in `store` to the model, and has it verified where nothing is wrong so far. Gives the journal's text.
+pub(super) fn judge(
+    scenario: &Scenario,
+    (sandbox, folder, release): (&Sandbox, &Path, &'static str),
+    store: &Location,
+    world: &Shared,
+    senders: &Senders,
+    violations: &mut Vec<String>,
+) -> String {
+    let (found, journal) = model::check(scenario, store, &world.lock(), senders);
+    violations.extend(found);
+    let now = world.lock().clock.wall();
+    violations.extend(remains::check(scenario, store, &world.lock().knowledge, now));
+    if violations.is_empty() {
+        violations.extend(model::verify(scenario, folder, release, world, sandbox, store));
+    }
+    journal
 }
 
 impl Run<'_> {
@@ -237,7 +245,7 @@ impl Run<'_> {
         if self.calm {
             self.release = if self.scenario.event_clock { FIRST } else { MENDED };
         }
-        self.world.forget_told();
+        self.world.forget(0);
         let jitter = self.rng.random();
         self.world.lock().starts.push(self.clock.wall());
         let host = Host::start(&folder, self.release, self.scenario, &self.world, self.sandbox, &self.clock, Seat::alone(jitter));

@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::clock::SimulatedClock;
 use super::knowledge::{Knowledge, Name, News};
+use super::scenario::Scenario;
 use crate::store::Location;
 use crate::time::HostClock;
 
@@ -59,6 +60,16 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The world of a scenario, on its clock.
+    pub(super) fn of(scenario: &Scenario, clock: &Arc<SimulatedClock>) -> Self {
+        let shared = Shared::default();
+        let mut world = shared.lock();
+        (world.seed, world.failures, world.hosts) = (scenario.seed, scenario.failures, scenario.hosts);
+        (world.steadfast, world.clock) = (scenario.event_clock, clock.clone());
+        drop(world);
+        shared
+    }
+
     /// The same for another life.
     pub(super) fn of_life(&self, life: u32) -> Self {
         Shared(self.0.clone(), life)
@@ -67,11 +78,6 @@ impl Shared {
     /// The host of that life died: what it was told is gone with it.
     pub(super) fn forget(&self, life: u32) {
         self.lock().told.retain(|(of, _), _| *of != life);
-    }
-
-    /// The host died: what it was told is gone with it.
-    pub(super) fn forget_told(&self) {
-        self.lock().told.clear();
     }
 
     pub(super) fn effect(&self) -> Arc<dyn Effect> {

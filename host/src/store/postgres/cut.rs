@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::store::trial::{Prompt, Trial};
-use crate::store::{Batch, EntityRow, EntryRow, Store, StoreError, Writer};
+use crate::store::{Batch, EntityRow, EntryRow, Location, Store, StoreError, Writer};
 
 /// What becomes of the next COMMIT that passes.
 const PASSES: u8 = 0;
@@ -129,15 +129,20 @@ fn commit(writer: &mut Writer, batch: &Batch) -> u32 {
     unreachable!("the server is there");
 }
 
+/// A store in which the first batch of a workflow is committed.
+fn begun(location: &Location) -> (Store, Writer, i64) {
+    let store = Store::open(location, None, (1, 2)).unwrap();
+    let mut writer = store.writer().unwrap();
+    let workflow = writer.workflow("w").unwrap();
+    commit(&mut writer, &batch(workflow, 1));
+    (store, writer, workflow)
+}
+
 #[test]
 fn a_commit_whose_answer_is_lost_stands_once() {
     let direct = Trial::postgres();
     let proxy = Proxy::before(&direct.server());
-    let location = direct.through(proxy.port);
-    let store = Store::open(&location, None, (1, 2)).unwrap();
-    let mut writer = store.writer().unwrap();
-    let workflow = writer.workflow("w").unwrap();
-    commit(&mut writer, &batch(workflow, 1));
+    let (store, mut writer, workflow) = begun(&direct.through(proxy.port));
     let prompt = Prompt::at(&direct.location);
     let mut attempts = [0; 4];
     for number in 2..=61 {
@@ -162,11 +167,7 @@ fn a_commit_whose_answer_is_lost_stands_once() {
 fn batches_that_were_sent_ahead_stand_once_and_in_order() {
     let direct = Trial::postgres();
     let proxy = Proxy::before(&direct.server());
-    let location = direct.through(proxy.port);
-    let store = Store::open(&location, None, (1, 2)).unwrap();
-    let mut writer = store.writer().unwrap();
-    let workflow = writer.workflow("w").unwrap();
-    commit(&mut writer, &batch(workflow, 1));
+    let (store, mut writer, workflow) = begun(&direct.through(proxy.port));
     let prompt = Prompt::at(&direct.location);
     let mut attempts = [0; 4];
     for number in (2..=81).step_by(2) {
@@ -199,10 +200,7 @@ fn batches_that_were_sent_ahead_stand_once_and_in_order() {
 #[test]
 fn what_was_sent_behind_a_commit_that_fails_does_not_stand() {
     let trial = Trial::postgres();
-    let store = Store::open(&trial.location, None, (1, 2)).unwrap();
-    let mut writer = store.writer().unwrap();
-    let workflow = writer.workflow("w").unwrap();
-    commit(&mut writer, &batch(workflow, 1));
+    let (_store, mut writer, workflow) = begun(&trial.location);
     let prompt = Prompt::at(&trial.location);
     prompt.execute("UPDATE entities SET head_row = 9", &[]);
     let (mut first, second) = (batch(workflow, 2), batch(workflow, 3));

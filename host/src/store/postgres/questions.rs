@@ -17,8 +17,8 @@ struct Asked {
 }
 
 /// A question, for as long as it is under way.
-pub(super) struct Question<'q> {
-    questions: &'q Questions,
+pub(super) struct Question {
+    questions: Questions,
     number: u64,
 }
 
@@ -28,12 +28,12 @@ impl Questions {
     }
 
     /// Something is asked.
-    pub(super) fn ask(&self) -> Question<'_> {
+    pub(super) fn ask(&self) -> Question {
         let mut asked = self.lock();
         asked.last += 1;
         let number = asked.last;
         asked.since.insert(number, Instant::now());
-        Question { questions: self, number }
+        Question { questions: self.clone(), number }
     }
 
     /// How long the oldest has been under way.
@@ -42,7 +42,7 @@ impl Questions {
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for Question {
     fn drop(&mut self) {
         self.questions.lock().since.remove(&self.number);
     }

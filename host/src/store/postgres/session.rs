@@ -14,6 +14,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::failure::{failed, is_overtaken, is_there_already, unreachable};
+use super::questions::Question;
 use super::{Place, dialect};
 use crate::store::StoreError;
 use crate::store::value::{Columns, Value};
@@ -178,9 +179,10 @@ impl Session {
         questions: impl AsyncFnOnce(&mut Open) -> Result<Begun<'static, Vec<Row>>, Error>,
     ) -> Result<Answers, StoreError> {
         let begun = self.ask(questions)?;
+        let asked = self.place.questions.ask();
         let (end, are_there) = bounded(0);
         let task = runtime()?.spawn(async move {
-            let _end: Sender<()> = end;
+            let _until_answered: (Sender<()>, Question) = (end, asked);
             let mut answers = answered(begun).await.into_iter().collect::<Result<Vec<_>, _>>()?;
             Ok(answers.pop().unwrap_or_default())
         });
