@@ -63,6 +63,17 @@ impl Other {
     }
 }
 
+/// Waits until the number of partitions that the host reads is as told.
+#[track_caller]
+fn until_it_reads(host: &mut Host, stream: &Stream, is_it: impl Fn(usize) -> bool) {
+    let position = format!("purefold_source_position{{topic=\"{}\",", stream.topic);
+    let begun = Instant::now();
+    while !is_it(host.get("/metrics").1.lines().filter(|line| line.starts_with(&position)).count()) {
+        assert!(begun.elapsed() < PATIENCE, "{}", host.get("/metrics").1);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// What another member read meanwhile is read again by this host, since that committed nothing: its position in the store
 /// is what counts, so nothing is lost, and nothing is decided twice.
 #[test]
@@ -82,11 +93,12 @@ fn partitions_that_go_and_come_back_under_load_lose_and_repeat_nothing() {
             ended.store(true, Ordering::Relaxed);
         });
         for _ in 0..3 {
+            until_it_reads(&mut host, stream, |partitions| partitions == 6);
             let other = Other::join(stream);
             other.until_it_owns_something();
+            until_it_reads(&mut host, stream, |partitions| partitions < 6);
             std::thread::sleep(Duration::from_millis(300));
             other.leave();
-            std::thread::sleep(Duration::from_millis(300));
         }
     });
     host.until_known(&place, NODES as usize);
@@ -105,12 +117,7 @@ fn what_another_member_has_is_left_to_it() {
     other.until_it_owns_something();
     let place = stream.place("");
     let mut host = Host::start(&place);
-    let position = format!("purefold_source_position{{topic=\"{}\",", stream.topic);
-    let begun = Instant::now();
-    while host.get("/metrics").1.lines().filter(|line| line.starts_with(&position)).count() != 1 {
-        assert!(begun.elapsed() < PATIENCE, "{}", host.get("/metrics").1);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_it_reads(&mut host, &stream, |partitions| partitions == 1);
     stream.announce(0..60);
     let mut mine = 0;
     host.running.until("both have theirs", || {
