@@ -385,7 +385,9 @@ impl Intake {
 
     /// Notes an event as accepted.
     pub(super) fn remember(&mut self, fingerprint: u128) {
-        self.known.insert(fingerprint);
+        if !self.known.insert(fingerprint) {
+            return;
+        }
         self.order.push_back(fingerprint);
         if self.order.len() > self.window
             && let Some(oldest) = self.order.pop_front()
@@ -396,8 +398,13 @@ impl Intake {
 
     /// Notes that an event was not accepted after all, so that it can be taken later.
     pub(super) fn forget(&mut self, fingerprint: u128) {
-        // Its place in the order stays: leaving the window takes it off a second time at most.
-        self.known.remove(&fingerprint);
+        if !self.known.remove(&fingerprint) {
+            return;
+        }
+        // It takes no place of the window: what is refused again and again would drive out what was accepted. It came lately.
+        if let Some(place) = self.order.iter().rposition(|known| *known == fingerprint) {
+            self.order.remove(place);
+        }
     }
 
     /// A dead letter; of that entity, where it is known. Lines that are numbered anew are known by their bytes: the same
@@ -537,5 +544,34 @@ impl Intake {
             self.forgotten = leaves;
             batch.forget_accepted = Some(leaves);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn what_is_refused_drives_nothing_out_of_the_window() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("test.db").into(), None, (1, 2)).unwrap();
+        let mut intake = Intake::new(Vec::new(), &store.reader().unwrap(), 3, false, 0, &Share::default()).unwrap();
+        for accepted in 1..=3 {
+            intake.remember(accepted);
+        }
+        for _ in 0..10 {
+            // The sender tries again and again.
+            intake.remember(4);
+            intake.forget(4);
+        }
+        // One was there for a moment while the window was full.
+        assert!(!intake.knows(4) && intake.knows(2) && intake.knows(3));
+        intake.remember(5);
+        assert!(intake.knows(2) && intake.knows(3) && intake.knows(5), "as many as the window holds");
+        intake.remember(5);
+        intake.forget(5);
+        assert!(!intake.knows(5), "once is enough");
     }
 }

@@ -66,7 +66,8 @@ impl Engine {
         if self.state.last_command_look.is_some_and(|last| now < last + COMMAND_INTERVAL) {
             return Ok(());
         }
-        let commands = self.reader.commands()?;
+        let workflows: Vec<&str> = self.shared.plans.iter().map(|plan| &*plan.workflow.name).collect();
+        let commands = self.reader.commands(&workflows)?;
         // What is not open any more will never be seen again.
         self.state.commands_seen.retain(|seen| commands.iter().any(|command| command.id == *seen));
         for command in commands {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::http::HttpSettings;
 use super::kafka::KafkaSettings;
+use crate::store::STREAM;
 
 /// Where events come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Feed {
             Feed::File(path) | Feed::Followed(path) => {
                 path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
             }
-            Feed::Stdin => "stdin".into(),
+            Feed::Stdin => STREAM.into(),
             Feed::Http(_) => "http".into(),
             // Each of its partitions has a name.
             Feed::Kafka(_) => "kafka".into(),

@@ -114,7 +114,7 @@ fn answers(reader: &Reader, workflow: i64) -> Vec<String> {
     tell("due", &(reader.due_timers(1 << 40, 3, &[workflow]).unwrap(), reader.next_due(&[workflow]).unwrap()));
     tell("first due", &reader.first_due_timer(1 << 40, &[workflow]).unwrap());
     tell("erasing", &reader.erasing().unwrap());
-    tell("commands", &reader.commands().unwrap());
+    tell("commands", &reader.commands(&["w"]).unwrap());
     tell("pauses", &reader.pauses(workflow).unwrap());
     tell("standings", &reader.workflow_standings(workflow, "w").unwrap());
     tell("tally", &reader.tally(workflow).unwrap());

@@ -153,8 +153,9 @@ impl Writer {
     /// # Errors
     /// Where the store fails.
     pub fn ownership(&self) -> Result<Ownership, StoreError> {
-        let hosts = self.connection().rows(HOSTS, &[], host)?;
-        Ok(Ownership { hosts, shards: self.connection().rows(OWNERS, &[], |row| row.get(0))? })
+        // First the shards: an owner that comes in between would seem to be none of the hosts, and its shards free.
+        let shards = self.connection().rows(OWNERS, &[], |row| row.get(0))?;
+        Ok(Ownership { shards, hosts: self.connection().rows(HOSTS, &[], host)? })
     }
 }
 
@@ -171,7 +172,9 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn ownership(&self) -> Result<Ownership, StoreError> {
-        Ok(Ownership { hosts: self.rows(HOSTS, &[], host)?, shards: self.rows(OWNERS, &[], |row| row.get(0))? })
+        // In the same order as a writer does.
+        let shards = self.rows(OWNERS, &[], |row| row.get(0))?;
+        Ok(Ownership { shards, hosts: self.rows(HOSTS, &[], host)? })
     }
 }
 

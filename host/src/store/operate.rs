@@ -97,12 +97,19 @@ fn command(row: &Columns<'_>) -> Result<CommandRow, StoreError> {
 }
 
 impl Reader {
-    /// The first commands that no host has applied yet, oldest first.
+    /// The first commands on these workflows that no host has applied yet, oldest first. Those on others wait for a host that
+    /// runs them, and keep nobody waiting.
     ///
     /// # Errors
     /// Where the store fails.
-    pub fn commands(&self) -> Result<Vec<CommandRow>, StoreError> {
-        self.rows(&format!("{COMMAND} WHERE answer IS NULL ORDER BY id LIMIT ?"), &values![COMMANDS_TOGETHER], command)
+    pub fn commands(&self, workflows: &[&str]) -> Result<Vec<CommandRow>, StoreError> {
+        let mut open = Vec::new();
+        for workflow in workflows {
+            let query = format!("{COMMAND} WHERE answer IS NULL AND workflow = ? ORDER BY id LIMIT ?");
+            open.extend(self.rows(&query, &values![*workflow, COMMANDS_TOGETHER], command)?);
+        }
+        open.sort_by_key(|command| command.id);
+        Ok(open)
     }
 
     /// One command.
@@ -149,7 +156,7 @@ mod tests {
             let store = Store::open(&trial.location, None, (1, 2)).unwrap();
             let question = Question { command: "parked redrive", subjects: &["a".to_owned(), "b".to_owned()], warrant: &warrant() };
             let ids = Writer::ask_beside(store.location(), "w", &question).unwrap();
-            let asked = store.reader().unwrap().commands().unwrap();
+            let asked = store.reader().unwrap().commands(&["other", "w"]).unwrap();
             assert_eq!(asked.iter().map(|command| command.id).collect::<Vec<_>>(), ids);
             assert_eq!(asked.iter().map(|command| command.subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
             assert!(asked.iter().all(|command| command.answer.is_none() && command.warrant == warrant()));
@@ -167,7 +174,8 @@ mod tests {
             let answers = ids[1..].iter().map(|id| (*id, "done".to_owned())).collect();
             store.writer().unwrap().commit(&Batch { number: 1, answers, ..Batch::default() }).unwrap();
             let reader = store.reader().unwrap();
-            assert_eq!(reader.commands().unwrap().len(), 1);
+            assert_eq!(reader.commands(&["w"]).unwrap().len(), 1);
+            assert_eq!(reader.commands(&["another"]).unwrap(), [], "they wait for a host that runs it");
             assert!(reader.command(ids[1]).unwrap().is_none());
             assert_eq!(reader.command(*ids.last().unwrap()).unwrap().unwrap().answer.as_deref(), Some("done"));
         });

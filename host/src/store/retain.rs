@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::change::{Change, bytes, int};
 use super::connection::Transaction;
 use super::inspect::{CHAIN, OF_CHAIN};
+use super::status::STREAM;
 use super::value::values;
 use super::{Batch, EntityId, Reader, Row, StoreError};
 use crate::journal::EntryHash;
@@ -168,9 +169,10 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn dead_letters_before(&self, workflow: i64, now: u64, limit: u32) -> Result<Vec<i64>, StoreError> {
+        // A letter after the position tells that its line is done. Lines of a stream are numbered anew by each run.
         let query = "SELECT dead_letters.id FROM dead_letters JOIN sources ON sources.id = source \
-                     WHERE dead_letters.workflow = ? AND now < ? AND line <= next_line ORDER BY dead_letters.id LIMIT ?";
-        self.rows(query, &values![workflow, now, limit], |row| row.get(0))
+                     WHERE dead_letters.workflow = ? AND now < ? AND (line <= next_line OR sources.name = ?) ORDER BY dead_letters.id LIMIT ?";
+        self.rows(query, &values![workflow, now, STREAM, limit], |row| row.get(0))
     }
 
     /// Where an entity's chain begins, if its first entries are truncated.

@@ -83,3 +83,6 @@ pub(super) fn source_row(row: &Columns<'_>) -> Result<SourceRow, StoreError> {
 
 /// The name under which a run without a source notes that it read none.
 pub(crate) const NO_SOURCE: &str = "none";
+
+/// The name of standard input, whose lines are numbered anew by each run.
+pub(crate) const STREAM: &str = "stdin";

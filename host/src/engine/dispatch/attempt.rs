@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::breaker::{BreakerState, Change, Sign};
 use super::lane::{LaneKey, Standing};
-use super::outage::News;
+use super::outage::{MOST_SILENCE, News};
 use super::retry::{self, Verdict, shortened};
 use super::{Began, Dispatcher, Ended, route, spans};
 use crate::engine::input::{FailureKind, Note};
@@ -43,6 +43,7 @@ impl Dispatcher {
             return self.follow(key, over);
         }
         waiting.attempts += 1;
+        waiting.spent += 1;
         let intent = &waiting.task.intent;
         let entity = waiting.task.name.key.clone();
         let mut call = Call {
@@ -59,10 +60,25 @@ impl Dispatcher {
         };
         let span = spans::begin(&plan, waiting.task.trace, &route.effect, waiting.attempts, &mut call);
         queue.status.began(waiting.attempts > 1);
-        queue.under_way += 1;
         let began = Began { at: Instant::now(), probe: queue.breaker.starts() };
+        if queue.under_way == 0 {
+            queue.outage.asks(began.at);
+        }
+        queue.under_way += 1;
+        let watch = queue.outage.watch().then(|| (key.0, began.at + MOST_SILENCE));
         let attempt = attempt(route.operation.clone(), call, route.retry.timeout.min(left));
         self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, began, span) }));
+        if let Some((queue, at)) = watch {
+            self.watch(queue, at);
+        }
+    }
+
+    /// Looks at that time whether anything was answered.
+    fn watch(&mut self, queue: usize, at: Instant) {
+        self.under_way.push(Box::pin(async move {
+            tokio::time::sleep_until(at).await;
+            Ended::Silence(queue)
+        }));
     }
 
     pub(super) fn ended(&mut self, ended: Ended) {
@@ -92,6 +108,13 @@ impl Dispatcher {
                 self.queues[queue].set_clock();
             }
             Ended::Look(queue) => self.queues[queue].look(),
+            Ended::Silence(queue) => {
+                let is_asked = self.queues[queue].under_way > 0;
+                self.queues[queue].touch();
+                if let Some(again) = self.queues[queue].outage.is_silent(is_asked) {
+                    self.watch(queue, again);
+                }
+            }
             Ended::Lease => self.waits_for_lease = false,
             Ended::Stop => self.stop_over = true,
         }
@@ -107,10 +130,15 @@ impl Dispatcher {
         if let Some(error) = error {
             queue.status.failed(shortened(&error.to_string()));
         }
-        let change = queue.breaker.ended(began.probe, sign);
+        let mut change = queue.breaker.ended(began.probe, sign);
+        let news = queue.outage.ended(began.at, sign, queue.breaker.state() != BreakerState::Closed);
+        if news == Some(News::Down) {
+            // Where little is asked, many failures take long to come together.
+            change = change.or(queue.breaker.open());
+        }
         queue.set_clock();
         let workflow = &self.plans[queue.workflow].workflow.name;
-        match queue.outage.ended(began.at, sign, queue.breaker.state() != BreakerState::Closed) {
+        match news {
             Some(News::Down) => tracing::warn!(
                 %workflow, effect = %queue.effect, error = %error.map(|error| shortened(&error.to_string())).unwrap_or_default(),
                 "the effect does not work; its intents wait and are tried again"
@@ -141,7 +169,7 @@ impl Dispatcher {
             Err(error) => error,
         };
         let queue = &mut self.queues[key.0];
-        let now = queue.now();
+        let (now, is_down) = (queue.now(), queue.outage.is_down());
         let Some(waiting) = queue.lanes.get_mut(&key.1).and_then(|lane| lane.tasks.front_mut()) else { return };
         let plan = self.plans[waiting.task.name.workflow].clone();
         let Some(route) = route(&plan, waiting.task.intent.case) else { return };
@@ -152,7 +180,10 @@ impl Dispatcher {
         );
         let elapsed = now.saturating_sub(waiting.first.unwrap_or(now));
         waiting.maybe_done |= matches!(error, EffectError::Unknown(_));
-        match retry::after_failure(&route.retry, waiting.attempts, elapsed, &error, waiting.maybe_done, (self.random)()) {
+        if is_down && matches!(error, EffectError::NotDone { .. }) {
+            waiting.spent -= 1;
+        }
+        match retry::after_failure(&route.retry, waiting.spent, elapsed, &error, waiting.maybe_done, (self.random)()) {
             Verdict::Again(delay) => {
                 let note = Note { held: false, attempts: waiting.attempts, reason: shortened(&error.to_string()) };
                 let (name, intent) = (waiting.task.name.clone(), waiting.task.key);

@@ -121,6 +121,16 @@ impl Breaker {
         }
     }
 
+    /// Opens it, where it is closed, whatever it counted.
+    pub(super) fn open(&mut self) -> Option<Change> {
+        if self.state != BreakerState::Closed {
+            return None;
+        }
+        self.state = BreakerState::Open;
+        self.cooldowns += 1;
+        Some(Change::Opened)
+    }
+
     /// A cooldown is over.
     pub(super) fn cooled(&mut self, cooldown: u64) {
         if self.state == BreakerState::Open && cooldown == self.cooldowns {

@@ -16,6 +16,8 @@ pub(in crate::engine) type Place = (u64, u32);
 pub(super) struct Waiting {
     pub(super) task: Task,
     pub(super) attempts: u32,
+    /// Of these, the ones that are on its account: not those that a backend which was away did not do.
+    pub(super) spent: u32,
     /// When its first attempt began, on the effect's own clock.
     pub(super) first: Option<Duration>,
     /// Whether an attempt may have done it.
@@ -24,7 +26,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(task: Task) -> Self {
-        Waiting { attempts: 0, first: None, maybe_done: task.maybe_done, task }
+        Waiting { attempts: 0, spent: 0, first: None, maybe_done: task.maybe_done, task }
     }
 
     pub(super) fn place(&self) -> Place {

@@ -72,6 +72,8 @@ enum Ended {
     Cooldown(usize, u64),
     /// The longest wait of a queue is to be looked for.
     Look(usize),
+    /// Whether a queue has been answered lately is to be looked at.
+    Silence(usize),
     /// Whether the lease holds again is to be looked at.
     Lease,
     Stop,

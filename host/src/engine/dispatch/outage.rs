@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::breaker::Sign;
 
 /// For how long attempts may fail, with no answer in between, before the effect counts as down.
-const MOST_SILENCE: Duration = Duration::from_secs(3);
+pub(super) const MOST_SILENCE: Duration = Duration::from_secs(3);
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,12 @@ pub(super) struct Outage {
     /// Since when nothing that was asked has been answered.
     since: Option<Instant>,
     down: bool,
+    /// Since when attempts have been under way without an answer.
+    asked: Option<Instant>,
+    /// Whether that is too long.
+    silent: bool,
+    /// Whether a look at it is arranged.
+    watched: bool,
 }
 
 impl Outage {
@@ -38,12 +44,38 @@ impl Outage {
         self.down
     }
 
+    /// Notes that an attempt begins while no other is under way.
+    pub(super) fn asks(&mut self, now: Instant) {
+        self.asked = Some(now);
+    }
+
+    /// Whether somebody is to look whether there was an answer, [`MOST_SILENCE`] from now; once until that look.
+    pub(super) fn watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.watched, true)
+    }
+
+    /// Looks whether what is asked was answered lately. Gives when to look again; not where nothing is asked.
+    pub(super) fn is_silent(&mut self, is_asked: bool) -> Option<Instant> {
+        let since = self.asked.filter(|_| is_asked);
+        self.watched = since.is_some();
+        let over = since? + MOST_SILENCE;
+        let now = Instant::now();
+        self.silent = over <= now;
+        Some(if self.silent { now + MOST_SILENCE } else { over })
+    }
+
+    /// Whether nothing should wait for it: it does not work, or has not answered for long.
+    pub(super) fn stands(&self) -> bool {
+        self.down || self.silent
+    }
+
     /// Notes how an attempt ended that began then. `open` says that the breaker has had enough.
     pub(super) fn ended(&mut self, began: Instant, sign: Sign, open: bool) -> Option<News> {
         let now = Instant::now();
         match sign {
             Sign::Answered => {
                 (self.answered, self.since) = (Some(now), None);
+                (self.asked, self.silent) = (Some(now), false);
                 std::mem::take(&mut self.down).then_some(News::Works)
             }
             Sign::Failed => {

@@ -398,7 +398,7 @@ impl Queue {
             paused: self.is_paused(),
             waiting: tasks + stored,
             in_memory: tasks,
-            flowing: if goes { tasks - delayed - dependent } else { self.under_way },
+            flowing: if goes && !self.outage.stands() { tasks - delayed - dependent } else { self.under_way },
             under_way: self.under_way,
             heard: self.heard,
             oldest: due.then(|| self.oldest()),
@@ -409,6 +409,11 @@ impl Queue {
             return false;
         }
         !std::mem::replace(&mut self.look_arranged, true)
+    }
+
+    /// Has it published how it stands.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
     }
 
     /// Has the longest wait looked for with the next publication.

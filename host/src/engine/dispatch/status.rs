@@ -127,7 +127,8 @@ impl EffectStatus {
         self.last_error.load_full()
     }
 
-    /// Intents that take their turn by themselves: neither delayed, held, paused nor behind an open breaker.
+    /// Intents that take their turn by themselves: neither delayed, held, paused, behind an open breaker nor waiting for a
+    /// backend that has not answered for long.
     pub(in crate::engine) fn flowing(&self) -> usize {
         self.flowing.load(Ordering::Acquire)
     }

@@ -50,6 +50,8 @@ pub(super) struct Member {
     committed: Duration,
     /// How many partitions the first topic has, once it was told.
     count: Option<u32>,
+    /// Whether what was told last was told without the brokers.
+    told_alone: bool,
 }
 
 impl Member {
@@ -78,6 +80,7 @@ impl Member {
             tell_at: None,
             committed,
             count: None,
+            told_alone: false,
         }
     }
 
@@ -127,7 +130,9 @@ impl Member {
         for change in self.client.context().take_changes() {
             match &change {
                 // Nothing changes, and no engine has to end for that.
-                Change::Given(partitions) | Change::Taken(partitions) if partitions.is_empty() && self.changes.is_empty() => {
+                Change::Given(partitions) | Change::Taken(partitions)
+                    if partitions.is_empty() && self.changes.is_empty() && !self.told_alone =>
+                {
                     answer(&self.client, &change);
                     if self.active.is_none() {
                         self.tell_at = Some(self.clock.elapsed());
@@ -172,18 +177,23 @@ impl Member {
         }
         let Some(count) = self.count() else { return };
         self.tell_at = None;
+        self.told_alone = count == 0;
         let assignment = Assignment { partitions: self.owned.iter().cloned().collect(), cluster, count };
         // Nobody listens where the process ends.
         let _ = self.assignments.send(assignment);
     }
 
-    /// How many partitions the first topic has, or had when the brokers last told it; none where they never did.
+    /// How many partitions the first topic has, or had when the brokers last told it; none where they never did. 0 where the
+    /// group's last word is older than their silence: what lost its partitions with them is no reason to do nothing at all.
     fn count(&mut self) -> Option<u32> {
         let topic = self.settings.topics.first().map(String::as_str);
-        if let Ok(metadata) = self.client.fetch_metadata(topic, COUNT_TIMEOUT)
-            && let Some(topic) = metadata.topics().first()
-        {
-            self.count = u32::try_from(topic.partitions().len()).ok().filter(|count| *count > 0).or(self.count);
+        match self.client.fetch_metadata(topic, COUNT_TIMEOUT) {
+            Ok(metadata) => {
+                let count = metadata.topics().first().and_then(|topic| u32::try_from(topic.partitions().len()).ok());
+                self.count = count.filter(|count| *count > 0).or(self.count);
+            }
+            Err(_) if self.owned.is_empty() && self.count.is_some() => return Some(0),
+            Err(_) => {}
         }
         self.count
     }
@@ -327,6 +337,22 @@ mod tests {
 
     fn partition(number: i32) -> Partition {
         Partition { topic: "t".into(), number }
+    }
+
+    #[test]
+    fn a_member_that_loses_its_partitions_with_the_brokers_says_that_nobody_gives_any() {
+        let mut member = member(&[]);
+        let (send, told) = unbounded();
+        member.assignments = send;
+        (member.count, member.tell_at) = (Some(4), Some(Duration::ZERO));
+        member.tell();
+        let assignment = told.try_recv().unwrap();
+        assert_eq!((assignment.partitions.len(), assignment.count), (0, 0));
+        assert!(member.told_alone, "the group's next word is news, even where it gives nothing");
+        // Where the brokers never told anything, the first assignment is still to come.
+        (member.count, member.tell_at) = (None, Some(Duration::ZERO));
+        member.tell();
+        assert!(told.try_recv().is_err());
     }
 
     #[test]
