@@ -15,6 +15,10 @@ use crate::vectors::Decider;
 /// As many entities are told in full where something is wrong.
 const ENTITIES_TOLD: usize = 5;
 
+/// Of so many intents one may be given up as not done. While an effect does not work, attempts are on no intent's account; it takes a
+/// few seconds to know that, in which one that has the shortest of all delays may come to its end.
+const INTENTS_FOR_EACH_GIVEN_UP: usize = 500;
+
 /// What was found.
 #[derive(Default)]
 pub(super) struct Verdict {
@@ -26,6 +30,8 @@ pub(super) struct Verdict {
     decisions: u64,
     intents: usize,
     given_up: usize,
+    /// Of these, those that have not happened.
+    not_done: usize,
     published: usize,
     repeats: usize,
     uncertain: usize,
@@ -44,6 +50,10 @@ impl Verdict {
             if verified.code != Some(0) {
                 verdict.wrong.push(format!("verify {workflow}: {}{}", verified.out, verified.err));
             }
+        }
+        let Verdict { intents, not_done, .. } = verdict;
+        if not_done * INTENTS_FOR_EACH_GIVEN_UP > intents.max(INTENTS_FOR_EACH_GIVEN_UP) {
+            verdict.wrong.push(format!("{not_done} of {intents} intents were given up as not done: an outage is on their account"));
         }
         verdict
     }
@@ -130,6 +140,7 @@ impl Verdict {
         self.decisions += history.decisions;
         self.intents += history.asked.len();
         self.given_up += history.asked.iter().filter(|asked| asked.end != Some(End::Done)).count();
+        self.not_done += history.asked.iter().filter(|asked| asked.end == Some(End::NotDone)).count();
     }
 
     fn published(&mut self, entity: &str, history: &mut History, routes: &Routes, published: &mut Published<'_>) {
@@ -148,10 +159,23 @@ impl Verdict {
 
     /// In one line.
     pub(super) fn line(&self) -> String {
-        let Verdict { events, duplicates, entities, decisions, intents, given_up, published, repeats, uncertain, dead_letters, .. } = self;
+        let Verdict {
+            events,
+            duplicates,
+            entities,
+            decisions,
+            intents,
+            given_up,
+            not_done,
+            published,
+            repeats,
+            uncertain,
+            dead_letters,
+            ..
+        } = self;
         format!(
             "{events} events of {entities} entities and {duplicates} duplicates of them, {dead_letters} dead letters; {decisions} decisions, \
-             each made again; {intents} intents, {given_up} of them given up, {uncertain} entities of which nobody can know all; \
+             each made again; {intents} intents, {given_up} of them given up ({not_done} as not done), {uncertain} entities of which nobody can know all; \
              {published} published events, {repeats} of them repeated under their ids"
         )
     }
