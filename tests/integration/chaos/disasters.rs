@@ -31,7 +31,7 @@ const ALL: [Disaster; 6] = [
 pub(super) struct Lengths {
     /// The longest time between two disasters.
     pub(super) pause: u64,
-    /// The longest time that the catalogue is gone.
+    /// How long the catalogue is gone, and hangs at most.
     pub(super) gone: u64,
 }
 
@@ -49,7 +49,8 @@ impl Services {
             let disaster = left.swap_remove(usize::try_from(chance.below(left.len() as u64)).expect("a small number"));
             let pause = Duration::from_millis(chance.between(2_000, lengths.pause * 1_000));
             let away = Duration::from_millis(match disaster {
-                Disaster::CatalogueGone | Disaster::CatalogueHangs => chance.between(4_000, lengths.gone * 1_000),
+                Disaster::CatalogueGone => lengths.gone * 1_000,
+                Disaster::CatalogueHangs => chance.between(4_000, lengths.gone * 1_000),
                 _ => chance.below(3_000),
             });
             wait(pause, over);
