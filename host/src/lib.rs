@@ -7,6 +7,7 @@ pub mod journal;
 pub mod observe;
 pub mod replay;
 pub mod sandbox;
+pub mod signing;
 pub mod source;
 pub mod store;
 pub mod time;

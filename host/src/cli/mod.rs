@@ -11,6 +11,7 @@ mod exit;
 mod intents;
 mod journal;
 mod json;
+mod key;
 mod logging;
 mod machine;
 mod open;
@@ -20,6 +21,7 @@ mod reduce;
 mod report;
 mod run;
 mod schema;
+mod sign;
 mod source;
 mod state;
 mod status;
@@ -78,6 +80,10 @@ enum Command {
     Machine(machine::Arguments),
     /// Print the SQL that makes the tables which a workflow's effects write to
     Schema(schema::Arguments),
+    /// Make a pair of keys to sign with
+    Key(key::Arguments),
+    /// Sign a component, or any other file
+    Sign(sign::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
     Component(component::Arguments),
 }
@@ -106,6 +112,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Truncate(arguments) => truncate::run(&arguments),
         Command::Machine(arguments) => machine::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
     };
     exit::code(done)

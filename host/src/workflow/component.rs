@@ -7,6 +7,7 @@ use purefold_wit::Finding;
 
 use super::{Manifest, Surroundings};
 use crate::gate::COMPONENT_BYTES_MOST;
+use crate::signing::{self, SIGNATURE_SUFFIX, TrustedKey};
 
 /// Names a folder of built reducers, looked into before those of the build.
 pub const REDUCERS_VARIABLE: &str = "PUREFOLD_REDUCERS";
@@ -35,7 +36,34 @@ pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Resu
             "make the file readable for the user that runs purefold",
         )
     })?;
+    if !manifest.reducer.trusted_keys.is_empty() {
+        signed(path, &bytes, &manifest.reducer.trusted_keys)?;
+    }
     Ok(bytes)
+}
+
+/// Finds out whether one of `keys` signed the component that lies at `path`.
+fn signed(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Finding> {
+    let beside = PathBuf::from(format!("{}{SIGNATURE_SUFFIX}", path.display()));
+    let mut text = String::new();
+    let read = std::fs::File::open(&beside).and_then(|file| file.take(signing::MOST_BYTES).read_to_string(&mut text));
+    if let Err(error) = read {
+        return Err(Finding::new(
+            "signature-missing",
+            "reducer.trusted-keys",
+            format!("the component needs a signature, and {} cannot be read: {error}", beside.display()),
+            "have whoever answers for the component sign it: `purefold sign COMPONENT --key FILE`",
+        ));
+    }
+    signing::check(bytes, &text, keys).map(|_| ()).map_err(|error| {
+        let trusted: Vec<&str> = keys.iter().map(TrustedKey::id).collect();
+        Finding::new(
+            "signature-wrong",
+            "reducer.trusted-keys",
+            format!("{} does not hold: {error}", beside.display()),
+            format!("find out where the component comes from; if it is right, have it signed anew by one of {}", trusted.join(", ")),
+        )
+    })
 }
 
 /// Beside the manifest; in the named folder; among the reducers built in a folder above the manifest or above the current one.

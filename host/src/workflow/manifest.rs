@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BreakerSettings, OnExhausted, Retry, StoreSettings};
 use crate::journal::hex;
+use crate::signing::TrustedKey;
 use crate::source::{Feed, HttpSettings, KafkaSettings};
 use crate::trace::TraceSettings;
 
@@ -93,12 +94,14 @@ pub struct Manifest {
 }
 
 /// `[reducer]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReducerSettings {
     /// File name of the component, or its path relative to the manifest's folder.
     pub component: String,
     /// The field, in kebab case, by which events name their entity.
     pub key: String,
+    /// Where there are any, one of these must have signed the component.
+    pub trusted_keys: Vec<TrustedKey>,
 }
 
 /// `[source]`

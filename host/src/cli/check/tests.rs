@@ -4,6 +4,7 @@
 
 use super::super::test_reducer as reducer;
 use super::*;
+use purefold::signing;
 
 const MANIFEST: &str = include_str!("../../workflow/tests/parcels.toml");
 
@@ -87,4 +88,32 @@ fn a_workflow_is_told_with_its_routes() {
     remind      timer    due
     forget      timer
     ");
+}
+
+#[test]
+fn a_component_that_nobody_trusted_signed_is_not_run() {
+    let folder = Folder::new();
+    let bytes = reducer::component(reducer::PARCELS);
+    folder.write("parcels.wasm", &bytes);
+    let (public, secret) = signing::new_keys(None).unwrap();
+    let (_, stranger) = signing::new_keys(None).unwrap();
+    let line = public.lines().nth(1).unwrap();
+    let manifest = MANIFEST.replace("[reducer]\n", &format!("[reducer]\ntrusted-keys = [\"{line}\"]\n"));
+    let path = folder.write("parcels.toml", &manifest);
+    let codes = || workflow::load(&path).err().unwrap_or_default().iter().map(|finding| finding.code).collect::<Vec<_>>();
+    assert_eq!(codes(), ["signature-missing"]);
+    let sign = |secret: &str, bytes: &[u8]| {
+        let key = signing::SigningKey::read(secret, || Err("it has none".into())).unwrap();
+        folder.write("parcels.wasm.minisig", key.sign(bytes, "").unwrap());
+    };
+    sign(&stranger, &bytes);
+    assert_eq!(codes(), ["signature-wrong"]);
+    sign(&secret, b"something else");
+    assert_eq!(codes(), ["signature-wrong"]);
+    sign(&secret, &bytes);
+    assert_eq!(codes(), [""; 0]);
+    for (keys, code) in [("[]", "setting-range"), ("[\"RWQ\"]", "setting-type")] {
+        folder.write("parcels.toml", MANIFEST.replace("[reducer]\n", &format!("[reducer]\ntrusted-keys = {keys}\n")));
+        assert_eq!(codes(), [code]);
+    }
 }

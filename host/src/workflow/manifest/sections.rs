@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::{
     FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
 };
+use crate::signing::TrustedKey;
 use crate::source::{HttpSettings, KafkaSettings};
 use crate::store::{Location, Place};
 use crate::trace::TraceSettings;
@@ -91,8 +92,23 @@ fn name_of_workflow(top: &mut Settings<'_>, name: &str) {
 fn reducer(mut settings: Settings<'_>, top: &mut Settings<'_>) -> ReducerSettings {
     let component = settings.required("component", Settings::string).unwrap_or_default().to_owned();
     let key = settings.required("key", Settings::string).unwrap_or_default().to_owned();
+    let trusted = settings.strings("trusted-keys");
+    if trusted.as_ref().is_some_and(Vec::is_empty) {
+        let help = "name the public keys that sign components here, or leave the setting out";
+        settings.report("setting-range", "trusted-keys", "nobody is trusted: no component could ever run", help);
+    }
+    let mut trusted_keys = Vec::new();
+    for text in trusted.unwrap_or_default() {
+        match TrustedKey::read(text) {
+            Ok(key) => trusted_keys.push(key),
+            Err(reason) => {
+                let help = "write the second line of a public key's file, as `purefold key` or minisign made it";
+                settings.report("setting-type", "trusted-keys", format!("`{text}` is no public key: {reason}"), help);
+            }
+        }
+    }
     top.absorb(settings.finish());
-    ReducerSettings { component, key }
+    ReducerSettings { component, key, trusted_keys }
 }
 
 fn source(mut settings: Settings<'_>, manifest: &Manifest, top: &mut Settings<'_>) -> SourceSettings {
