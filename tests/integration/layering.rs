@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Its tests try the store on a PostgreSQL of their own.
     ("purefold", &["purefold-effects", "purefold-services", "purefold-wit"]),
     ("purefold-benches", &["orders", "purefold", "purefold-effects", "purefold-guest", "purefold-nodes", "purefold-wit", "registration"]),
+    ("purefold-c-bindings", &[]),
     ("purefold-demo", &["purefold-nodes"]),
     ("purefold-hostile", &["purefold", "purefold-wit"]),
     ("purefold-nodes", &["purefold-wit"]),
@@ -48,6 +49,7 @@ const SAFE: &[&str] = &[
     "purefold-effects",
     "purefold",
     "purefold-benches",
+    "purefold-c-bindings",
     "purefold-demo",
     "purefold-hostile",
     "purefold-nodes",

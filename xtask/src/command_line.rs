@@ -8,8 +8,10 @@ usage: cargo xtask <command>
 
   build                  the host (target/release/purefold) and the reducers (target/reducers/<name>.wasm)
   reducers [--fixtures]  the reducers only; with --fixtures also the deliberately bad ones (target/fixtures)
+  languages              the reducers in C and JavaScript (target/reducers/orders-<language>.wasm); fetches their tools
   test [STEP]...         every check and test, or only the steps named:
-                         toolchain format clippy layering deny reducers source-gate tests
+                         toolchain format clippy layering deny reducers source-gate languages
+                         tests
   demo [OPTION]...       build, then run the reference workflow over demo/events.jsonl and show what came of it
          --folder DIR    where its stores go (default: target/demo)
          --keep          go on with the folder as it is, say after an interruption; otherwise it starts empty
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Reducers {
         fixtures: bool,
     },
+    Languages,
     /// All steps where none is named.
     Test {
         steps: Vec<test::Step>,
@@ -93,6 +96,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
             [flag] if flag == "--fixtures" => Ok(Command::Reducers { fixtures: true }),
             _ => Err(format!("`reducers` takes --fixtures or nothing, not `{}`", rest.join(" "))),
         },
+        "languages" => none(&rest, Command::Languages),
         "test" => rest.iter().map(|name| test::Step::named(name)).collect::<Result<_, _>>().map(|steps| Command::Test { steps }),
         "demo" => {
             let (real, arguments): (Vec<_>, Vec<_>) = rest.into_iter().partition(|word| word == "--real");

@@ -11,6 +11,7 @@ mod demo;
 mod deny;
 mod host;
 mod hostile;
+mod languages;
 mod nodes;
 mod process;
 mod reducers;
@@ -60,6 +61,10 @@ fn run(command: &Command) -> Result<()> {
             toolchain::ensure_wasm_target(&workspace)?;
             reducers::build(&workspace, Profile::Dev)?;
             if *fixtures { reducers::build_fixtures(&workspace, Profile::Dev) } else { Ok(()) }
+        }
+        Command::Languages => {
+            ensure_compilers(&workspace)?;
+            languages::build(&workspace, Profile::Dev)
         }
         Command::Test { steps } => test::run(&workspace, steps),
         Command::Demo { arguments } => {

@@ -100,14 +100,18 @@ fn core_modules(messages: &str) -> BTreeMap<String, PathBuf> {
 
 /// What the host may say of a component that it makes.
 #[derive(Clone, Copy, PartialEq)]
-enum Admission {
+pub(crate) enum Admission {
     /// Nothing: it is what a reducer must be.
     Required,
     /// Whatever it likes; tests look at what it is.
     Denied,
 }
 
-fn componentize(
+/// Makes components of core modules by the host, and leaves them in the folder `into`.
+///
+/// # Errors
+/// Where one makes no component, or none that is admitted and must be.
+pub(crate) fn componentize(
     workspace: &Workspace,
     profile: Profile,
     modules: &BTreeMap<String, PathBuf>,

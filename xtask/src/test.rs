@@ -10,7 +10,7 @@ use crate::host::Profile;
 use crate::services::Starting;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{deny, process, reducers, source_gate, toolchain};
+use crate::{deny, languages, process, reducers, source_gate, toolchain};
 
 /// One of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,23 @@ pub(crate) enum Step {
     Deny,
     Reducers,
     SourceGate,
+    Languages,
     Tests,
 }
 
 impl Step {
     /// All of them, in the order in which they are done.
-    pub(crate) const ALL: [Step; 8] =
-        [Step::Toolchain, Step::Format, Step::Clippy, Step::Layering, Step::Deny, Step::Reducers, Step::SourceGate, Step::Tests];
+    pub(crate) const ALL: [Step; 9] = [
+        Step::Toolchain,
+        Step::Format,
+        Step::Clippy,
+        Step::Layering,
+        Step::Deny,
+        Step::Reducers,
+        Step::SourceGate,
+        Step::Languages,
+        Step::Tests,
+    ];
 
     /// As the command line calls it.
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +50,7 @@ impl Step {
             Step::Deny => "deny",
             Step::Reducers => "reducers",
             Step::SourceGate => "source-gate",
+            Step::Languages => "languages",
             Step::Tests => "tests",
         }
     }
@@ -62,6 +73,7 @@ impl Step {
             Step::Deny => "licences, doubled crates, sources, vulnerabilities",
             Step::Reducers => "the reducers and the deliberately bad ones are built",
             Step::SourceGate => "reducers pass the source gate, and each bad one is caught by its lint",
+            Step::Languages => "reducers in C and JavaScript are built and admitted, and their own tests pass",
             Step::Tests => "unit, property, integration and documentation tests, with Kafka, Consul and PostgreSQL",
         }
     }
@@ -108,6 +120,10 @@ fn perform(workspace: &Workspace, step: Step) -> Result<Option<Totals>> {
         Step::SourceGate => {
             source_gate::check_reducers(workspace)?;
             source_gate::check_fixtures(workspace)?;
+        }
+        Step::Languages => {
+            languages::build(workspace, Profile::Dev)?;
+            languages::test(workspace)?;
         }
         Step::Tests => {
             let services = Starting::begin(workspace);

@@ -8,6 +8,7 @@ fn every_copy_of_the_standard_types_is_the_original() {
         ("registration", include_str!("../../registration/wit/deps/purefold/reducer.wit")),
         ("registry", include_str!("../../registry/wit/deps/purefold/reducer.wit")),
         ("orders", include_str!("../../orders/wit/deps/purefold/reducer.wit")),
+        ("languages/javascript/impure", include_str!("../../languages/javascript/impure/wit/deps/purefold/reducer.wit")),
         ("fixtures/contract", include_str!("../../fixtures/contract/wit/deps/purefold/reducer.wit")),
         ("fixtures/contract/migrations", include_str!("../../fixtures/contract/migrations/deps/purefold/reducer.wit")),
     ] {
