@@ -16,6 +16,7 @@ mod error_pages;
 mod failing_disk;
 mod faults;
 mod hosts;
+mod languages;
 mod layering;
 mod lifecycle;
 mod observability;

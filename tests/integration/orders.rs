@@ -12,7 +12,7 @@ use crate::shop::{arrived, placed, withdrawn};
 use crate::traces::Traces;
 
 /// How the service answers, by what the order is called.
-fn by_name(request: &Request, before: usize) -> Answer {
+pub(crate) fn by_name(request: &Request, before: usize) -> Answer {
     let charged = receipt(&request.body["amount"]);
     let first = before == 0;
     match request.what.rsplit('/').next().unwrap_or_default() {
@@ -26,7 +26,8 @@ fn by_name(request: &Request, before: usize) -> Answer {
     }
 }
 
-fn stream() -> Vec<String> {
+/// Orders that end in every way, and the stock that they need.
+pub(crate) fn stream() -> Vec<String> {
     vec![
         arrived("tea", 20, 0.0),
         arrived("cup", 3, 1.0),
@@ -42,7 +43,8 @@ fn stream() -> Vec<String> {
     ]
 }
 
-fn traces(place: &Place) -> Traces {
+/// What a run of the workflow left.
+pub(crate) fn traces(place: &Place) -> Traces {
     Traces::of(place, "orders.db", &["shop.db", "levels.db"], "order-events.jsonl")
 }
 

@@ -41,7 +41,7 @@ pub(super) fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     ensure_compiler()?;
     let work = workspace.target.join("languages/c");
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
-    let generator = host::programs(workspace, profile, &["purefold-c-bindings"])?.join("purefold-c-bindings");
+    let generator = host::programs(workspace, profile, &["purefold", "purefold-c-bindings"])?.join("purefold-c-bindings");
     let module = module(workspace, &generator, folder, &work)?;
     let modules = BTreeMap::from([(name.to_owned(), module)]);
     componentize(workspace, profile, &modules, &[name.to_owned()], &workspace.reducers(), Admission::Required)

@@ -49,8 +49,11 @@ bool reserve(const context_t *context, stock_t stock, const shop_orders_domain_r
   uint32_t left = available(&stock);
   shop_orders_domain_answered_t answer = {request->order_id, context->entity, {.tag = ANSWER(SHORT), .val.short_ = left}};
   if (stock.place.is_some && left >= request->quantity) {
-    stock.holds.ptr = realloc(stock.holds.ptr, (stock.holds.len + 1) * sizeof(hold_t));
-    stock.holds.ptr[stock.holds.len++] = (hold_t){request->order_id, request->quantity};
+    // A list without elements has no memory of its own to be enlarged.
+    hold_t *holds = malloc((stock.holds.len + 1) * sizeof(hold_t));
+    memcpy(holds, stock.holds.ptr, stock.holds.len * sizeof(hold_t));
+    holds[stock.holds.len++] = (hold_t){request->order_id, request->quantity};
+    stock.holds.ptr = holds;
     answer.answer.tag = ANSWER(HELD);
     answer.answer.val.held = stock.place.val;
   }
