@@ -59,7 +59,8 @@ fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     for entry in entries {
         let path = entry.unwrap_or_else(|error| panic!("cannot list {}: {error}", folder.display())).path();
         if path.is_dir() {
-            if path.file_name().is_some_and(|name| name != "target") {
+            // Neither what is built nor what npm fetches is a source of the repository's.
+            if path.file_name().is_some_and(|name| name != "target" && name != "node_modules") {
                 collect(&path, depth - 1, into);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -4,7 +4,7 @@ mod c;
 mod javascript;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
@@ -36,7 +36,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
 }
 
 /// Whether `made` is there and younger than everything in `sources`.
-fn is_fresh(made: &Path, sources: &[&Path]) -> Result<bool> {
+fn is_fresh<'a>(made: &Path, sources: impl IntoIterator<Item = &'a PathBuf>) -> Result<bool> {
     let Ok(at) = fs::metadata(made).and_then(|metadata| metadata.modified()) else { return Ok(false) };
     for source in sources {
         if newest(source, DEPTH_MOST)? >= at {
@@ -60,18 +60,16 @@ fn newest(path: &Path, depth: usize) -> Result<SystemTime> {
     Ok(newest_here)
 }
 
-/// Copies a folder with what is in it.
+/// Copies a file, or a folder with what is in it.
 fn copy(from: &Path, to: &Path, depth: usize) -> Result<()> {
     ensure!(depth > 0, "{} lies too deep for a folder of sources", from.display());
+    if !from.is_dir() {
+        return fs::copy(from, to).map(|_| ()).with_context(|| format!("cannot copy {}", from.display()));
+    }
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
         let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.is_dir() {
-            copy(&source, &target, depth - 1)?;
-        } else {
-            fs::copy(&source, &target).with_context(|| format!("cannot copy {}", source.display()))?;
-        }
+        copy(&entry.path(), &to.join(entry.file_name()), depth - 1)?;
     }
     Ok(())
 }
@@ -91,12 +89,12 @@ mod tests {
         let (sources, made) = (folder.path().join("sources"), folder.path().join("made.wasm"));
         fs::create_dir_all(sources.join("deep")).unwrap();
         fs::write(sources.join("deep/one.js"), "").unwrap();
-        assert!(!is_fresh(&made, &[&sources]).unwrap(), "it is not there");
+        assert!(!is_fresh(&made, [&sources]).unwrap(), "it is not there");
         let later = SystemTime::now() + Duration::from_secs(10);
         File::create(&made).unwrap().set_modified(later).unwrap();
-        assert!(is_fresh(&made, &[&sources]).unwrap());
+        assert!(is_fresh(&made, [&sources]).unwrap());
         File::open(sources.join("deep/one.js")).unwrap().set_modified(later + Duration::from_secs(1)).unwrap();
-        assert!(!is_fresh(&made, &[&sources]).unwrap());
+        assert!(!is_fresh(&made, [&sources]).unwrap());
     }
 
     #[test]

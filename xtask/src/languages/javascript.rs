@@ -1,9 +1,9 @@
 //! Reducers in JavaScript: their tools by npm, in a copy of the sources below the target folder, so that nothing is left among
 //! the sources.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use purefold_services::debian;
@@ -30,9 +30,10 @@ pub(super) fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
         ("orders/reduce.js", contract, workspace.reducers().join("orders-javascript.wasm")),
         ("impure/reduce.js", impure, workspace.fixtures().join("javascript-impure.wasm")),
     ];
+    let written = parts(&sources)?;
     let mut tools = None;
     for (source, contract, component) in &made {
-        if is_fresh(component, &[&sources, contract])? {
+        if is_fresh(component, written.iter().chain([contract]))? {
             println!("unchanged {}", workspace.shown(component));
             continue;
         }
@@ -66,8 +67,14 @@ pub(super) fn test(workspace: &Workspace) -> Result<()> {
 fn installed(workspace: &Workspace) -> Result<PathBuf> {
     ensure_node()?;
     let (sources, folder) = (workspace.root.join(SOURCES), workspace.target.join("languages/javascript"));
-    clear(&folder)?;
-    copy(&sources, &folder, DEPTH_MOST)?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for of_last_time in parts(&folder)? {
+        let removed = if of_last_time.is_dir() { fs::remove_dir_all(&of_last_time) } else { fs::remove_file(&of_last_time) };
+        removed.with_context(|| format!("cannot remove {}", of_last_time.display()))?;
+    }
+    for part in parts(&sources)? {
+        copy(&part, &folder.join(part.file_name().unwrap_or_default()), DEPTH_MOST)?;
+    }
     let lock = fs::read(folder.join(LOCK)).with_context(|| format!("cannot read {LOCK}"))?;
     let installed = folder.join(INSTALLED).join(LOCK);
     if fs::read(&installed).is_ok_and(|installed| installed == lock) {
@@ -80,22 +87,17 @@ fn installed(workspace: &Workspace) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Takes the sources of last time out of the copy, and leaves the tools.
-fn clear(folder: &Path) -> Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot list {}", folder.display())),
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.ends_with(INSTALLED) {
-            continue;
+/// What is in a folder, but for the tools: they are fetched, not written.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = || format!("cannot list {}", folder.display());
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(folder).with_context(listed)? {
+        let path = entry.with_context(listed)?.path();
+        if !path.ends_with(INSTALLED) {
+            parts.push(path);
         }
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
     }
-    Ok(())
+    Ok(parts)
 }
 
 fn ensure_node() -> Result<()> {
