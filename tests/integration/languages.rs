@@ -110,7 +110,8 @@ fn every_input_in_every_state_is_decided_alike() {
         for (number, input) in inputs.iter().enumerate() {
             // The last instant that there is, for some: sums stop there.
             let now = if number % 5 == 0 { "9999-12-31T23:59:59.999999Z" } else { "2026-02-13T12:00:00Z" };
-            let context = json!({"now": now, "entity": "paid", "sequence": 3, "event_id": "e", "correlation_id": "c", "seed": [1, u64::MAX]});
+            let context =
+                json!({"now": now, "entity": "paid", "sequence": 3, "event_id": "e", "correlation_id": "c", "seed": [1, u64::MAX]});
             lines += &format!("{}\n", json!({"context": context, "state": state, "input": input}));
         }
     }
@@ -138,11 +139,20 @@ fn borderline() -> Vec<Value> {
         }})
     };
     let one = || vec![line("tea", 3, 333)];
-    let mut inputs: Vec<Value> =
-        [json!(0), json!(-0.0), json!(0.5), json!(1.0 / 3.0), json!(1.0 - f64::EPSILON), json!(1), json!(-0.1), json!("NaN"), json!("Infinity")]
-            .into_iter()
-            .map(|discount| placed(one(), discount))
-            .collect();
+    let mut inputs: Vec<Value> = [
+        json!(0),
+        json!(-0.0),
+        json!(0.5),
+        json!(1.0 / 3.0),
+        json!(1.0 - f64::EPSILON),
+        json!(1),
+        json!(-0.1),
+        json!("NaN"),
+        json!("Infinity"),
+    ]
+    .into_iter()
+    .map(|discount| placed(one(), discount))
+    .collect();
     inputs.extend(
         [
             vec![],
@@ -158,11 +168,15 @@ fn borderline() -> Vec<Value> {
     );
     // Half a hundredth is rounded up, and what is just below is not.
     inputs.extend([1_u64, 3, 5, 999, (1 << 53) - 1].map(|price| placed(vec![line("tea", 1, price)], json!(0.5))));
-    inputs.extend([u32::MAX, 0].map(|quantity| json!({"arrived": {"id": "paid", "quantity": quantity, "shelf": ["🦀", 65535], "unit_weight_kg": 0.1}})));
+    inputs.extend(
+        [u32::MAX, 0]
+            .map(|quantity| json!({"arrived": {"id": "paid", "quantity": quantity, "shelf": ["🦀", 65535], "unit_weight_kg": 0.1}})),
+    );
     inputs.extend(["paid", "busy", "nobody"].map(|order| json!({"settle": {"stock_id": "tea", "order_id": order, "settlement": "taken"}})));
     inputs.extend(["paid", ""].map(|order| json!({"reserve": {"stock_id": "tea", "order_id": order, "quantity": u32::MAX}})));
     inputs.extend(["reserving", "payment", "archive", "other"].map(|name| json!({"timer": {"name": name, "due": "2026-02-13T12:00:00Z"}})));
-    let outcome = |result: Value| json!({"charged": {"intent_id": "ffffffff-ffff-ffff-ffff-ffffffffffff", "amount": u64::MAX, "result": result}});
+    let outcome =
+        |result: Value| json!({"charged": {"intent_id": "ffffffff-ffff-ffff-ffff-ffffffffffff", "amount": u64::MAX, "result": result}});
     for kind in ["refused", "exhausted", "unknown", "unreadable_reply"] {
         let failure = json!({"err": {kind: "no\u{0}thing — “quoted”"}});
         inputs.push(outcome(failure.clone()));
@@ -201,7 +215,8 @@ const WAYS: [&str; 16] = [
 
 #[test]
 fn in_javascript_nothing_impure_answers() {
-    let context = json!({"now": "2026-02-13T12:00:00Z", "entity": "a", "sequence": 1, "event_id": "e", "correlation_id": "c", "seed": [0, 0]});
+    let context =
+        json!({"now": "2026-02-13T12:00:00Z", "entity": "a", "sequence": 1, "event_id": "e", "correlation_id": "c", "seed": [0, 0]});
     let line = |way: &str, caught: bool| {
         let input = json!({"reached": {"id": "a", "way": way, "caught": caught}});
         format!("{}\n", json!({"context": context, "state": null, "input": input}))
