@@ -1,27 +1,36 @@
 //! Reducers in other languages than Rust: the same decisions as the reducer in Rust, byte for byte, under the same gates.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::orders::{by_name, stream, traces};
 use crate::payments::Payments;
 use crate::place::Place;
-use crate::program::{Done, fixture, purefold, reducer, with_input};
+use crate::program::{Done, component, purefold, with_input};
 
 /// The components that decide on orders, besides the one in Rust.
 const LANGUAGES: [&str; 2] = ["orders-c", "orders-javascript"];
 
 const IN_RUST: &str = "orders";
 
+/// What builds all of them.
+const MAKE: &str = "cargo xtask test reducers languages";
+
 /// States that every input is tried on: enough for each phase of an order and of a stock.
 const STATES_MOST: usize = 40;
 
+/// The component of that name.
+fn built(name: &str) -> PathBuf {
+    component("reducers", name, MAKE)
+}
+
 /// The workflow of orders, run over the usual stream, with the component of that name.
-fn ran_with(component: &str) -> Place {
+fn ran_with(name: &str) -> Place {
     let payments = Payments::answering(by_name);
     let place = Place::orders(payments.port);
-    place.install(&reducer(component));
+    place.install(&built(name));
     place.stream(stream());
     place.run_as_far_as_the_stream();
     place
@@ -31,10 +40,10 @@ fn ran_with(component: &str) -> Place {
 fn the_gates_admit_them() {
     for language in LANGUAGES {
         let place = Place::orders(1);
-        place.install(&reducer(language));
+        place.install(&built(language));
         let told = place.ask("check", &[]).well().out;
         assert!(told.contains(": well"), "{language}: {told}");
-        let told = purefold(["check"]).arg(reducer(language)).output().map(Done::from).unwrap().well().out;
+        let told = purefold(["check"]).arg(built(language)).output().map(Done::from).unwrap().well().out;
         assert!(told.contains("no function"), "{language}: {told}");
     }
 }
@@ -55,10 +64,10 @@ fn they_run_beside_a_reducer_in_rust() {
     let payments = Payments::willing();
     let places: Vec<Place> = [IN_RUST, LANGUAGES[0], LANGUAGES[1]]
         .into_iter()
-        .map(|component| {
+        .map(|name| {
             let place = Place::orders(payments.port);
-            place.install(&reducer(component));
-            place.mend("name = \"orders\"", &format!("name = \"{component}\""));
+            place.install(&built(name));
+            place.mend("name = \"orders\"", &format!("name = \"{name}\""));
             place
         })
         .collect();
@@ -187,9 +196,9 @@ fn borderline() -> Vec<Value> {
 }
 
 /// What a component decides on each line of `purefold reduce`, as text.
-fn decided(component: &str, lines: &str) -> Vec<String> {
+fn decided(name: &str, lines: &str) -> Vec<String> {
     let mut command = purefold(["reduce"]);
-    command.arg(reducer(component));
+    command.arg(built(name));
     with_input(command, lines.as_bytes().to_vec()).well().out.lines().map(str::to_owned).collect()
 }
 
@@ -223,7 +232,7 @@ fn in_javascript_nothing_impure_answers() {
     };
     let answers = |caught: bool| {
         let mut command = purefold(["reduce"]);
-        command.arg(fixture("javascript-impure"));
+        command.arg(component("fixtures", "javascript-impure", MAKE));
         let lines: String = WAYS.iter().map(|way| line(way, caught)).collect();
         with_input(command, lines.into_bytes()).well()
     };

@@ -48,7 +48,8 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     component("fixtures", name, "cargo xtask test reducers")
 }
 
-fn component(folder: &str, name: &str, make: &str) -> PathBuf {
+/// The component `name` among what is built to `folder`, and how it is made where it is not there.
+pub(crate) fn component(folder: &str, name: &str, make: &str) -> PathBuf {
     let path = target_folder().join(folder).join(name).with_extension("wasm");
     assert!(path.is_file(), "{} is not there; `{make}` makes it", path.display());
     path

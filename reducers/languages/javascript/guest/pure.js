@@ -7,7 +7,7 @@
 /** The globals that stay: ECMAScript's own, without those that tell of time, entropy, code made at run time or the collector. */
 const ADMITTED = new Set([
   'undefined', 'NaN', 'Infinity', 'globalThis',
-  'Object', 'Array', 'Boolean', 'Number', 'BigInt', 'String', 'Symbol', 'RegExp', 'Math', 'JSON', 'Date', 'Intl',
+  'Object', 'Array', 'Boolean', 'Number', 'BigInt', 'String', 'Symbol', 'RegExp', 'Math', 'JSON', 'Date',
   'Map', 'Set', 'WeakMap', 'WeakSet', 'Proxy', 'Reflect', 'Promise', 'Iterator',
   'ArrayBuffer', 'DataView', 'Int8Array', 'Uint8Array', 'Uint8ClampedArray', 'Int16Array', 'Uint16Array', 'Int32Array', 'Uint32Array',
   'Float16Array', 'Float32Array', 'Float64Array', 'BigInt64Array', 'BigUint64Array', 'TextEncoder', 'TextDecoder', 'structuredClone',
