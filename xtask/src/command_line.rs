@@ -26,6 +26,7 @@ usage: cargo xtask <command>
   simulate [OPTION]...   run the simulation's seeds, as many as one likes
          --seeds N       how many (default: 10000)
          --first SEED    the first of them (default: 1)
+         --hosts         the runs of several hosts on one store; else those of one host
   hostile [OPTION]...    mutated inputs by the million for whatever reads foreign bytes
          --inputs N      how many of each kind (default: 3000000)
          --seed SEED     another seed is another set of inputs (default: 1)
@@ -106,7 +107,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "services" => none(&rest, Command::Services),
         "nodes" => Ok(Command::Nodes { arguments: rest }),
         "simulate" => {
-            let mut seeds = simulate::Seeds::default();
+            let (hosts, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|word| word == "--hosts");
+            let mut seeds = simulate::Seeds { shared: !hosts.is_empty(), ..simulate::Seeds::default() };
             numbers(&rest, &mut [("--seeds", &mut seeds.count), ("--first", &mut seeds.first)]).map(|()| Command::Simulate(seeds))
         }
         "hostile" => {
@@ -185,7 +187,8 @@ mod tests {
         assert_eq!(parsed("bench million"), Ok(Command::Bench { parts: vec![Part::Million], scale: Scale::Full }));
         assert_eq!(parsed("bench --trial http timers"), Ok(Command::Bench { parts: vec![Part::Http, Part::Timers], scale: Scale::Trial }));
         assert_eq!(parsed("simulate --first 7"), Ok(Command::Simulate(Seeds { first: 7, ..Seeds::default() })));
-        assert_eq!(parsed("simulate --seeds 5 --first 9"), Ok(Command::Simulate(Seeds { first: 9, count: 5 })));
+        assert_eq!(parsed("simulate --seeds 5 --first 9"), Ok(Command::Simulate(Seeds { first: 9, count: 5, shared: false })));
+        assert_eq!(parsed("simulate --hosts --seeds 5"), Ok(Command::Simulate(Seeds { count: 5, shared: true, ..Seeds::default() })));
         assert_eq!(parsed("crashes --kills 7"), Ok(Command::Crashes(Kills { count: 7, ..Kills::default() })));
         assert_eq!(parsed("chaos --hosts 5 --minutes 2"), Ok(Command::Chaos(Trouble { hosts: 5, minutes: 2, ..Trouble::default() })));
         assert_eq!(parsed("hostile --seed 3"), Ok(Command::Hostile(Inputs { seed: 3, ..Inputs::default() })));

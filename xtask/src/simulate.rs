@@ -5,16 +5,22 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
+/// The tests that run the seeds.
+const OF_ONE_HOST: &str = "engine::simulation::tests::whatever_fails_nothing_is_lost_repeated_or_left_hanging";
+const OF_SEVERAL_HOSTS: &str = "engine::simulation::tests::whatever_happens_to_several_hosts_they_decide_as_one";
+
 /// Which seeds to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seeds {
     pub(crate) first: u64,
     pub(crate) count: u64,
+    /// Whether it is the runs of several hosts on one store; else those of one host.
+    pub(crate) shared: bool,
 }
 
 impl Default for Seeds {
     fn default() -> Self {
-        Seeds { first: 1, count: 10_000 }
+        Seeds { first: 1, count: 10_000, shared: false }
     }
 }
 
@@ -23,10 +29,12 @@ impl Default for Seeds {
 /// # Errors
 /// Where a seed goes wrong: what is printed says which and how to run it again.
 pub(crate) fn run(workspace: &Workspace, seeds: Seeds) -> Result<()> {
-    println!("simulating {} seeds from {} on", seeds.count, seeds.first);
+    let Seeds { first, count, shared } = seeds;
+    println!("simulating {count} seeds from {first} on{}", if shared { ", of several hosts each" } else { "" });
+    let test = if shared { OF_SEVERAL_HOSTS } else { OF_ONE_HOST };
     let mut cargo = process::cargo(&workspace.root);
     cargo.args(["test", "--release", "--quiet", "--workspace", "--lib", "--"]);
-    cargo.args(["--exact", "engine::simulation::tests::whatever_fails_nothing_is_lost_repeated_or_left_hanging", "--nocapture"]);
-    cargo.env("PUREFOLD_SIMULATION_FIRST", seeds.first.to_string()).env("PUREFOLD_SIMULATION_SEEDS", seeds.count.to_string());
+    cargo.args(["--exact", test, "--nocapture"]);
+    cargo.env("PUREFOLD_SIMULATION_FIRST", first.to_string()).env("PUREFOLD_SIMULATION_SEEDS", count.to_string());
     process::run(&mut cargo).context("the simulation found something")
 }
