@@ -40,6 +40,8 @@ pub struct Outstanding {
     pub case: u32,
     /// The asking decision's `now`.
     pub asked: u64,
+    /// The id of the event that the asking decision was on.
+    pub event_id: Arc<str>,
     /// The asking decision's correlation id.
     pub correlation_id: Arc<str>,
     /// The intent's record. None: it is only in the store, because many intents are without a conclusion.
@@ -205,6 +207,7 @@ pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> 
         index: stored.key.index,
         case,
         asked: stored.now,
+        event_id: stored.event_id,
         correlation_id: stored.correlation_id,
         payload: Some(Arc::new(*payload)),
         held: stored.status == OutboxStatus::Held,

@@ -249,8 +249,8 @@ impl Fold<'_> {
         );
         if let Decision::Faulted(fault) = &decision {
             tracing::warn!(
-                workflow = %self.plan.workflow.name, entity = %context.entity, sequence, correlation_id = %context.correlation_id,
-                code = fault.code, reason = fault.reason, "the reducer faulted: the entity is parked"
+                workflow = %self.plan.workflow.name, entity = %context.entity, sequence, event_id = %context.event_id,
+                correlation_id = %context.correlation_id, code = fault.code, reason = fault.reason, "the reducer faulted: the entity is parked"
             );
         }
         let Encoded { state, output } = encoded;
@@ -308,6 +308,7 @@ impl Fold<'_> {
                         index,
                         case,
                         asked: now,
+                        event_id: ready.event_id.clone(),
                         correlation_id: ready.correlation_id.clone(),
                         payload: Some(Arc::new(*payload)),
                         held: false,

@@ -54,6 +54,9 @@ pub(super) struct Others {
     next_slow_look: Duration,
     /// Whether the last look found nothing that is new.
     pub(super) quiet: bool,
+    /// Whether everything was seen that had been left here before the engine began. It may be earlier events of entities
+    /// whose shards this host did not have then: until then it takes no lines, which would pass them.
+    pub(super) caught_up: bool,
     /// Events that wait for other hosts than the ones that read them.
     pub(super) backlog: u64,
 }
@@ -81,9 +84,11 @@ impl Engine {
             self.hear_pauses()?;
             self.state.others.next_slow_look = now + SLOW_INTERVAL;
         }
+        let is_all = forwarded.len() < events as usize;
         let forwarded = self.state.others.forwarded.new_of(forwarded, events, |row| row.id);
         let delivered = self.state.others.deliveries.new_of(delivered, deliveries, |row| row.id);
         self.state.others.quiet = forwarded.is_empty() && delivered.is_empty();
+        self.state.others.caught_up |= is_all;
         self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
         for event in forwarded {
             self.take_forwarded(event);

@@ -11,6 +11,8 @@ pub(super) enum Mistake {
     OutboxForgotten,
     /// A concluded intent stays in the outbox.
     OutboxKept,
+    /// An intent that succeeded is performed once more.
+    SuccessRepeated,
     /// Intents are performed before their commit is durable.
     ActBeforeCommit,
     /// A timer is known by its name alone, whichever decision set it.
@@ -67,6 +69,8 @@ pub(super) enum Mistake {
     ForwardedKept,
     /// Whether an event that another host left is a duplicate is not asked.
     ForwardedTwice,
+    /// What was left for this host before it began is passed by what it reads itself.
+    OthersPassed,
     /// Attempts start although the lease is over.
     LeaseUnheeded,
     /// A commit does not ask whether its epoch is in force.
@@ -102,10 +106,11 @@ pub(super) mod tests {
     }
 
     impl Mistake {
-        pub(in crate::engine) const ALL: [Mistake; 33] = [
+        pub(in crate::engine) const ALL: [Mistake; 35] = [
             Mistake::PositionFirst,
             Mistake::OutboxForgotten,
             Mistake::OutboxKept,
+            Mistake::SuccessRepeated,
             Mistake::ActBeforeCommit,
             Mistake::TimerGenerationForgotten,
             Mistake::TimerUnheedingOfSource,
@@ -134,12 +139,19 @@ pub(super) mod tests {
             Mistake::ForwardedForgotten,
             Mistake::ForwardedKept,
             Mistake::ForwardedTwice,
+            Mistake::OthersPassed,
             Mistake::LeaseUnheeded,
             Mistake::EpochUnheeded,
         ];
 
         /// Those that several hosts on one store are needed to find.
-        pub(in crate::engine) const OF_SEVERAL: [Mistake; 5] =
-            [Mistake::ForwardedForgotten, Mistake::ForwardedKept, Mistake::ForwardedTwice, Mistake::LeaseUnheeded, Mistake::EpochUnheeded];
+        pub(in crate::engine) const OF_SEVERAL: [Mistake; 6] = [
+            Mistake::OthersPassed,
+            Mistake::ForwardedForgotten,
+            Mistake::ForwardedKept,
+            Mistake::ForwardedTwice,
+            Mistake::LeaseUnheeded,
+            Mistake::EpochUnheeded,
+        ];
     }
 }

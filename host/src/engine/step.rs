@@ -16,7 +16,7 @@ use crate::journal::Kind;
 use crate::source::Undecodable;
 
 /// Entities that are kept in memory. Few in tests, so that they are read again.
-const MOST_CACHED: usize = if cfg!(test) { 3 } else { 10_752 };
+pub(super) const MOST_CACHED: usize = if cfg!(test) { 3 } else { 10_752 };
 
 /// An entity in memory.
 pub(super) struct Cached {

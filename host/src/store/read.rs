@@ -50,6 +50,8 @@ pub struct OutstandingRow {
     pub reason: Option<String>,
     /// The asking decision's `now`.
     pub now: u64,
+    /// The id of the event that the asking decision was on.
+    pub event_id: Arc<str>,
     /// The asking decision's correlation id.
     pub correlation_id: Arc<str>,
     /// All intents of the asking decision, as canonical JSON.
@@ -62,8 +64,8 @@ const ENTRY: &str = "journal.row, previous_row, profiles.text, hash, journal.seq
                      erased.state, erased.output";
 const ENTRIES: &str = "journal JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row";
 
-pub(super) const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, correlation_id, \
-                           output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
+pub(super) const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, event_id, \
+                           correlation_id, output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
 
 pub(super) fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreError> {
     Ok(OutstandingRow {
@@ -72,8 +74,9 @@ pub(super) fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreErro
         attempts: row.get(4)?,
         reason: row.get(5)?,
         now: row.get(6)?,
-        correlation_id: row.get(7)?,
-        intents: json(row, 8)?.into(),
+        event_id: row.get(7)?,
+        correlation_id: row.get(8)?,
+        intents: json(row, 9)?.into(),
     })
 }
 
@@ -410,7 +413,7 @@ impl Reader {
             "{OUTSTANDING} WHERE outbox.entity = ? AND outbox.sequence >= ? AND outbox.row <= ? \
              ORDER BY outbox.sequence, outbox.position LIMIT ?"
         );
-        self.rows(&query, &values![entity, sequence, row, limit], |row| Ok((outstanding(row)?, row.get(9)?)))
+        self.rows(&query, &values![entity, sequence, row, limit], |row| Ok((outstanding(row)?, row.get(10)?)))
     }
 
     /// The key of an entity.

@@ -47,6 +47,8 @@ use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::run::Message;
 use super::share::Lease;
+#[cfg(test)]
+use super::stored::MOST_ROWS;
 use crate::store::{EntityId, IntentKey};
 use crate::trace::Span;
 use crate::workflow::{EffectRoute, RoutePlan};
@@ -126,6 +128,15 @@ pub(super) async fn run(
 ) {
     let dispatcher = Dispatcher::new(plans, engine, random, bounds);
     Dispatcher { lease, ..dispatcher }.run(orders).await;
+}
+
+#[cfg(test)]
+impl Bounds {
+    /// Intents of an effect that may be in memory: a lane that was let in, or is read up to the end of a decision with so many
+    /// intents, comes whole, whether it waits for others or not.
+    pub(super) fn most(self, of_decision: usize) -> usize {
+        self.tasks + self.dependent + self.in_lane + 2 * self.loading * (MOST_ROWS as usize + of_decision)
+    }
 }
 
 impl Dispatcher {
@@ -313,10 +324,14 @@ impl Dispatcher {
     }
 
     fn conclude(&mut self, key: LaneKey, conclusion: Conclusion) {
+        if conclusion.is_ok() && planted(Mistake::SuccessRepeated) {
+            return self.queues[key.0].stand(key.1, Standing::Ready);
+        }
         let Some(done) = self.queues[key.0].take_head(key.1) else { return };
         tracing::debug!(
-            workflow = %self.plans[done.task.name.workflow].workflow.name, entity = %done.task.name.key, sequence = done.task.key.sequence,
-            index = done.task.key.index, correlation_id = %done.task.intent.correlation_id, attempts = done.attempts,
+            workflow = %self.plans[done.task.name.workflow].workflow.name, effect = %self.queues[key.0].effect,
+            entity = %done.task.name.key, sequence = done.task.key.sequence, index = done.task.key.index,
+            event_id = %done.task.intent.event_id, correlation_id = %done.task.intent.correlation_id, attempt = done.attempts,
             succeeded = conclusion.is_ok(), "intent concluded"
         );
         self.concluded(done.task.name, done.task.key, conclusion);
@@ -454,7 +469,7 @@ impl Dispatcher {
     }
 }
 
-fn route(plan: &Plan, case: u32) -> Option<&EffectRoute> {
+pub(super) fn route(plan: &Plan, case: u32) -> Option<&EffectRoute> {
     match plan.workflow.routes.get(case as usize) {
         Some(RoutePlan::Effect(route)) => Some(route),
         _ => None,

@@ -1,5 +1,6 @@
 //! Time as the simulation has it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,11 +10,16 @@ use crate::time::HostClock;
 /// Goes on only when it is told to, and its wall may jump.
 #[derive(Debug, Default)]
 pub(super) struct SimulatedClock {
-    elapsed: AtomicU64,
+    elapsed: Arc<AtomicU64>,
     skew: AtomicI64,
 }
 
 impl SimulatedClock {
+    /// The clock of another host: the same time passes there, and its wall jumps by itself.
+    pub(super) fn of_another_host(&self) -> Self {
+        SimulatedClock { elapsed: self.elapsed.clone(), skew: AtomicI64::default() }
+    }
+
     pub(super) fn advance(&self, by: Duration) {
         self.elapsed.fetch_add(u64::try_from(by.as_micros()).unwrap_or(0), Ordering::Relaxed);
     }

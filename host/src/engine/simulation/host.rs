@@ -36,6 +36,15 @@ use crate::workflow::{Surroundings, Workflow, load_in};
 /// Lines that the source hands on together, at most.
 const LINES_TOGETHER: usize = 4;
 
+/// Events that wait for an entity that stands still, at most.
+pub(super) const INBOX: u64 = 6;
+
+/// Attempts of an effect at a time.
+const PARALLEL: usize = 3;
+
+/// Intents of one decision, at most.
+const MOST_ASKED: usize = 8;
+
 /// How far the virtual clock goes on after the input.
 const ADVANCE: Duration = Duration::from_secs(300);
 
@@ -70,8 +79,7 @@ impl Commit for Unsteady {
 pub(super) const REFUSALS: [i32; 4] = [ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY];
 
 /// Codes with which SQLite refuses a read that may succeed later.
-pub(super) const READ_REFUSALS: [i32; 5] =
-    [ffi::SQLITE_IOERR, ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_CANTOPEN, ffi::SQLITE_NOMEM];
+const READ_REFUSALS: [i32; 5] = [ffi::SQLITE_IOERR, ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_CANTOPEN, ffi::SQLITE_NOMEM];
 
 /// What is wrong with the reads of the store that follow.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +90,15 @@ pub(super) struct ReadTrouble {
     pub(super) failing: u32,
     pub(super) code: i32,
     pub(super) takes: Duration,
+}
+
+impl ReadTrouble {
+    pub(super) fn draw(rng: &mut StdRng) -> Self {
+        let slow = rng.random_ratio(1, 3);
+        let takes = if slow { Duration::from_millis(rng.random_range(0..2000)) } else { Duration::ZERO };
+        let code = if slow && rng.random_ratio(1, 2) { 0 } else { READ_REFUSALS[rng.random_range(0..READ_REFUSALS.len())] };
+        ReadTrouble { spared: rng.random_range(0..6), failing: rng.random_range(1..8), code, takes }
+    }
 }
 
 /// The host while it lives.
@@ -102,6 +119,7 @@ pub(super) struct Host {
     /// Which part of the lines it reads, of how many.
     part: (usize, usize),
     trouble: Rc<Cell<ReadTrouble>>,
+    lanes: dispatch::Bounds,
     pub(super) store: Location,
 }
 
@@ -148,12 +166,6 @@ impl Seat {
     }
 }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        set_before_read(None);
-    }
-}
-
 /// The workflow of `release`, over the store in `folder`.
 pub(super) fn workflow(folder: &Path, release: &str, scenario: &Scenario, world: &Shared) -> Workflow {
     let path = folder.join("workflow.toml");
@@ -179,8 +191,8 @@ fn manifest(release: &str, scenario: &Scenario) -> String {
         "name = 'simulated'\n\
          [reducer]\ncomponent = '{}'\nkey = 'account'\n\
          [inputs]\n'move' = 'moved'\n\
-         [source]\ntimer-wait = '2s'\n\
-         [limits]\ninbox = 6\nparallel = 3\n\
+         [source]\ntimer-wait = '2s'\ndedupe = {}\n\
+         [limits]\ninbox = {INBOX}\nparallel = {PARALLEL}\n\
          [store]\n{}\nid = '51a1a7ed-0000-4000-8000-{:012x}'\n\
          [effects.first]\ncapability = 'simulated'\n[effects.second]\ncapability = 'simulated'\n\
          [intents.call]\neffect = 'first'\noutcome = 'called'\n{retry}\n\
@@ -188,6 +200,7 @@ fn manifest(release: &str, scenario: &Scenario) -> String {
          [intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n\
          [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n{}",
         component.display(),
+        scenario.dedupe,
         scenario.store,
         scenario.seed & 0xffff_ffff_ffff,
         scenario.retention.text()
@@ -268,8 +281,7 @@ impl Host {
         let decoder = opened.decoder.clone();
         let writer = Box::new(Handover(queue.clone()));
         let engine = opened.engine(On { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
-        let trouble = Rc::new(Cell::new(ReadTrouble::default()));
-        set_before_read(Some(Box::new(before_read(trouble.clone(), waiting.clone()))));
+        let trouble = Rc::default();
         Ok(Host {
             engine,
             queue,
@@ -285,12 +297,18 @@ impl Host {
             source_ended: false,
             part: seat.part,
             trouble,
+            lanes: bounds,
             store,
         })
     }
 
     pub(super) fn turn(&mut self) -> Result<Turn, EngineError> {
-        self.engine.turn(&mut |_| ())
+        if self.trouble.get().failing > 0 {
+            set_before_read(Some(Box::new(before_read(self.trouble.clone(), self.waiting.clone()))));
+        }
+        let turn = self.engine.turn(&mut |_| ());
+        set_before_read(None);
+        turn
     }
 
     /// Has the reads of the store fail that follow, or take their time.
@@ -411,8 +429,14 @@ impl Host {
             && !self.has_batches()
     }
 
-    /// What the loop holds in memory, by name, with its bound.
-    pub(super) fn bounds(&self) -> [(&'static str, usize, usize); 2] {
-        self.engine.bounds()
+    /// What is held in memory beyond its bound.
+    pub(super) fn excess(&self) -> Option<String> {
+        let effects = self.engine.observed();
+        let of_effects = effects.effects.iter().flat_map(|effect| {
+            [("intents of an effect", effect.in_memory(), self.lanes.most(MOST_ASKED)), ("attempts", effect.under_way(), PARALLEL)]
+        });
+        let mut held = self.engine.bounds().into_iter().chain(of_effects);
+        let (what, held, bound) = held.find(|(_, held, bound)| held > bound)?;
+        Some(format!("{held} {what} are held in memory; the bound is {bound}"))
     }
 }

@@ -1,7 +1,7 @@
 //! Several hosts on one store, each of them the whole engine, on one thread: they die, stand still and wake when others have
 //! their shards, and pass shards on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use rand::{RngExt, SeedableRng};
 use super::super::run::Turn;
 use super::super::{EngineError, Lease, Share};
 use super::clock::SimulatedClock;
-use super::host::{Host, REFUSALS, Seat, workflow};
+use super::disk;
+use super::host::{Host, REFUSALS, ReadTrouble, Seat, workflow};
 use super::operators::Look;
 use super::run::{FIRST, MENDED, MOST_STEPS, Ran, judge};
 use super::scenario::Scenario;
@@ -39,6 +40,7 @@ struct Member {
     name: String,
     /// Which part of the lines it reads.
     part: usize,
+    clock: Arc<SimulatedClock>,
     host: Option<Host>,
     /// Of the engine that it has, or had last.
     share: Share,
@@ -59,9 +61,14 @@ struct Fleet<'a> {
     rng: StdRng,
     world: Shared,
     clock: Arc<SimulatedClock>,
+    /// Where the machines' disks are kept, and the one that they use now.
     folder: &'a Path,
+    disk: PathBuf,
     store: Location,
+    /// Keeps the store from whoever would have it alone.
+    shared: Store,
     leases: Writer,
+    senders: Senders,
     members: Vec<Member>,
     lives: u32,
     release: &'static str,
@@ -75,14 +82,11 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
     let world = Shared::of(scenario, &clock);
     let mut rng = StdRng::seed_from_u64(scenario.seed ^ 0x4057);
     let senders = Senders::of(scenario, &mut rng);
-    let settings = workflow(folder, FIRST, scenario, &world).manifest.store;
-    let store = settings.location;
-    // It keeps the store from whoever would have it alone.
-    let shared = Store::join(&store, settings.id, (0, 0)).expect("a store");
-    let leases = shared.writer().expect("the store can be opened");
+    let (store, shared, leases) = join(folder, scenario, &world);
     let member = |part| Member {
         name: format!("host-{part}"),
         part,
+        clock: Arc::new(clock.of_another_host()),
         host: None,
         share: Share::default(),
         life: 0,
@@ -100,8 +104,11 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
         world,
         clock,
         folder,
-        store: store.clone(),
+        disk: folder.to_owned(),
+        store,
+        shared,
         leases,
+        senders,
         members,
         lives: 0,
         release: FIRST,
@@ -109,11 +116,20 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
         violations: Vec::new(),
     };
     let steps = fleet.live();
-    let Fleet { mut violations, world, release, lives, members, .. } = fleet;
-    drop(members);
+    let Fleet { mut violations, world, release, lives, members, disk, store, shared, leases, senders, .. } = fleet;
+    drop((members, leases));
     violations.append(&mut world.lock().violations);
-    let journal = judge(scenario, (sandbox, folder, release), &store, &world, &senders, &mut violations);
+    let journal = judge(scenario, (sandbox, &disk, release), &store, &world, &senders, &mut violations);
+    drop(shared);
     Ran { violations, journal, crashes: lives, steps }
+}
+
+/// The store in `disk`, as one of several hosts has it.
+fn join(disk: &Path, scenario: &Scenario, world: &Shared) -> (Location, Store, Writer) {
+    let settings = workflow(disk, FIRST, scenario, world).manifest.store;
+    let shared = Store::join(&settings.location, settings.id, (0, 0)).expect("a store");
+    let leases = shared.writer().expect("the store can be opened");
+    (settings.location, shared, leases)
 }
 
 impl Fleet<'_> {
@@ -188,7 +204,11 @@ impl Fleet<'_> {
             return Ok(false);
         }
         if !self.calm && self.chance(self.scenario.crashes) {
-            self.crash(at);
+            if self.rng.random_ratio(1, 8) {
+                self.lose_power();
+            } else {
+                self.crash(at);
+            }
             return Ok(false);
         }
         if !self.calm && self.chance(self.scenario.crashes) {
@@ -201,7 +221,13 @@ impl Fleet<'_> {
             Err(EngineError::Store(error)) if error.is_overtaken() => self.die(at),
             Err(error) => return Err(format!("the engine of {} failed: {error}", self.members[at].name)),
         }
+        if let Some(excess) = self.members[at].host.as_ref().and_then(Host::excess) {
+            return Err(excess);
+        }
         if self.calm && step % 256 == 255 {
+            for host in self.members.iter().filter_map(|member| member.host.as_ref()) {
+                host.trouble_reads(ReadTrouble::default());
+            }
             Look::at(&self.store).mend(&self.store);
         }
         if !self.calm && self.chance(self.scenario.acts) {
@@ -244,17 +270,22 @@ impl Fleet<'_> {
     /// Gives whether the engine has ended.
     fn act_of(&mut self, host: &mut Host, at: usize) -> Result<bool, EngineError> {
         match self.rng.random_range(0..10) {
-            0..4 => match host.turn()? {
-                Turn::Worked => {}
-                Turn::Over => return Ok(true),
-                Turn::Idle(timeout) => {
-                    host.perform();
-                    let by = timeout.mul_f64(self.rng.random_range(0.1..1.0));
-                    self.pass(by);
-                    host.pass(by);
-                    host.read(self.scenario, 4);
+            0..4 => {
+                if !self.calm && self.chance(self.scenario.read_failures) {
+                    host.trouble_reads(ReadTrouble { takes: Duration::ZERO, ..ReadTrouble::draw(&mut self.rng) });
                 }
-            },
+                match host.turn()? {
+                    Turn::Worked => {}
+                    Turn::Over => return Ok(true),
+                    Turn::Idle(timeout) => {
+                        host.perform();
+                        let by = timeout.mul_f64(self.rng.random_range(0.1..1.0));
+                        self.pass(by);
+                        host.pass(by);
+                        self.feed(host, at, 4);
+                    }
+                }
+            }
             4 | 5 => host.perform(),
             6 | 7 => {
                 let refusal = !self.calm && self.chance(self.scenario.refusals);
@@ -265,17 +296,34 @@ impl Fleet<'_> {
             }
             8 => {
                 let most = self.rng.random_range(1..5);
-                if !self.members[at].stopping {
-                    host.read(self.scenario, most);
-                }
+                self.feed(host, at, most);
             }
             _ => {
                 let small = Duration::from_micros(self.rng.random_range(0..20_000));
                 self.pass(small);
                 host.pass(small);
+                if !self.calm && self.chance(self.scenario.jumps) {
+                    self.members[at].clock.jump(self.rng.random_range(-30_000_000..60_000_000));
+                }
             }
         }
         Ok(false)
+    }
+
+    /// Events come.
+    fn feed(&mut self, host: &mut Host, at: usize, most: usize) {
+        if self.members[at].stopping {
+            return;
+        }
+        if !self.scenario.requests {
+            host.read(self.scenario, most);
+            return;
+        }
+        let world = self.world.lock();
+        let wrong = self.senders.hear(self.scenario, &world.knowledge, host.elapsed(), &mut self.rng);
+        drop(world);
+        self.violations.extend(wrong);
+        self.senders.send(host, self.scenario, &mut self.rng);
     }
 
     /// Time goes on, for everybody but the host that is looked at.
@@ -310,8 +358,9 @@ impl Fleet<'_> {
         self.lives += 1;
         let seat = Seat { share: share.clone(), part: (part, self.scenario.hosts), jitter: self.rng.random() };
         let world = self.world.of_life(self.lives);
-        self.world.lock().starts.push(self.clock.wall());
-        let started = Host::start(self.folder, self.release, self.scenario, &world, self.sandbox, &self.clock, seat);
+        let clock = &self.members[at].clock;
+        self.world.lock().starts.push(clock.wall());
+        let started = Host::start(&self.disk, self.release, self.scenario, &world, self.sandbox, clock, seat);
         let renewed = self.clock.elapsed();
         match started {
             Ok(host) => {
@@ -365,6 +414,24 @@ impl Fleet<'_> {
         }
     }
 
+    /// All hosts die at once, perhaps in the middle of a commit, and start again on what the disk kept of their store.
+    fn lose_power(&mut self) {
+        // A server has a disk of its own.
+        let Location::Sqlite(path) = self.store.clone() else { return };
+        let disk = self.folder.join(format!("disk-{}", self.lives));
+        std::fs::create_dir_all(&disk).expect("a folder");
+        let committing = self.rng.random_range(0..self.members.len());
+        let committing = self.members[committing].host.as_mut().filter(|host| host.has_batches());
+        disk::keep(&path, &disk, &mut self.rng, committing);
+        for at in 0..self.members.len() {
+            self.die(at);
+            self.members[at].stands = false;
+            self.members[at].absent_until = Duration::ZERO;
+        }
+        let (store, shared, leases) = join(&disk, self.scenario, &self.world);
+        (self.disk, self.store, self.shared, self.leases) = (disk, store, shared, leases);
+    }
+
     /// The engine ends with all that it has not committed.
     fn die(&mut self, at: usize) {
         let member = &mut self.members[at];
@@ -374,10 +441,11 @@ impl Fleet<'_> {
     }
 
     fn is_done(&self) -> bool {
+        let has_read = |host: &Host| if self.scenario.requests { self.senders.is_done() } else { host.has_read_all(self.scenario) };
         let all_read = self
             .members
             .iter()
-            .all(|member| member.host.as_ref().is_some_and(|host| !member.stopping && host.has_read_all(self.scenario) && host.is_quiet()));
+            .all(|member| member.host.as_ref().is_some_and(|host| !member.stopping && has_read(host) && host.is_quiet()));
         all_read && self.world.lock().knowledge.is_at_rest()
     }
 }

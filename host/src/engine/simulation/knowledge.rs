@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::host::INBOX;
 use crate::journal::intent_id;
 use crate::store::trial::Prompt;
 use crate::store::value::values;
@@ -62,6 +63,8 @@ pub(super) struct Knowledge {
     succeeded: HashSet<String>,
     /// Ids of events and intents that stood in an inbox.
     pub(super) waited: HashSet<String>,
+    /// Ids of events that one host left to another.
+    pub(super) forwarded: HashSet<String>,
     /// The journal's id.
     pub(super) journal: (u64, u64),
     /// The outbox: what is neither concluded nor forgotten, with its status.
@@ -92,6 +95,14 @@ fn is_success(input: &str) -> bool {
         let input: Value = serde_json::from_str(input).expect("JSON");
         input["called"]["result"].get("ok").is_some()
     }
+}
+
+/// An inbox that holds more events than it may.
+fn crowded(prompt: &Prompt) -> Option<String> {
+    let sql =
+        "SELECT coalesce(max(events), 0) FROM (SELECT count(*) AS events FROM inbox WHERE origin = 'event' GROUP BY entity) AS of_entities";
+    let events: u64 = prompt.row(sql, |row| row.get(0));
+    (events > INBOX).then(|| format!("{events} events wait in an inbox; the bound is {INBOX}"))
 }
 
 impl Knowledge {
@@ -130,7 +141,9 @@ impl Knowledge {
         self.outbox = outbox.into_iter().collect();
         self.read_pauses(&prompt, round);
         self.read_letters(&prompt, wall);
-        let wrong = self.read_answers(&prompt);
+        self.read_forwarded(&prompt);
+        let mut wrong = self.read_answers(&prompt);
+        wrong.extend(crowded(&prompt));
         self.prompt = Some(prompt);
         News { from, wrong }
     }
@@ -187,6 +200,13 @@ impl Knowledge {
         }
     }
 
+    fn read_forwarded(&mut self, prompt: &Prompt) {
+        for bytes in prompt.rows("SELECT bytes FROM forwarded", &[], |row| row.get::<Vec<u8>>(0)) {
+            let event: Value = serde_json::from_slice(&bytes).expect("JSON");
+            self.forwarded.extend(event["id"].as_str().map(str::to_owned));
+        }
+    }
+
     fn read_pauses(&mut self, prompt: &Prompt, round: u64) {
         let rows = prompt.rows("SELECT scope, name FROM pauses", &[], |row| Ok((row.get(0)?, row.get(1)?)));
         let paused: HashSet<(String, String)> = rows.into_iter().collect();
@@ -238,9 +258,9 @@ impl Knowledge {
         wrong
     }
 
-    /// Whether an event is decided, was, or waits in an inbox.
+    /// Whether an event is decided, was, waits in an inbox or was left to another host.
     pub(super) fn has_event(&self, id: &str) -> bool {
-        self.by_event.contains_key(id) || self.waited.contains(id)
+        self.by_event.contains_key(id) || self.waited.contains(id) || self.forwarded.contains(id)
     }
 
     /// The decision of that number.

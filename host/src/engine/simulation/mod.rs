@@ -5,6 +5,7 @@
 //! the source held and what the backends saw.
 
 mod clock;
+mod disk;
 mod host;
 mod hosts;
 mod knowledge;

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::host::workflow;
-use super::knowledge::{Entry, Letter};
-use super::scenario::{BEGIN, Scenario};
+use super::knowledge::Entry;
+use super::scenario::{BEGIN, Line, MUCH, Scenario};
 use super::senders::{Known, Senders};
 use super::world::{Shared, World};
 use crate::engine::Plan;
@@ -24,6 +24,12 @@ const TIMER_WAIT: u64 = 2_000_000;
 
 /// How long the source must have had nothing to read before a due timer trusts it, in microseconds.
 const QUIET: u64 = 50_000;
+
+/// Events that are taken and not decided yet, at most.
+const MOST_UNDER_WAY: usize = 32;
+
+/// How often an event is sent, at most and by far.
+const MOST_SENDERS: usize = 1000;
 
 /// An account as the model folds it.
 #[derive(Default)]
@@ -48,6 +54,8 @@ struct Model<'a> {
     abandoned: HashSet<String>,
     /// Intents that were concluded as failed, with the failure's kind and text.
     failed: Vec<(String, String, String)>,
+    /// Those that were concluded as a success.
+    succeeded: HashSet<String>,
     /// Events by id: how often they were decided for good, and dropped from an inbox.
     decided: HashMap<String, u32>,
     dropped: HashMap<String, u32>,
@@ -70,6 +78,7 @@ pub(super) fn check(scenario: &Scenario, store: &Location, world: &World, sender
         concluded: HashMap::new(),
         abandoned: HashSet::new(),
         failed: Vec::new(),
+        succeeded: HashSet::new(),
         decided: HashMap::new(),
         dropped: HashMap::new(),
         order: BTreeMap::new(),
@@ -122,7 +131,7 @@ impl Model<'_> {
                 match self.by_place.get(&place).cloned() {
                     Some(id) => {
                         let output: Value = serde_json::from_str(&entry.output).expect("JSON");
-                        self.note_failure(&id, &output);
+                        self.note_end(&id, &output);
                         *self.concluded.entry(id).or_default() += 1;
                     }
                     None => self.wrong.push(format!("{} {}: concludes an intent that nobody asked for", entry.key, entry.sequence)),
@@ -136,7 +145,10 @@ impl Model<'_> {
         }
     }
 
-    fn note_failure(&mut self, id: &str, result: &Value) {
+    fn note_end(&mut self, id: &str, result: &Value) {
+        if result.get("ok").is_some() {
+            self.succeeded.insert(id.to_owned());
+        }
         if let Some((kind, text)) = result["err"].as_object().and_then(|failure| failure.iter().next()) {
             self.failed.push((id.to_owned(), kind.clone(), text.as_str().unwrap_or_default().to_owned()));
         }
@@ -153,8 +165,12 @@ impl Model<'_> {
         if entry.now < account.now {
             self.wrong.push(format!("{place}: time went back"));
         }
+        let (before, alarm) = (account.now, account.alarm);
         account.sequence = entry.sequence;
         account.now = entry.now;
+        if self.scenario.event_clock && entry.of_event {
+            self.event_time(entry, before, alarm);
+        }
         match entry.verdict.as_deref() {
             Some("faulted") => {
                 if record["behaviour"] != "poison" || entry.release != 1 {
@@ -205,7 +221,7 @@ impl Model<'_> {
                 }
             }
             "called" => {
-                self.note_failure(&entry.event_id, &record["result"]);
+                self.note_end(&entry.event_id, &record["result"]);
                 *self.concluded.entry(entry.event_id.clone()).or_default() += 1;
                 if let Some(state) = &mut account.state {
                     count(state, if record["result"].get("ok").is_some() { "succeeded" } else { "failed" });
@@ -283,21 +299,30 @@ impl Model<'_> {
                 self.wrong.push(format!("{key}: the alarm {alarm:?} never rang"));
             }
         }
-        for id in world.applied.keys() {
+        for (id, applied) in &world.applied {
             if !self.asked.contains_key(id) {
                 self.wrong.push(format!("{id} took effect and nobody asked for it"));
             }
+            if applied.asked > 1 + applied.unknown {
+                self.wrong.push(format!("{} attempts had {id} done, and the end of {} was not known", applied.asked, applied.unknown));
+            }
+            if applied.times > 2 * applied.asked {
+                self.wrong.push(format!("{id} took effect {} times by {} attempts", applied.times, applied.asked));
+            }
+        }
+        for id in self.succeeded.iter().filter(|id| !world.applied.contains_key(*id)) {
+            self.wrong.push(format!("{id} was concluded as a success and never took effect"));
         }
         self.failures(world);
         let buried = &world.knowledge.buried;
         if self.scenario.requests {
-            self.sent(senders);
+            self.sent(senders, world);
         } else {
-            self.events(prompt, buried);
+            self.events(prompt, world);
             let dead: HashSet<&str> = buried.iter().filter_map(|(letter, _)| letter.event_id.as_deref()).collect();
+            self.event_order(&dead);
             // Events that another host than their owner reads come by way of the store.
             if !self.scenario.event_clock && self.scenario.hosts == 1 {
-                self.event_order(&dead);
                 self.alarms(world, &dead);
             }
         }
@@ -335,15 +360,39 @@ impl Model<'_> {
         self.decided.get(id).copied().unwrap_or_default() + self.dropped.get(id).copied().unwrap_or_default()
     }
 
-    /// An event that was answered as taken is decided once; one that was not, once at most.
-    fn sent(&mut self, senders: &Senders) {
+    /// How often each of `events`, in the order in which they came, may be taken: once more only where it has left the
+    /// window of those that are remembered.
+    fn most_taken<'a>(&self, events: impl Iterator<Item = &'a str>, world: &World) -> HashMap<&'a str, u32> {
+        let acts =
+            world.knowledge.entries.iter().filter(|entry| entry.key.is_empty() && matches!(entry.kind.as_str(), "dropped" | "redriven"));
+        // A start knows the order in which they were decided, which is another one by as much as is under way.
+        let crashed = if world.starts.len() > 1 { MOST_UNDER_WAY } else { 0 };
+        // Of several hosts each remembers by itself, and nobody here knows what.
+        let elsewhere = if self.scenario.hosts > 1 { self.scenario.lines.len() * MOST_SENDERS } else { 0 };
+        let besides = acts.count() + crashed + elsewhere;
+        let mut taken: HashMap<&str, (usize, u32)> = HashMap::new();
+        for (place, id) in events.enumerate() {
+            let (first, times) = taken.entry(id).or_insert((place, 1));
+            if place > *first && place - *first - 1 + besides >= self.scenario.dedupe {
+                (*first, *times) = (place, *times + 1);
+            }
+        }
+        taken.into_iter().map(|(id, (_, times))| (id, times)).collect()
+    }
+
+    /// An event that was answered as taken is decided, and none more often than it may be taken.
+    fn sent(&mut self, senders: &Senders, world: &World) {
         let known = senders.known(self.scenario);
+        let most = self.most_taken(senders.taken(), world);
         for (id, known) in &known {
             let settled = self.settled(id);
+            let most = most.get(id.as_str()).copied().unwrap_or(0);
+            // Another host may have buried what was sent to this one.
+            let is_buried = world.knowledge.buried.iter().any(|(letter, _)| letter.event_id.as_ref() == Some(id));
             let right = match known {
-                Known::Taken => settled == 1,
-                Known::Refused => settled == 0,
-                Known::Nothing => settled <= 1,
+                Known::Taken => settled <= most && (settled > 0 || is_buried),
+                Known::Refused => settled == 0 || (settled <= most && (self.scenario.hosts > 1 || self.scenario.dedupe < MUCH)),
+                Known::Nothing => settled <= most,
             };
             if !right {
                 self.wrong.push(format!("{id} was settled {settled} times; its sender knows: {known:?}"));
@@ -358,7 +407,11 @@ impl Model<'_> {
     }
 
     /// Every event is decided once, or accounted for.
-    fn events(&mut self, prompt: &Prompt, buried: &[(Letter, Option<u64>)]) {
+    fn events(&mut self, prompt: &Prompt, world: &World) {
+        let buried = &world.knowledge.buried;
+        let is_letter = |number: u64| buried.iter().any(|(letter, _)| letter.line == number);
+        let taken = (1..).zip(&self.scenario.lines).filter(|(number, _)| !is_letter(*number));
+        let most = self.most_taken(taken.filter_map(|(_, line)| Some(line.event.as_ref()?.id.as_str())), world);
         let mut known = HashSet::new();
         for (number, line) in (1..).zip(&self.scenario.lines) {
             let letters: Vec<&str> =
@@ -378,8 +431,13 @@ impl Model<'_> {
                 continue;
             }
             let settled = self.settled(&event.id);
-            let full = buried.iter().any(|(letter, _)| letter.event_id.as_ref() == Some(&event.id) && letter.code == "inbox-full");
-            if settled > 1 || (settled == 0 && !full) {
+            let full =
+                buried.iter().filter(|(letter, _)| letter.event_id.as_ref() == Some(&event.id) && letter.code == "inbox-full").count();
+            // An operator may have had each of the letters decided.
+            let redriven = if self.scenario.dedupe < MUCH { full } else { full.min(1) };
+            let most = most.get(event.id.as_str()).copied().unwrap_or(0) as usize;
+            let most = if self.scenario.dedupe < MUCH { most + redriven } else { most.max(redriven) };
+            if settled as usize > most || (settled == 0 && full == 0) {
                 self.wrong.push(format!("{} of line {number} was decided {settled} times", event.id));
             }
         }
@@ -390,14 +448,38 @@ impl Model<'_> {
         }
     }
 
-    /// The events of one account are decided in the order in which the source has them.
+    /// The line of an event; none where it came more than once and may have been taken from either.
+    fn line(&self, id: &str) -> Option<usize> {
+        let is_it = |line: &Line| line.event.as_ref().is_some_and(|event| event.id == id);
+        let first = self.scenario.lines.iter().position(is_it)?;
+        let is_clear = self.scenario.hosts == 1 && self.scenario.dedupe == MUCH;
+        (is_clear || !self.scenario.lines[first + 1..].iter().any(is_it)).then_some(first)
+    }
+
+    /// The events of one account are decided in the order in which the source has them; of several hosts, each reads a source
+    /// of its own.
     fn event_order(&mut self, dead: &HashSet<&str>) {
-        let line = |id: &str| self.scenario.lines.iter().position(|line| line.event.as_ref().is_some_and(|event| event.id == id));
         for (key, order) in &self.order {
-            let lines: Vec<_> = order.iter().filter(|(id, ..)| !dead.contains(id.as_str())).map(|(id, ..)| line(id)).collect();
-            if !lines.is_sorted() {
+            let lines: Vec<usize> =
+                order.iter().filter(|(id, ..)| !dead.contains(id.as_str())).filter_map(|(id, ..)| self.line(id)).collect();
+            let hosts = self.scenario.hosts;
+            let is_right = |part: usize| lines.iter().filter(|line| *line % hosts == part).is_sorted();
+            if !(0..hosts).all(is_right) {
                 self.wrong.push(format!("{key}: the order of events is not the source's: {order:?}"));
             }
+        }
+    }
+
+    /// On the events' own clock an event is decided at its time, a late one at the latest time of its account, and no alarm
+    /// that was due then is still to ring.
+    fn event_time(&mut self, entry: &Entry, before: u64, alarm: Option<(u64, u32, u64)>) {
+        let of = |line: &Line| line.event.as_ref().filter(|event| event.id == entry.event_id).map(|event| event.time);
+        let Some(time) = self.scenario.lines.iter().find_map(of) else { return };
+        if entry.now != time.max(before) {
+            self.wrong.push(format!("{} {}: is decided at {}, not at {}", entry.key, entry.sequence, entry.now, time.max(before)));
+        }
+        if let Some((.., due)) = alarm.filter(|(.., due)| *due <= time) {
+            self.wrong.push(format!("{} {}: passes an alarm that was due at {due}", entry.key, entry.sequence));
         }
     }
 
@@ -424,8 +506,7 @@ impl Model<'_> {
                 continue;
             }
             for (id, decided) in self.order.get(key).into_iter().flatten().filter(|(id, _)| !dead.contains(id.as_str())) {
-                let line = self.scenario.lines.iter().find(|line| line.event.as_ref().is_some_and(|event| event.id == *id));
-                let Some(line) = line else { continue };
+                let Some(line) = self.line(id).map(|line| &self.scenario.lines[line]) else { continue };
                 let available = BEGIN + u64::try_from(line.available.as_micros()).expect("a time");
                 if decided > sequence && available + QUIET < *due && *now < waits_until {
                     self.wrong.push(format!("{key} {sequence}: the alarm of {due} rings before {id}, which was there at {available}"));

@@ -9,7 +9,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::run::Turn;
 use super::clock::SimulatedClock;
-use super::host::{Host, READ_REFUSALS, REFUSALS, ReadTrouble, Seat};
+use super::disk;
+use super::host::{Host, REFUSALS, ReadTrouble, Seat};
 use super::operators::{self, Look};
 use super::scenario::Scenario;
 use super::senders::Senders;
@@ -128,11 +129,9 @@ impl Run<'_> {
                     return (Some(host.store.clone()), step);
                 }
             }
-            for (what, held, bound) in host.bounds() {
-                if held > bound {
-                    self.violations.push(format!("{held} {what} are held in memory; the bound is {bound}"));
-                    return (Some(host.store.clone()), step);
-                }
+            if let Some(excess) = host.excess() {
+                self.violations.push(excess);
+                return (Some(host.store.clone()), step);
             }
         }
         self.violations.push(format!("not at rest after {MOST_STEPS} steps"));
@@ -148,7 +147,7 @@ impl Run<'_> {
         match self.rng.random_range(0..10) {
             0..4 => {
                 if !self.calm && self.chance(self.scenario.read_failures) {
-                    host.trouble_reads(self.read_trouble());
+                    host.trouble_reads(ReadTrouble::draw(&mut self.rng));
                 }
                 self.turned = true;
                 let turn = host.turn().map_err(|error| format!("the engine failed: {error}"))?;
@@ -225,13 +224,6 @@ impl Run<'_> {
         self.world.lock().giving_up.extend(given_up);
     }
 
-    fn read_trouble(&mut self) -> ReadTrouble {
-        let slow = self.rng.random_ratio(1, 3);
-        let takes = if slow { Duration::from_millis(self.rng.random_range(0..2000)) } else { Duration::ZERO };
-        let code = if slow && self.rng.random_ratio(1, 2) { 0 } else { READ_REFUSALS[self.rng.random_range(0..READ_REFUSALS.len())] };
-        ReadTrouble { spared: self.rng.random_range(0..6), failing: self.rng.random_range(1..8), code, takes }
-    }
-
     fn is_done(&self, host: &mut Host) -> bool {
         let read = if self.scenario.requests { self.senders.is_done() } else { host.has_read_all(self.scenario) };
         read && host.is_quiet() && self.world.lock().knowledge.is_at_rest()
@@ -265,28 +257,12 @@ impl Run<'_> {
     fn restart(&mut self, mut host: Host) -> Option<Host> {
         let folder = self.folder.join((self.lives + 1).to_string());
         std::fs::create_dir_all(&folder).expect("a folder");
-        let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-        // A server keeps what it has when a host dies.
-        let file = match &host.store {
-            Location::Sqlite(path) => Some((path.clone(), path.with_extension("db-wal"))),
-            Location::Postgres(_) => None,
-        };
-        let before = file.as_ref().map_or(0, |(_, log)| length(log));
         let in_commit = host.has_batches() && self.rng.random_ratio(2, 3);
-        if in_commit {
-            // Durable or not, the engine never hears of it.
-            let _ = host.commit(None);
-        }
-        if let Some((store, log)) = file {
-            for file in [&store, &log] {
-                if file.exists() {
-                    std::fs::copy(file, folder.join(file.file_name().expect("a name"))).expect("a copy");
-                }
-            }
-            let after = length(&log);
-            if in_commit && after > before && self.rng.random_ratio(2, 3) {
-                self.tear(&folder.join(log.file_name().expect("a name")), before, after);
-            }
+        match host.store.clone() {
+            Location::Sqlite(path) => disk::keep(&path, &folder, &mut self.rng, in_commit.then_some(&mut host)),
+            // A server keeps what it has when a host dies.
+            Location::Postgres(_) if in_commit => drop(host.commit(None)),
+            Location::Postgres(_) => {}
         }
         drop(host);
         if self.rng.random_ratio(1, 3) {
@@ -294,19 +270,5 @@ impl Run<'_> {
             self.clock.advance(Duration::from_millis(self.rng.random_range(0..LONGEST_OUTAGE)));
         }
         self.start(Some(folder))
-    }
-
-    /// Of what was written since the last sync, only a part reached the disk, and not all of that whole.
-    fn tear(&mut self, log: &Path, synced: u64, written: u64) {
-        let mut bytes = std::fs::read(log).expect("the log can be read");
-        let cut = self.rng.random_range(synced..=written);
-        bytes.truncate(usize::try_from(cut).expect("a length"));
-        let from = usize::try_from(synced).expect("a length");
-        if self.rng.random_ratio(1, 2) && bytes.len() > from {
-            let sector = self.rng.random_range(from..bytes.len());
-            let end = (sector + 512).min(bytes.len());
-            bytes[sector..end].fill(0);
-        }
-        std::fs::write(log, bytes).expect("the log can be written");
     }
 }

@@ -37,29 +37,38 @@ struct Post {
     waits: Option<(Receiver<Reply>, Duration)>,
     /// How often it is sent before its sender lets it be.
     tries: u32,
+    /// Whether a full inbox does not keep it from coming again.
+    stubborn: bool,
     known: Option<Known>,
+    /// Its last place among what was sent.
+    place: usize,
 }
 
 /// All senders of a run. They outlive the host's crashes.
-pub(super) struct Senders(Vec<Post>);
+pub(super) struct Senders {
+    posts: Vec<Post>,
+    /// What was sent, in order: the event's id, and whether it was refused.
+    sent: Vec<(String, bool)>,
+}
 
 impl Senders {
     pub(super) fn of(scenario: &Scenario, rng: &mut StdRng) -> Self {
         let posts = scenario.lines.iter().enumerate().filter(|_| scenario.requests).map(|(line, of)| {
             let tries = if rng.random_ratio(1, 6) { rng.random_range(1..4) } else { u32::MAX };
-            Post { line, next: of.available, waits: None, tries, known: None }
+            let stubborn = rng.random_ratio(1, 2);
+            Post { line, next: of.available, waits: None, tries, stubborn, known: None, place: 0 }
         });
-        Senders(posts.collect())
+        Senders { posts: posts.collect(), sent: Vec::new() }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.0.iter().all(|post| post.known.is_some())
+        self.posts.iter().all(|post| post.known.is_some())
     }
 
     /// What is known of each event, by its id: the best of what its senders know.
     pub(super) fn known(&self, scenario: &Scenario) -> BTreeMap<String, Known> {
         let mut known = BTreeMap::new();
-        for post in &self.0 {
+        for post in &self.posts {
             let Some(event) = &scenario.lines[post.line].event else { continue };
             let known = known.entry(event.id.clone()).or_insert(Known::Refused);
             *known = (*known).max(post.known.unwrap_or(Known::Nothing));
@@ -67,12 +76,17 @@ impl Senders {
         known
     }
 
+    /// What the host was sent, in order, but for what it refused.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &str> {
+        self.sent.iter().filter(|(_, refused)| !refused).map(|(id, _)| id.as_str())
+    }
+
     /// Sends what is due.
     pub(super) fn send(&mut self, host: &Host, scenario: &Scenario, rng: &mut StdRng) {
         let now = host.elapsed();
         let mut sent = Vec::new();
         let mut batch = Vec::new();
-        for (index, post) in self.0.iter_mut().enumerate().filter(|(_, post)| post.known.is_none() && post.waits.is_none()) {
+        for (index, post) in self.posts.iter_mut().enumerate().filter(|(_, post)| post.known.is_none() && post.waits.is_none()) {
             if post.next > now || batch.len() >= MOST_TOGETHER {
                 continue;
             }
@@ -90,8 +104,10 @@ impl Senders {
         }
         let is_taken = host.post(batch);
         for (index, reply, until) in sent {
-            let post = &mut self.0[index];
+            let post = &mut self.posts[index];
             if is_taken {
+                post.place = self.sent.len();
+                self.sent.push((scenario.lines[post.line].event.as_ref().map_or_else(String::new, |event| event.id.clone()), false));
                 post.waits = Some((reply, until));
             } else {
                 post.next = now + Duration::from_millis(rng.random_range(10..500));
@@ -102,13 +118,21 @@ impl Senders {
     /// Hears the answers, and holds them to what is durable. Gives what is wrong with them.
     pub(super) fn hear(&mut self, scenario: &Scenario, knowledge: &Knowledge, now: Duration, rng: &mut StdRng) -> Vec<String> {
         let mut wrong = Vec::new();
-        for post in &mut self.0 {
+        for post in &mut self.posts {
             let Some((reply, until)) = &mut post.waits else { continue };
             match reply.try_recv() {
                 Ok(reply) => {
                     let id = scenario.lines[post.line].event.as_ref().map_or("", |event| &event.id);
                     post.waits = None;
-                    post.known = Some(if matches!(reply.fate, Fate::Refused(_)) { Known::Refused } else { Known::Taken });
+                    let refused = matches!(reply.fate, Fate::Refused(_));
+                    self.sent[post.place].1 = refused;
+                    let is_full = matches!(&reply.fate, Fate::Refused(why) if why.code == "inbox-full");
+                    if is_full && post.stubborn && post.tries > 1 {
+                        post.tries -= 1;
+                        post.next = now + Duration::from_millis(rng.random_range(10..3000));
+                        continue;
+                    }
+                    post.known = Some(if refused { Known::Refused } else { Known::Taken });
                     if post.known == Some(Known::Taken) && !knowledge.has_event(id) {
                         wrong.push(format!("{id} was answered as {:?} and is not durable", reply.fate));
                     }
@@ -133,7 +157,9 @@ impl Senders {
 /// Whether a decision that was told is not the one that is durable.
 fn differs(id: &str, told: &Decided, knowledge: &Knowledge) -> Option<String> {
     let Some(decision) = &told.decision else {
-        return (!knowledge.waited.contains(id)).then(|| format!("{id} was told to wait in an inbox, and stands in none"));
+        // Nor is the decision of another host waited for at any length.
+        return (!knowledge.waited.contains(id) && !knowledge.forwarded.contains(id))
+            .then(|| format!("{id} was told to wait in an inbox, and stands in none"));
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let as_told = |entry: &super::knowledge::Entry| {
@@ -141,6 +167,10 @@ fn differs(id: &str, told: &Decided, knowledge: &Knowledge) -> Option<String> {
             && entry.state == decision.state.as_deref().map(text)
             && entry.output == text(&decision.output)
     };
+    // What was erased before another host's decision was looked for is told as it stands then.
+    if decision.output.is_empty() && knowledge.forwarded.contains(id) {
+        return None;
+    }
     let is_durable = knowledge.decision(&told.entity, decision.sequence, id).is_some_and(as_told);
     (!is_durable)
         .then(|| format!("{id}: the decision {} of {} that its sender was told is not the journal's", decision.sequence, told.entity))

@@ -24,6 +24,21 @@ enum Last {
     Failed,
 }
 
+/// An intent that took effect, as the backend and whoever watches the hosts count it.
+#[derive(Default)]
+pub(super) struct Applied {
+    /// How often the backend did it.
+    pub(super) times: u32,
+    /// How many attempts had it done.
+    pub(super) asked: u32,
+    /// How often a host could not know that an attempt did it: the reply was lost, the attempt cut off, or the host died, or
+    /// had lost the entity, before the conclusion was durable. After that, and only then, it is repeated.
+    pub(super) unknown: u32,
+    /// The life of the host that had it done last, and whether that host knows.
+    life: u32,
+    is_known: bool,
+}
+
 /// Shared by all backends of a run; outlives the host's crashes.
 #[derive(Default)]
 pub(super) struct World {
@@ -43,8 +58,8 @@ pub(super) struct World {
     told: HashMap<(u32, Name), Last>,
     /// Hosts that share the store.
     pub(super) hosts: usize,
-    /// How often each intent took effect.
-    pub(super) applied: HashMap<String, u32>,
+    /// What became of each intent that took effect.
+    pub(super) applied: HashMap<String, Applied>,
     /// When hosts began to start, by the wall's clock.
     pub(super) starts: Vec<u64>,
     /// What went against the promise.
@@ -77,7 +92,16 @@ impl Shared {
 
     /// The host of that life died: what it was told is gone with it.
     pub(super) fn forget(&self, life: u32) {
-        self.lock().told.retain(|(of, _), _| *of != life);
+        let mut world = self.lock();
+        let told = std::mem::take(&mut world.told);
+        for ((of, name), last) in told {
+            if of != life {
+                world.told.insert((of, name), last);
+            } else if last != Last::UnderWay && world.knowledge.is_outstanding(&name) {
+                let id = world.knowledge.id(&name);
+                world.unknown(&id);
+            }
+        }
     }
 
     pub(super) fn effect(&self) -> Arc<dyn Effect> {
@@ -110,13 +134,20 @@ struct Bound {
 struct Abandoned {
     world: Shared,
     name: Name,
+    id: String,
+    /// Whether the backend did it.
+    applied: bool,
     answered: bool,
 }
 
 impl Drop for Abandoned {
     fn drop(&mut self) {
         if !self.answered {
-            self.world.lock().told.insert((self.world.1, self.name.clone()), Last::Failed);
+            let mut world = self.world.lock();
+            world.told.insert((self.world.1, self.name.clone()), Last::Failed);
+            if self.applied {
+                world.unknown(&self.id);
+            }
         }
     }
 }
@@ -125,6 +156,7 @@ impl Drop for Abandoned {
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Succeed,
+    /// The request is doubled on its way: the backend does it twice under the same id, and answers once.
     SucceedTwice,
     Refuse,
     NotDone,
@@ -143,37 +175,44 @@ impl Operation for Bound {
         let (fate, latency) = self.world.lock().attempt(self.world.1, &self.case, &name, call.id);
         let world = self.world.clone();
         Box::pin(async move {
-            let mut abandoned = Abandoned { world: world.clone(), name: name.clone(), answered: false };
+            let mut abandoned = Abandoned { world: world.clone(), name: name.clone(), id: id.clone(), applied: false, answered: false };
             tokio::time::sleep(latency).await;
             let result = match fate {
-                Fate::Succeed => Ok(1),
-                Fate::SucceedTwice => Ok(2),
+                Fate::Succeed => {
+                    world.lock().apply(world.1, &id, 1);
+                    Ok(None)
+                }
+                Fate::SucceedTwice => {
+                    world.lock().apply(world.1, &id, 2);
+                    Ok(None)
+                }
                 Fate::Refuse => Err(EffectError::Refused("no".into())),
                 Fate::NotDone => Err(EffectError::NotDone { reason: "not now".into(), retry_after: None }),
                 Fate::NotDoneFor(wait) => Err(EffectError::NotDone { reason: "too many".into(), retry_after: Some(wait) }),
                 Fate::LoseRequest => Err(EffectError::Unknown("no answer".into())),
                 Fate::LoseReply => {
-                    world.lock().apply(&id, 1);
+                    let mut backend = world.lock();
+                    backend.apply(world.1, &id, 1);
+                    backend.unknown(&id);
                     Err(EffectError::Unknown("no answer".into()))
                 }
                 Fate::Unreadable => {
-                    world.lock().apply(&id, 1);
+                    world.lock().apply(world.1, &id, 1);
                     Err(EffectError::UnreadableReply("what?".into()))
                 }
                 Fate::Hang => std::future::pending().await,
                 Fate::Late(later) => {
+                    world.lock().apply(world.1, &id, 1);
+                    abandoned.applied = true;
                     tokio::time::sleep(later).await;
-                    Ok(1)
+                    Ok(None)
                 }
             };
             abandoned.answered = true;
             let life = world.1;
             let mut world = world.lock();
             world.told.insert((life, name), if result.is_ok() { Last::Succeeded } else { Last::Failed });
-            result.map(|times| {
-                world.apply(&id, times);
-                None
-            })
+            result
         })
     }
 }
@@ -207,8 +246,21 @@ impl World {
         }
     }
 
-    fn apply(&mut self, id: &str, times: u32) {
-        *self.applied.entry(id.to_owned()).or_default() += times;
+    /// An attempt of a host did it, and the backend so often.
+    fn apply(&mut self, life: u32, id: &str, times: u32) {
+        let applied = self.applied.entry(id.to_owned()).or_default();
+        // What one host did another cannot know before it is durable.
+        applied.unknown += u32::from(applied.asked > 0 && applied.is_known && applied.life != life);
+        applied.asked += 1;
+        applied.times += times;
+        (applied.life, applied.is_known) = (life, true);
+    }
+
+    /// Whoever asked for it does not know that it was done.
+    fn unknown(&mut self, id: &str) {
+        if let Some(applied) = self.applied.get_mut(id) {
+            applied.unknown += u32::from(std::mem::take(&mut applied.is_known));
+        }
     }
 
     fn comes_after_a_failed_one(&self, life: u32, name: &Name) -> bool {
@@ -229,8 +281,10 @@ impl World {
             wrong.push("is performed although it was given up, or one it comes after failed".to_owned());
         }
         let told = |name: &Name| self.told.get(&(life, name.clone()));
-        if told(name) == Some(&Last::UnderWay) {
-            wrong.push("has two attempts under way".to_owned());
+        match told(name) {
+            Some(Last::UnderWay) => wrong.push("has two attempts under way".to_owned()),
+            Some(Last::Succeeded) => wrong.push("is performed once more although it succeeded".to_owned()),
+            _ => {}
         }
         // Other hosts than the one that writes it down hear of a pause within a second.
         if self.hosts == 1 && self.knowledge.is_paused(if case == "call" { "first" } else { "second" }, self.round) {

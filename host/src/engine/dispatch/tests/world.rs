@@ -177,6 +177,7 @@ impl World {
             index,
             case: *case,
             asked: sequence,
+            event_id: "e".into(),
             correlation_id: "c".into(),
             payload: None,
             held: false,
