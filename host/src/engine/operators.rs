@@ -196,7 +196,15 @@ impl Engine {
         // The same intent may have been redriven just before: that answer is about something else.
         let asked = answer.is_to_giving_up().then(|| self.state.giving_up.remove(&key)).flatten();
         let Some(GivingUp { command, warrant }) = asked else {
-            tracing::debug!(entity = %name.key, sequence = key.sequence, index = key.index, %answer, "the dispatcher's answer");
+            let IntentKey { sequence, index, .. } = key;
+            let plan = &self.shared.plans[name.workflow];
+            let intent =
+                self.cached(&name).and_then(|entity| entity.outstanding.iter().find(|o| (o.sequence, o.index) == (sequence, index)));
+            tracing::debug!(
+                workflow = %plan.workflow.name, effect = intent.and_then(|intent| dispatch::route(plan, intent.case)).map(|route| &*route.effect), entity = %name.key,
+                sequence, index, event_id = intent.map(|intent| &*intent.event_id), correlation_id = intent.map(|intent| &*intent.correlation_id),
+                %answer, "the dispatcher's answer"
+            );
             return;
         };
         // Whatever it is, no attempt starts any more; where it was concluded, the entity knows.

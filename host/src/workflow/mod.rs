@@ -67,6 +67,11 @@ impl Workflow {
         self.manifest.variables().hide(text)
     }
 
+    /// The same in what a backend answered.
+    pub fn hide_in_reply(&self, reply: &mut purefold_wit::Value) {
+        self.manifest.variables().hide_in_reply(reply);
+    }
+
     /// What the host itself reads of the settings of the effect of that name.
     #[must_use]
     pub fn effect_limits(&self, effect: &str) -> EffectLimits {

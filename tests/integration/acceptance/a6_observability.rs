@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::collector::Collector;
@@ -44,33 +44,83 @@ fn every_decision_and_every_effect_is_logged_with_its_correlation_id() {
     let done = logged(&mut place, "purefold=debug,purefold_effects=debug", "json");
     let lines = lines(&done);
 
-    let about_entities: Vec<&Value> = lines.iter().filter(|line| line.get("entity").is_some()).collect();
-    for line in &about_entities {
-        for field in ["correlation_id", "entity", "workflow", "level", "timestamp"] {
-            assert!(line[field].as_str().is_some_and(|text| !text.is_empty()), "no {field} in {line}");
-        }
-        assert!(line["sequence"].is_u64(), "no sequence in {line}");
-    }
-
-    // Each decision of the journal was logged, under the correlation id that the journal has.
-    let mut journal: BTreeMap<(String, u64), String> = BTreeMap::new();
-    for row in place.rows("registration.db", "SELECT entity, sequence, correlation_id FROM entries WHERE kind = 'decided'") {
-        let parts: Vec<&str> = row.split(" | ").collect();
-        journal.insert((parts[0].to_owned(), parts[1].parse().unwrap()), parts[2].to_owned());
-    }
-    let of = |line: &Value| (line["entity"].as_str().unwrap_or_default().to_owned(), line["sequence"].as_u64().unwrap_or_default());
+    let about_entities = about_entities(&lines);
+    let journal = journal(&place, "registration.db");
     let decided: Vec<&&Value> = about_entities.iter().filter(|line| message(line) == "decided").collect();
     assert_eq!(decided.len(), journal.len());
     for line in decided {
-        assert_eq!(line["correlation_id"].as_str(), journal.get(&of(line)).map(String::as_str), "{line}");
+        assert_eq!(Some(&ids(line)), journal.get(&of(line)), "{line}");
     }
     // So was each intent, under that of the decision that asked for it.
     let concluded: Vec<&&Value> = about_entities.iter().filter(|line| message(line) == "intent concluded").collect();
     let outcomes = "SELECT count(*) FROM entries WHERE kind = 'concluded' OR (kind = 'decided' AND (input LIKE '{\"record_stored%' OR input LIKE '{\"service_registered%'))";
     assert_eq!(concluded.len().to_string(), place.value("registration.db", outcomes));
     for line in concluded {
-        assert_eq!(line["correlation_id"].as_str(), journal.get(&of(line)).map(String::as_str), "{line}");
+        assert_eq!(Some(&ids(line)), journal.get(&of(line)), "{line}");
     }
+}
+
+/// Each failed attempt, and what is held in the end, is logged as that of the decision that asked for it.
+#[test]
+fn every_failed_attempt_is_logged_with_the_ids_of_its_decision() {
+    let payments = Payments::answering(|_, _| Answer::Reply("500 Internal Server Error", String::new(), String::new()));
+    let mut place = Place::orders(payments.port);
+    place.mend("retry = { attempts = 5, first = \"200ms\"", "retry = { attempts = 2, first = \"10ms\"");
+    place.mend("outcome = \"charged\"\non-exhausted = \"outcome\"", "outcome = \"charged\"\non-exhausted = \"hold\"");
+    place.stream(&[arrived("tea", 50, 0.0), placed("o1", &[("tea", 1)], 1.0)]);
+    let done = logged(&mut place, "purefold=debug", "json");
+    let lines = lines(&done);
+    let about_entities = about_entities(&lines);
+    let journal = journal(&place, "orders.db");
+    for (told, times, level) in [("attempt failed", 2, "DEBUG"), ("intent held", 1, "WARN")] {
+        let told: Vec<&&Value> = about_entities.iter().filter(|line| message(line) == told).collect();
+        assert_eq!(told.len(), times, "{told:?}");
+        for line in told {
+            assert_eq!((line["level"].as_str(), line["effect"].as_str()), (Some(level), Some("payments")), "{line}");
+            assert_eq!(Some(&ids(line)), journal.get(&of(line)), "{line}");
+        }
+    }
+}
+
+/// The lines about decisions and intents. Each has all that it must; what the engine says of a whole effect is none of them.
+fn about_entities(lines: &[Value]) -> Vec<&Value> {
+    const OF_EFFECTS: [&str; 4] = ["the effect does not work", "the effect works again", "breaker", "attempts were cut off"];
+    let from = |line: &Value, module: &str| line["target"].as_str().is_some_and(|target| target.starts_with(module));
+    let is_about = |line: &&Value| {
+        let is_told_of = from(line, "purefold::engine::fold") || from(line, "purefold::engine::dispatch");
+        line.get("entity").is_some() || (is_told_of && !OF_EFFECTS.iter().any(|of| message(line).starts_with(of)))
+    };
+    let about: Vec<&Value> = lines.iter().filter(is_about).collect();
+    for line in &about {
+        for field in ["event_id", "correlation_id", "entity", "workflow", "level", "timestamp"] {
+            assert!(line[field].as_str().is_some_and(|text| !text.is_empty()), "no {field} in {line}");
+        }
+        assert!(line["sequence"].is_u64(), "no sequence in {line}");
+        if from(line, "purefold::engine::dispatch") {
+            assert!(line["effect"].is_string() && line["index"].is_u64() && line["attempt"].is_u64(), "{line}");
+        }
+    }
+    about
+}
+
+/// The entity and the sequence of a line.
+fn of(line: &Value) -> (String, u64) {
+    (line["entity"].as_str().unwrap_or_default().to_owned(), line["sequence"].as_u64().unwrap_or_default())
+}
+
+/// The event id and the correlation id of a line.
+fn ids(line: &Value) -> (String, String) {
+    ["event_id", "correlation_id"].map(|field| line[field].as_str().unwrap_or_default().to_owned()).into()
+}
+
+/// The event id and the correlation id of each decision, by entity and sequence.
+fn journal(place: &Place, store: &str) -> BTreeMap<(String, u64), (String, String)> {
+    let rows = place.rows(store, "SELECT entity, sequence, event_id, correlation_id FROM entries WHERE kind = 'decided'");
+    let of = |row: String| {
+        let parts: Vec<&str> = row.split(" | ").collect();
+        ((parts[0].to_owned(), parts[1].parse().unwrap()), (parts[2].to_owned(), parts[3].to_owned()))
+    };
+    rows.into_iter().map(of).collect()
 }
 
 #[test]
@@ -102,6 +152,11 @@ impl Leaky {
                 "refused" => Answer::Reply("403 Forbidden", echo, body),
                 "broken" => Answer::Reply("500 Internal Server Error", echo, body),
                 "unreadable" => Answer::Reply("200 OK", echo, body),
+                // A receipt that fits, in which it says what it was told.
+                "echoed" => {
+                    let receipt = json!({"charge_id": request.authorization, "amount": request.body["amount"], "fee_rate": 0.015});
+                    Answer::Reply("200 OK", echo, receipt.to_string())
+                }
                 "busy" if before == 0 => Answer::Reply("503 Service Unavailable", echo, body),
                 _ => receipt(&request.body["amount"]),
             }
@@ -122,7 +177,7 @@ impl Leaky {
         let mut stream = vec![arrived("tea", 50, 0.0)];
         stream.extend(
             (1..)
-                .zip(["refused", "broken", "unreadable", "busy", "fine"])
+                .zip(["refused", "broken", "unreadable", "busy", "fine", "echoed"])
                 .map(|(second, order)| placed(order, &[("tea", 1)], f64::from(second))),
         );
         stream.push("not an event".to_owned());
@@ -151,7 +206,10 @@ fn no_secret_is_written_anywhere() {
             "the secret was sent where it belongs"
         );
         let phases = place.rows("shop.db", "SELECT order_id, phase FROM orders ORDER BY order_id");
-        assert_eq!(phases, ["broken | cancelled", "busy | shipped", "fine | shipped", "refused | cancelled", "unreadable | cancelled"]);
+        assert_eq!(
+            phases,
+            ["broken | cancelled", "busy | shipped", "echoed | shipped", "fine | shipped", "refused | cancelled", "unreadable | cancelled"]
+        );
 
         holds_no_secret("the log", done.err.as_bytes());
         holds_no_secret("the output", done.out.as_bytes());
@@ -171,6 +229,8 @@ fn no_secret_is_written_anywhere() {
             holds_no_secret(&format!("{command:?}"), told.out.as_bytes());
             holds_no_secret(&format!("{command:?}"), told.err.as_bytes());
         }
+        let echoed = place.value("orders.db", "SELECT input FROM entries WHERE entity = 'echoed' AND input LIKE '{\"charged%'");
+        assert!(echoed.contains("Bearer ${PAYMENT_TOKEN}"), "the reply says where it came from: {echoed}");
         for file in place.files() {
             holds_no_secret(&file, &fs::read(place.path(&file)).unwrap());
         }

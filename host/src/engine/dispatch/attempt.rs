@@ -88,7 +88,10 @@ impl Dispatcher {
                 queue.under_way -= 1;
                 let plan = &self.plans[queue.workflow];
                 // Whatever an effect tells, what the environment put into the manifest is not told on.
-                let result = result.map_err(|error| error.map_text(|text| plan.workflow.hide(&text)));
+                let mut result = result.map_err(|error| error.map_text(|text| plan.workflow.hide(&text)));
+                if let Ok(Some(reply)) = &mut result {
+                    plan.workflow.hide_in_reply(reply);
+                }
                 if let Some(span) = span {
                     spans::end(plan, span, &result);
                 }
@@ -175,7 +178,7 @@ impl Dispatcher {
         let Some(route) = route(&plan, waiting.task.intent.case) else { return };
         tracing::debug!(
             workflow = %plan.workflow.name, effect = %route.effect, entity = %waiting.task.name.key, sequence = waiting.task.key.sequence,
-            index = waiting.task.key.index, correlation_id = %waiting.task.intent.correlation_id, attempt = waiting.attempts, %error,
+            index = waiting.task.key.index, event_id = %waiting.task.intent.event_id, correlation_id = %waiting.task.intent.correlation_id, attempt = waiting.attempts, %error,
             "attempt failed"
         );
         let elapsed = now.saturating_sub(waiting.first.unwrap_or(now));
@@ -220,7 +223,8 @@ impl Dispatcher {
         let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
         tracing::warn!(
             workflow = %plan.workflow.name, effect = %route.effect, entity = %name.key, sequence = intent.sequence, index = intent.index,
-            correlation_id = %waiting.task.intent.correlation_id, reason = note.reason, "intent held"
+            event_id = %waiting.task.intent.event_id, correlation_id = %waiting.task.intent.correlation_id, attempt = waiting.attempts,
+            reason = note.reason, "intent held"
         );
         if waiting.maybe_done || kind == FailureKind::Unknown {
             lane.doubtful = Some(intent);

@@ -11,6 +11,9 @@ const SECRET_BYTES_LEAST: usize = 3;
 /// The same for what stands in a URL's query: much of it is no secret.
 const QUERY_BYTES_LEAST: usize = 8;
 
+/// The same for what a backend answers, which may be told to the reducer: shorter texts are data more often than secrets.
+const REPLY_BYTES_LEAST: usize = 8;
+
 /// What a URL does not escape (RFC 3986, "unreserved").
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -45,6 +48,38 @@ impl Variables {
     #[must_use]
     pub fn hide(&self, text: &str) -> String {
         self.values.iter().fold(text.to_owned(), |text, (value, name)| text.replace(value.expose(), &format!("${{{name}}}")))
+    }
+
+    /// Hides the values in all texts of what a backend answered. One that repeats what it was sent tells no secret on.
+    pub fn hide_in_reply(&self, reply: &mut purefold_wit::Value) {
+        use purefold_wit::Value as Typed;
+        let in_option = |payload: &mut Option<Box<Typed>>| {
+            if let Some(payload) = payload {
+                self.hide_in_reply(payload);
+            }
+        };
+        match reply {
+            Typed::String(text) => self.hide_in_text(text),
+            Typed::Record(fields) | Typed::Tuple(fields) => fields.iter_mut().for_each(|field| self.hide_in_reply(field)),
+            Typed::List(items) => items.iter_mut().for_each(|item| self.hide_in_reply(item)),
+            Typed::Variant(_, payload) | Typed::Option(payload) | Typed::Result(Ok(payload) | Err(payload)) => in_option(payload),
+            Typed::Map(entries) => {
+                for (key, value) in entries {
+                    self.hide_in_text(key);
+                    self.hide_in_reply(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn hide_in_text(&self, text: &mut Box<str>) {
+        let secrets = self.values.iter().take_while(|(value, _)| value.expose().len() >= REPLY_BYTES_LEAST);
+        for (value, name) in secrets {
+            if text.contains(value.expose()) {
+                *text = text.replace(value.expose(), &format!("${{{name}}}")).into();
+            }
+        }
     }
 
     /// Hides the values in all texts of a finding.
@@ -177,6 +212,28 @@ mod tests {
             variables.redact(finding);
         }
         (table["value"].as_str().unwrap().to_owned(), findings)
+    }
+
+    #[test]
+    fn what_a_backend_repeats_is_hidden_in_its_typed_reply_and_data_is_left_alone() {
+        use purefold_wit::Value as Typed;
+        let mut variables = Variables::default();
+        variables.add("TOKEN", "swordfish-1");
+        variables.add("PORT", "8500");
+        let text = |text: &str| Typed::String(text.into());
+        let reply = |token: &str| {
+            Typed::Record(Box::new([
+                text(&format!("Bearer {token}")),
+                text("port 8500"),
+                Typed::U16(8500),
+                Typed::List(vec![Typed::Option(Some(Box::new(text(token))))]),
+                Typed::Result(Err(Some(Box::new(Typed::Variant(1, Some(Box::new(text(token)))))))),
+                Typed::Map(vec![(token.into(), Typed::Tuple(Box::new([text(token)])))]),
+            ]))
+        };
+        let mut hidden = reply("swordfish-1");
+        variables.hide_in_reply(&mut hidden);
+        assert_eq!(hidden, reply("${TOKEN}"));
     }
 
     #[test]
