@@ -23,15 +23,19 @@ pub(super) enum Stage {
 /// from outside: it is not done, and waits.
 pub(super) fn sort(error: &Error, attempted: &str, stage: Stage) -> EffectError {
     let reason = format!("{attempted}: {}", told(error));
-    let Some(error) = error.as_db_error() else {
+    match error.as_db_error() {
+        Some(error) => sort_by_code(error.code(), stage, reason),
         // Sent, as far as anybody knows, and not answered.
-        return EffectError::Unknown(reason);
-    };
-    match (error.code().code().get(..2).unwrap_or_default(), stage) {
-        _ if is_refusal(error.code()) => EffectError::Refused(reason),
+        None => EffectError::Unknown(reason),
+    }
+}
+
+fn sort_by_code(code: &SqlState, stage: Stage, reason: String) -> EffectError {
+    match (code.code().get(..2).unwrap_or_default(), stage) {
+        _ if is_refusal(code) => EffectError::Refused(reason),
         // Connection, resources, operator intervention, system and internal errors: while committing, nobody knows.
         ("08" | "53" | "57" | "58" | "XX", Stage::Commit) => EffectError::Unknown(reason),
-        _ if *error.code() == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => EffectError::Unknown(reason),
+        _ if *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => EffectError::Unknown(reason),
         _ => EffectError::NotDone { reason, retry_after: None },
     }
 }
@@ -99,5 +103,58 @@ fn told_by_server(error: &DbError) -> String {
     match error.column() {
         Some(column) => format!("{bare}, in the column {column}"),
         None => bare.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What docs/guide/effects.md says of each class: while a statement is executed, and while committing.
+    #[test]
+    fn every_class_means_what_the_guide_says() {
+        let kind = |code: &str, stage| match sort_by_code(&SqlState::from_code(code), stage, "why".to_owned()) {
+            EffectError::Refused(_) => "refused",
+            EffectError::NotDone { retry_after: None, .. } => "not done",
+            EffectError::Unknown(_) => "unknown",
+            other => panic!("{code}: {other}"),
+        };
+        for (code, statement, commit) in [
+            // The intent's values: cardinality, data, constraints, a view's check, a limit, a trigger's exception.
+            ("21000", "refused", "refused"),
+            ("22003", "refused", "refused"),
+            ("22P02", "refused", "refused"),
+            ("23502", "refused", "refused"),
+            ("23505", "refused", "refused"),
+            ("44000", "refused", "refused"),
+            ("54000", "refused", "refused"),
+            ("P0001", "refused", "refused"),
+            // A deadlock, a serialization failure, a lock; and where the server itself does not know.
+            ("40001", "not done", "not done"),
+            ("40P01", "not done", "not done"),
+            ("40003", "unknown", "unknown"),
+            ("55P03", "not done", "not done"),
+            // The server, the table or the rights.
+            ("28P01", "not done", "not done"),
+            ("28000", "not done", "not done"),
+            ("3D000", "not done", "not done"),
+            ("42501", "not done", "not done"),
+            ("42P01", "not done", "not done"),
+            ("42703", "not done", "not done"),
+            ("25006", "not done", "not done"),
+            // Connection, resources, intervention, system, internal: a commit may stand.
+            ("08006", "not done", "unknown"),
+            ("53100", "not done", "unknown"),
+            ("53200", "not done", "unknown"),
+            ("53300", "not done", "unknown"),
+            ("57014", "not done", "unknown"),
+            ("57P01", "not done", "unknown"),
+            ("57P03", "not done", "unknown"),
+            ("58030", "not done", "unknown"),
+            ("XX000", "not done", "unknown"),
+            ("XX001", "not done", "unknown"),
+        ] {
+            assert_eq!((kind(code, Stage::Statement), kind(code, Stage::Commit)), (statement, commit), "{code}");
+        }
     }
 }

@@ -129,3 +129,43 @@ async fn a_statement_that_takes_too_long_is_not_done() {
     database.execute("COMMIT").await;
     assert_eq!(operation.perform(call).await, Ok(None));
 }
+
+/// A trigger that waits for the commit fails there as a disk would: of calls that were committed together nobody knows whether they
+/// stand, and each is done once in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_fails_leaves_it_unknown() {
+    const CALLS: u64 = 200;
+    let database = Database::new().await;
+    let operation = started_on(&database, "10s").await;
+    database
+        .execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no room' USING ERRCODE = '58030'; END $$;
+             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()",
+        )
+        .await;
+    let perform_all = || async {
+        let perform = |lane: u64| {
+            let operation = operation.clone();
+            tokio::spawn(async move { operation.perform(call(&format!("lane-{lane}"), 1, 0, &[Value::U64(lane), Value::U64(1)])).await })
+        };
+        let performed: Vec<_> = (0..CALLS).map(perform).collect();
+        let mut answers = Vec::new();
+        for call in performed {
+            answers.push(call.await.unwrap());
+        }
+        answers
+    };
+    let mut of_unknown_end = 0;
+    for answer in perform_all().await {
+        match answer {
+            Err(EffectError::Unknown(reason)) if reason.contains("58030") => of_unknown_end += 1,
+            // Alone in its transaction, which the server then answers for, or behind one whose connection was given up.
+            Err(EffectError::Unknown(_) | EffectError::NotDone { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(of_unknown_end > 1, "{of_unknown_end} of {CALLS}");
+    database.execute("DROP TRIGGER at_commit ON log").await;
+    assert!(perform_all().await.iter().all(Result::is_ok));
+    assert_eq!(database.texts("SELECT count(*)::text FROM log").await, [CALLS.to_string()]);
+}
