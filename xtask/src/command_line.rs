@@ -31,7 +31,7 @@ usage: cargo xtask <command>
          --inputs N      how many of each kind (default: 3000000)
          --seed SEED     another seed is another set of inputs (default: 1)
   crashes [OPTION]...    kill the real program at random moments and compare with an undisturbed run
-         --kills N       how often (default: 500)
+         --kills N       how often in the middle of its work (default: 500); other kills do not count
          --seed SEED     another seed is another set of moments (default: 1)
   chaos [OPTION]...      hosts killed, ended and stood still, broker, database and catalogue taken away, under load; then
                          everything that is left is held against a model

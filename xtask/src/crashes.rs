@@ -23,7 +23,7 @@ impl Default for Kills {
 /// # Errors
 /// Where something was lost or repeated; the test says what.
 pub(crate) fn run(workspace: &Workspace, kills: Kills) -> Result<()> {
-    println!("killing the host {} times, seed {}", kills.count, kills.seed);
+    println!("killing the living host {} times between its first commit and its last, seed {}", kills.count, kills.seed);
     let mut cargo = process::cargo(&workspace.root);
     cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "crashes::kills_", "--nocapture", "--test-threads", "1"]);
     cargo.env("PUREFOLD_CRASH_KILLS", kills.count.to_string()).env("PUREFOLD_CRASH_SEED", kills.seed.to_string());
