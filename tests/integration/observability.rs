@@ -40,10 +40,15 @@ impl Watched {
 
     #[track_caller]
     fn until(&self, sample: &str, expected: f64) {
+        self.until_it(sample, |figure| figure == expected, &expected.to_string());
+    }
+
+    #[track_caller]
+    fn until_it(&self, sample: &str, is_right: impl Fn(f64) -> bool, expected: &str) {
         let begun = std::time::Instant::now();
         loop {
             let figure = self.figure(sample);
-            if figure == Some(expected) {
+            if figure.is_some_and(&is_right) {
                 return;
             }
             assert!(begun.elapsed().as_secs() < 60, "{sample} became {figure:?}, not {expected}");
@@ -71,6 +76,15 @@ fn a_host_tells_how_it_is_doing_and_what_does_not_work() {
     assert!(figure("purefold_sandbox_time_seconds_total{workflow=\"orders\"}") > 0.0);
     assert!(figure("purefold_sandbox_fuel_total{workflow=\"orders\"}") > 1000.0);
     assert!(figure("purefold_commit_latency_seconds_count") >= 1.0);
+    assert!(figure("purefold_commit_entries_count") >= 1.0);
+    let entries = place.rows("orders.db", "SELECT count(*) FROM journal").remove(0).parse::<f64>().expect("a number");
+    assert!((14.0..=entries).contains(&figure("purefold_commit_entries_sum")), "as many as the journal has: {entries}");
+    watched.until_it("purefold_outbox_age_seconds{workflow=\"orders\",effect=\"payments\"}", |age| age > 0.5, "as old as what waits");
+    assert_eq!(figure("purefold_outbox_age_seconds{workflow=\"orders\",effect=\"tables\"}"), 0.0, "nothing waits there");
+    watched.until("purefold_dead_letters{workflow=\"orders\"}", 1.0);
+    let timers = place.rows("orders.db", "SELECT count(*) FROM timers").remove(0).parse().expect("a number");
+    watched.until("purefold_timers", timers);
+    assert!(timers >= 12.0, "each order has one: {timers}");
     assert_eq!(figure("purefold_store_down"), 0.0);
     assert_eq!(figure("purefold_source_lag_bytes"), 0.0, "all of the file was read");
     assert_eq!(figure("purefold_parked_entities{workflow=\"orders\"}"), 0.0);
