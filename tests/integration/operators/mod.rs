@@ -35,6 +35,20 @@ fn open(place: &Place, database: &str) {
     }
 }
 
+/// The one number of a query, on whichever store.
+fn number(place: &Place, database: &str, sql: &str) -> u64 {
+    place.value(database, sql).parse().expect("a number")
+}
+
+/// Changes something by hand, on whichever store. A blob of zeroes is written as each of them writes it.
+fn change(place: &Place, database: &str, sql: &str) {
+    if place.files().iter().any(|name| name == database) {
+        tables::change(&place.path(database), sql);
+    } else {
+        place.journal().execute(&sql.replace("zeroblob(32)", "decode(repeat('00', 32), 'hex')"));
+    }
+}
+
 /// The acts in a chain: kind, who, why. The workflow's own chain has the empty key.
 fn acts(place: &Place, database: &str, entity: &str) -> Vec<String> {
     let sql = format!(
