@@ -6,7 +6,7 @@ use purefold_nodes::event::{HEARTBEAT, instant};
 use purefold_nodes::{Behaviour, Fleet, Form, Outgoing, Pace, Plan};
 use serde_json::json;
 
-use super::world::{World, median, now, seconds, shortest};
+use super::world::{World, at_this_moment, median, now, seconds};
 
 /// What a heartbeat may take from being made to being with the brokers.
 const OVERHEAD_MAX: Duration = Duration::from_millis(50);
@@ -73,8 +73,9 @@ fn a_heartbeat_costs_little() {
         world.send_all([Outgoing::Event(beat, Form::Binary)]);
         begun.elapsed()
     });
-    let took = shortest(took);
-    assert!(took < OVERHEAD_MAX, "{took:?}");
+    let took = median(took.collect());
+    let most = at_this_moment(OVERHEAD_MAX);
+    assert!(took < most, "{took:?}, and {most:?} at most");
 }
 
 #[test]

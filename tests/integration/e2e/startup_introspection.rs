@@ -6,7 +6,7 @@ use purefold_nodes::event::{ACCEPTED, INTROSPECTION, NODE_TYPES, instant};
 use purefold_nodes::{Behaviour, Fleet, Form, Outgoing, Pace, Plan};
 use serde_json::json;
 
-use super::world::{World, now, shortest};
+use super::world::{World, at_this_moment, median, now};
 
 /// What an announcement may take from being made to being with the brokers.
 const BROADCAST_MAX: Duration = Duration::from_millis(50);
@@ -63,8 +63,9 @@ fn an_announcement_is_with_the_brokers_within_fifty_milliseconds() {
         world.send_all([Outgoing::Event(message, Form::Structured)]);
         begun.elapsed()
     });
-    let took = shortest(took);
-    assert!(took < BROADCAST_MAX, "{took:?}");
+    let took = median(took.collect());
+    let most = at_this_moment(BROADCAST_MAX);
+    assert!(took < most, "{took:?}, and {most:?} at most");
 }
 
 #[test]

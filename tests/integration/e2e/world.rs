@@ -466,9 +466,15 @@ pub(super) fn median(mut took: Vec<Duration>) -> Duration {
     took[took.len() / 2]
 }
 
-/// The shortest: what something takes by itself, on a machine that has other things to do as well.
-pub(super) fn shortest(took: impl Iterator<Item = Duration>) -> Duration {
-    took.min().expect("something was measured")
+/// A limit on this machine at this moment: as much longer as a short nap takes here than it should.
+pub(super) fn at_this_moment(limit: Duration) -> Duration {
+    const NAP: Duration = Duration::from_millis(2);
+    let naps = (0..25).map(|_| {
+        let begun = Instant::now();
+        std::thread::sleep(NAP);
+        begun.elapsed()
+    });
+    limit.mul_f64(median(naps.collect()).div_duration_f64(NAP).max(1.0))
 }
 
 fn decision(entry: &Value) -> String {
