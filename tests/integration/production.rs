@@ -130,6 +130,14 @@ fn the_compose_file_has_every_variable_and_every_topic() {
     let services = compose["services"].as_mapping().expect("services");
     let names: BTreeSet<&str> = services.keys().filter_map(|name| name.as_str()).collect();
     for (name, service) in services {
+        // What a service writes to a volume must be its user's: a fresh one is root's, and the image runs as somebody else.
+        let writes = service
+            .as_mapping_get("volumes")
+            .and_then(|volumes| volumes.as_sequence())
+            .is_some_and(|volumes| volumes.iter().filter_map(|volume| volume.as_str()).any(|volume| !volume.ends_with(":ro")));
+        let is_ours = service.as_mapping_get("<<").is_some() || service.as_mapping_get("build").is_some();
+        let user = service.as_mapping_get("user").and_then(|user| user.as_str());
+        assert!(!(writes && is_ours) || user == Some("root"), "{name:?} cannot write to its volume");
         let Some(others) = service.as_mapping_get("depends_on").and_then(|others| others.as_mapping()) else { continue };
         for other in others.keys().filter_map(|other| other.as_str()) {
             assert!(names.contains(other), "{name:?} depends on {other}, which is not there");
