@@ -61,8 +61,8 @@ fn brokers_that_are_away_at_the_start_keep_nothing_else_from_running() {
     assert_decided_once(&place, 0..3);
 }
 
-/// Every order asks for a payment, and nobody takes payments: intents pile up to their bound, and the rest of the topic
-/// waits where it is. The host stays a member and goes on when there is room.
+/// The workflow is paused while nodes announce themselves: nothing is taken, and the topic waits where it is. The host stays a
+/// member and goes on when it may.
 #[test]
 fn an_engine_that_takes_nothing_stays_a_member_and_holds_little() {
     const NODES: u32 = 12_000;
