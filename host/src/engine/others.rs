@@ -88,7 +88,8 @@ impl Engine {
         let forwarded = self.state.others.forwarded.new_of(forwarded, events, |row| row.id);
         let delivered = self.state.others.deliveries.new_of(delivered, deliveries, |row| row.id);
         self.state.others.quiet = forwarded.is_empty() && delivered.is_empty();
-        self.state.others.caught_up |= is_all;
+        // Rows of a workflow that does not run here stay, and are not waited for.
+        self.state.others.caught_up |= is_all || (forwarded.is_empty() && self.state.work.is_empty());
         self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
         for event in forwarded {
             self.take_forwarded(event);
