@@ -5,6 +5,7 @@ pub mod gate;
 pub mod hosts;
 pub mod journal;
 pub mod observe;
+pub mod rehearsal;
 pub mod replay;
 pub mod sandbox;
 pub mod signing;

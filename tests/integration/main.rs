@@ -27,6 +27,7 @@ mod place;
 mod production;
 mod program;
 mod purity_gates;
+mod rehearsal;
 mod releases;
 mod repository;
 mod request;

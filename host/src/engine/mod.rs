@@ -50,9 +50,10 @@ mod workers;
 mod writer;
 
 pub(crate) use fold::check;
+pub(crate) use input::{Note, Order, OrderKind};
 
 pub use dispatch::{BreakerState, EffectStatus};
-pub use entity::Entity;
+pub use entity::{Entity, Outstanding};
 pub use error::EngineError;
 pub use fold::{Folded, Ids, Moment, fold};
 pub use input::{Conclusion, EntityName, EventInput, EventOrigin, FailureKind, Follows, Line, Pending, Spot};
