@@ -9,6 +9,7 @@ pub mod rehearsal;
 pub mod replay;
 pub mod sandbox;
 pub mod signing;
+pub mod scenario;
 pub mod source;
 pub mod store;
 pub mod time;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say so and stop")]
 
 mod acceptance;
+mod author;
 mod backends;
 mod bounds;
 mod chance;

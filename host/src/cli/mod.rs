@@ -26,6 +26,7 @@ mod source;
 mod state;
 mod status;
 mod table;
+mod test;
 mod truncate;
 mod verify;
 mod warrant;
@@ -86,6 +87,8 @@ enum Command {
     Sign(sign::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
     Component(component::Arguments),
+    /// Play a workflow's scenarios, and tell what is not as they expect it
+    Test(test::Arguments),
 }
 
 /// Parses the command line and runs the command.
@@ -115,6 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Key(arguments) => key::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
     };
     exit::code(done)
 }

@@ -39,6 +39,10 @@ impl Style {
         self.sequence("31", text)
     }
 
+    pub(crate) fn green(self, text: &str) -> String {
+        self.sequence("32", text)
+    }
+
     fn sequence(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

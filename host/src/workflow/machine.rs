@@ -94,6 +94,12 @@ impl Machine {
         }
     }
 
+    /// The phase that a state is in, in kebab case.
+    #[must_use]
+    pub fn phase_name(&self, state: &Value) -> Option<&str> {
+        self.phase(state).ok().map(|phase| self.phases[phase].as_str())
+    }
+
     fn phase(&self, state: &Value) -> Result<usize, String> {
         let phase = match state {
             Value::Record(fields) => match fields.get(self.field) {
