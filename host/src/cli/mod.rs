@@ -8,6 +8,7 @@ mod dead_letters;
 mod entity;
 mod erase;
 mod exit;
+mod fuzz;
 mod intents;
 mod journal;
 mod json;
@@ -89,6 +90,8 @@ enum Command {
     Component(component::Arguments),
     /// Play a workflow's scenarios, and tell what is not as they expect it
     Test(test::Arguments),
+    /// Feed a reducer with typed values that nobody thought of, and tell what goes wrong
+    Fuzz(fuzz::Arguments),
 }
 
 /// Parses the command line and runs the command.
@@ -119,6 +122,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     exit::code(done)
 }

@@ -121,7 +121,7 @@ impl Session {
             .context
             .decode("context", request.context.get().as_bytes(), UnknownFields::Ignore)
             .map_err(|error| error.to_string())
-            .and_then(|value| context(&value).ok_or_else(|| "context: it is not the standard context".to_owned()))?;
+            .and_then(|value| Context::of(&value).ok_or_else(|| "context: it is not the standard context".to_owned()))?;
         let state =
             request.state.map(|state| self.codec.decode_state(state.get().as_bytes())).transpose().map_err(|error| error.to_string())?;
         let input =
@@ -171,31 +171,6 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// The standard context out of a value of its type.
-fn context(value: &Value) -> Option<Context> {
-    let Value::Record(fields) = value else { return None };
-    let [
-        Value::Instant(now),
-        Value::String(entity),
-        Value::U64(sequence),
-        Value::String(event_id),
-        Value::String(correlation_id),
-        Value::Tuple(seed),
-    ] = &**fields
-    else {
-        return None;
-    };
-    let [Value::U64(high), Value::U64(low)] = &**seed else { return None };
-    Some(Context {
-        now: *now,
-        entity: (&**entity).into(),
-        sequence: *sequence,
-        event_id: (&**event_id).into(),
-        correlation_id: (&**correlation_id).into(),
-        seed: (*high, *low),
-    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,47 @@ pub struct Context {
     pub seed: (u64, u64),
 }
 
+impl Context {
+    /// The standard context out of a value of its type.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Context> {
+        let Value::Record(fields) = value else { return None };
+        let [
+            Value::Instant(now),
+            Value::String(entity),
+            Value::U64(sequence),
+            Value::String(event_id),
+            Value::String(correlation_id),
+            Value::Tuple(seed),
+        ] = &**fields
+        else {
+            return None;
+        };
+        let [Value::U64(high), Value::U64(low)] = &**seed else { return None };
+        Some(Context {
+            now: *now,
+            entity: (&**entity).into(),
+            sequence: *sequence,
+            event_id: (&**event_id).into(),
+            correlation_id: (&**correlation_id).into(),
+            seed: (*high, *low),
+        })
+    }
+
+    /// As a value of the standard context's type.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        Value::Record(Box::new([
+            Value::Instant(self.now),
+            Value::String((&*self.entity).into()),
+            Value::U64(self.sequence),
+            Value::String((&*self.event_id).into()),
+            Value::String((&*self.correlation_id).into()),
+            Value::Tuple(Box::new([Value::U64(self.seed.0), Value::U64(self.seed.1)])),
+        ]))
+    }
+}
+
 /// The result of one `reduce`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {

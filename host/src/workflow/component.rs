@@ -85,3 +85,15 @@ fn candidates(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Vec<PathB
     }
     candidates
 }
+
+/// Where the component of a manifest lies, in the process's own surroundings.
+#[must_use]
+pub fn component_path(manifest: &Manifest) -> Option<PathBuf> {
+    let surroundings = Surroundings {
+        environment: &|name| std::env::var(name).ok(),
+        current: std::env::current_dir().unwrap_or_default(),
+        open: &purefold_effects::open,
+        topics: &crate::source::topics_missing,
+    };
+    candidates(manifest, &surroundings).into_iter().find(|path| path.is_file())
+}

@@ -25,7 +25,7 @@ use purefold_wit::{Codec, Contract};
 use crate::store::Location;
 
 pub use closed::{Statements, load_to_read, schema};
-pub use component::REDUCERS_VARIABLE;
+pub use component::{REDUCERS_VARIABLE, component_path};
 pub use link::link;
 pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;

@@ -14,6 +14,9 @@ const TOTAL_MAX: u64 = 1 << 53;
 /// The most lines of one order: each is an intent, of which a decision has 64 at most unless a manifest says otherwise.
 const LINES_MAX: usize = 50;
 
+/// The longest name of an article, in bytes: it is the key of its stock.
+const STOCK_ID_BYTES_MAX: usize = 256;
+
 /// How long the stock may take to answer for every line.
 const RESERVING_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
@@ -54,6 +57,9 @@ fn check(lines: &[Line]) -> Result<(), Rejection> {
         return Err(Rejection::TooManyLines(LINES_MAX as u32));
     }
     for (index, line) in lines.iter().enumerate() {
+        if line.stock_id.is_empty() || line.stock_id.len() > STOCK_ID_BYTES_MAX {
+            return Err(Rejection::BadStockId);
+        }
         if line.quantity == 0 {
             return Err(Rejection::BadQuantity(line.stock_id.clone()));
         }
@@ -106,6 +112,9 @@ mod tests {
         assert_eq!(decide_now(None, placed_with(&lines, None)), Err(Rejection::TooManyLines(50)));
         assert_eq!(accepted(None, placed_with(&lines[1..], None)).1.len(), 52);
         assert_eq!(decide_now(None, placed_with(&[("tea", 1, 1), ("cup", 0, 1)], None)), Err(Rejection::BadQuantity("cup".to_owned())));
+        for stock_id in ["", &"x".repeat(STOCK_ID_BYTES_MAX + 1)] {
+            assert_eq!(decide_now(None, placed_with(&[("tea", 1, 1), (stock_id, 1, 1)], None)), Err(Rejection::BadStockId));
+        }
         assert_eq!(
             decide_now(None, placed_with(&[("tea", 1, 1), ("cup", 1, 1), ("tea", 2, 1)], None)),
             Err(Rejection::LineTwice("tea".to_owned()))

@@ -1,6 +1,7 @@
 //! The author's loop: scenarios, and the pages of the guide that show it.
 
 mod examples;
+mod fuzzing;
 mod scenarios;
 
 use std::fs;
