@@ -1,6 +1,7 @@
 //! purefold: the host for pure reducers.
 
 pub mod engine;
+pub mod explore;
 pub mod fuzz;
 pub mod gate;
 pub mod hosts;

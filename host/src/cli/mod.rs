@@ -8,6 +8,7 @@ mod dead_letters;
 mod entity;
 mod erase;
 mod exit;
+mod explore;
 mod fuzz;
 mod intents;
 mod journal;
@@ -90,6 +91,8 @@ enum Command {
     Component(component::Arguments),
     /// Play a workflow's scenarios, and tell what is not as they expect it
     Test(test::Arguments),
+    /// Try whatever can happen to a workflow in every order, and tell the shortest way to something wrong
+    Explore(explore::Arguments),
     /// Feed a reducer with typed values that nobody thought of, and tell what goes wrong
     Fuzz(fuzz::Arguments),
 }
@@ -122,6 +125,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Explore(arguments) => explore::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     exit::code(done)

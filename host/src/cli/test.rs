@@ -16,6 +16,8 @@ use super::open;
 use super::table::Style;
 use files::File;
 
+pub(super) use files::{beside, paths};
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The workflow's manifest

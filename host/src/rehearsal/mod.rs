@@ -12,7 +12,7 @@
 //! use purefold::workflow::load_to_read;
 //!
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let workflow = load_to_read("registration.toml".as_ref()).map_err(|findings| format!("{findings:?}"))?;
+//! let workflow = load_to_read("workflow.toml".as_ref()).map_err(|findings| format!("{findings:?}"))?;
 //! let mut rehearsal = Rehearsal::new(vec![workflow], &Sandbox::new()?)?;
 //! rehearsal.set_now(1_770_984_000_000_000);
 //! let step = rehearsal.event(br#"{"specversion":"1.0","id":"1","source":"/a","type":"…","data":{}}"#)?;

@@ -8,7 +8,7 @@ use super::decided::{Decided, Outcome, case_name};
 use crate::engine::{FailureKind, Plan};
 use crate::workflow::{OutcomeField, RoutePlan};
 
-/// How often each thing that a workflow can do was done, by what it is called: `input acked`, `phase active -> liveness-expired`.
+/// How often each thing that a workflow can do was done, by what it is called: `input opened`, `phase open -> closed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage(BTreeMap<String, u64>);
 

@@ -16,6 +16,7 @@ mod read;
 mod script;
 mod stage;
 mod trace;
+mod watch;
 mod write;
 mod yaml;
 
@@ -27,6 +28,7 @@ pub use play::{Played, play};
 pub use read::{Scenario, read};
 pub use script::Script;
 pub use stage::{Performed, Stage, StageError};
+pub use watch::{Violation, Watch};
 pub use write::write;
 
 /// The largest file of scenarios that is read.

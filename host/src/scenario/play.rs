@@ -10,6 +10,7 @@ use super::expect::Failure;
 use super::read::Scenario;
 use super::stage::{Performed, Stage, StageError};
 use super::trace::Trace;
+use super::watch::Watch;
 use super::{Act, Expected};
 use crate::engine::EntityName;
 use crate::rehearsal::{Rehearsal, RehearsalError};
@@ -34,9 +35,11 @@ pub struct Played {
 pub fn play(rehearsal: &Rehearsal, scenario: &Scenario) -> Result<Played, RehearsalError> {
     let mut rehearsal = rehearsal.clone();
     rehearsal.set_now(scenario.start);
-    let coverage = rehearsal.plans().iter().map(|plan| Coverage::of(plan)).collect();
+    let plans = rehearsal.plans().to_vec();
+    let coverage = plans.iter().map(|plan| Coverage::of(plan)).collect();
     let mut player = Player {
         stage: Stage::new(rehearsal, scenario.answers.clone(), scenario.by_hand),
+        watch: Watch::of(&plans),
         states: BTreeMap::new(),
         last: None,
         trace: Trace::new(&scenario.name),
@@ -50,6 +53,7 @@ pub fn play(rehearsal: &Rehearsal, scenario: &Scenario) -> Result<Played, Rehear
 
 struct Player {
     stage: Stage,
+    watch: Watch,
     states: BTreeMap<EntityName, Value>,
     /// The entity that was decided for last.
     last: Option<EntityName>,
@@ -99,6 +103,12 @@ impl Player {
         self.trace.step(&self.stage, &performed.step);
         let decided = self.decided(&performed);
         self.unexpected(act, &performed, &decided);
+        for decided in &decided {
+            for violation in self.watch.see(decided) {
+                let expected = format!("the property {:?}", violation.property);
+                self.played.failures.push(Failure { line: act.line, path: "properties".into(), expected, found: violation.told });
+            }
+        }
         match &act.then {
             Some(then) => self.check(then, &performed, &decided),
             None => Ok(true),

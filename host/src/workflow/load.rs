@@ -7,7 +7,7 @@ use purefold_effects::Effect;
 use purefold_wit::{Contract, Finding};
 use sha2::{Digest, Sha256};
 
-use super::{Manifest, Workflow, component, inputs, machine, routes};
+use super::{Manifest, Workflow, component, inputs, machine, properties, routes};
 use crate::gate;
 use crate::source::{KafkaSettings, topics_missing};
 
@@ -81,6 +81,7 @@ fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec
     let contract = read_contract(&component, manifest.limits.memory_bytes, findings)?;
     let inputs = inputs::check(&manifest, &contract, findings);
     let machine = manifest.machine.as_ref().and_then(|settings| machine::plan(settings, &contract, findings));
+    properties::plan(&manifest, &contract, findings);
     let routes::Plan { routes, effects } = routes::plan(&manifest, &contract, opened, findings);
     Some(Workflow {
         name: manifest.name.as_str().into(),

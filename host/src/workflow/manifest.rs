@@ -8,6 +8,7 @@ mod expand;
 mod faults;
 mod intents;
 mod limits;
+mod properties;
 mod retention;
 mod sections;
 mod syntax;
@@ -28,6 +29,7 @@ pub(super) use effects::COMMON as COMMON_EFFECT_SETTINGS;
 pub use expand::Variables;
 pub use faults::FaultSettings;
 pub use limits::{DEFAULT_EVENT_BYTES, DEFAULT_INBOX, DEFAULT_OUTSTANDING, DEFAULT_PARALLEL, LimitSettings};
+pub use properties::PropertySettings;
 pub use retention::{Entries, RetentionSettings};
 
 /// The largest manifest that is read.
@@ -89,6 +91,10 @@ pub struct Manifest {
     pub retention: RetentionSettings,
     /// `[traces]`
     pub traces: Option<TraceSettings>,
+    /// `[properties.NAME]`
+    pub properties: Vec<PropertySettings>,
+    /// `explore.events`: files of events that may arrive, relative to the manifest's folder.
+    pub explore_events: Vec<String>,
     /// What the environment put into it.
     variables: Variables,
 }
@@ -237,6 +243,8 @@ impl Manifest {
             faults: FaultSettings::default(),
             retention: RetentionSettings::default(),
             traces: None,
+            properties: Vec::new(),
+            explore_events: Vec::new(),
             variables,
         };
         sections::fill(&mut manifest, &table, &mut findings);

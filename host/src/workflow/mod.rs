@@ -10,6 +10,7 @@ mod machine;
 pub mod manifest;
 mod order;
 mod outcome;
+mod properties;
 mod routes;
 mod standard;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use component::{REDUCERS_VARIABLE, component_path};
 pub use link::link;
 pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;
+pub use properties::{Demand, Property, properties};
 
 /// The name by which routes call the built-in effect that sets timers and takes them back.
 pub const TIMER: &str = "timer";

@@ -58,6 +58,11 @@ fn fits(shown: &[&str], printed: &[&str]) -> bool {
 }
 
 #[test]
+fn the_page_on_exploring() {
+    page("exploring.md");
+}
+
+#[test]
 fn the_page_on_scenarios() {
     page("testing.md");
 }

@@ -1,6 +1,7 @@
 //! The author's loop: scenarios, and the pages of the guide that show it.
 
 mod examples;
+mod exploring;
 mod fuzzing;
 mod scenarios;
 

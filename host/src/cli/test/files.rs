@@ -57,12 +57,17 @@ impl File {
     }
 }
 
+/// The folder of a manifest's scenarios.
+pub(in crate::cli) fn beside(manifest: &Path) -> PathBuf {
+    manifest.parent().unwrap_or(Path::new("")).join(FOLDER)
+}
+
 /// The scenarios that are named, else those beside the manifest.
 ///
 /// # Errors
 /// Everything that is wrong with them.
 pub(super) fn find(manifest: &Path, named: &[PathBuf]) -> Result<Vec<File>, Vec<String>> {
-    let beside = manifest.parent().unwrap_or(Path::new("")).join(FOLDER);
+    let beside = beside(manifest);
     let named = if named.is_empty() { std::slice::from_ref(&beside) } else { named };
     let (mut files, mut wrong) = (Vec::new(), Vec::new());
     for named in named {
@@ -85,7 +90,7 @@ pub(super) fn find(manifest: &Path, named: &[PathBuf]) -> Result<Vec<File>, Vec<
 }
 
 /// The file itself, or the files of the folder by name.
-fn paths(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(in crate::cli) fn paths(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }

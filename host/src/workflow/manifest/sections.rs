@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::{
     FaultSettings, LimitSettings, MachineSettings, Manifest, ReducerSettings, RetentionSettings, SourceSettings, effects, intents,
+    properties,
 };
 use crate::signing::TrustedKey;
 use crate::source::{HttpSettings, KafkaSettings};
@@ -69,6 +70,12 @@ pub(super) fn fill(manifest: &mut Manifest, table: &Table, findings: &mut Vec<Fi
         let (traces, found) = TraceSettings::read(traces);
         manifest.traces = traces;
         top.absorb(found);
+    }
+    if let Some(properties) = top.nested("properties") {
+        manifest.properties = properties::read(properties, &mut top);
+    }
+    if let Some(explore) = top.nested("explore") {
+        manifest.explore_events = properties::read_explore(explore, &mut top);
     }
     findings.extend(top.finish());
 }
