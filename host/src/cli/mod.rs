@@ -16,6 +16,7 @@ mod json;
 mod key;
 mod logging;
 mod machine;
+mod new;
 mod open;
 mod parked;
 mod pause;
@@ -89,6 +90,8 @@ enum Command {
     Sign(sign::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
     Component(component::Arguments),
+    /// Make a reducer's project that builds, tests and passes the gates
+    New(new::Arguments),
     /// Play a workflow's scenarios, and tell what is not as they expect it
     Test(test::Arguments),
     /// Try whatever can happen to a workflow in every order, and tell the shortest way to something wrong
@@ -124,6 +127,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Key(arguments) => key::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Explore(arguments) => explore::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),

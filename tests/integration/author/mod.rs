@@ -3,6 +3,7 @@
 mod examples;
 mod exploring;
 mod fuzzing;
+mod project;
 mod scenarios;
 
 use std::fs;
