@@ -6,6 +6,8 @@
 #define TOTAL_MAX (UINT64_C(1) << 53)
 /// The most lines of one order: each is an intent.
 #define LINES_MAX 50
+/// The longest name of an article, in bytes: it is the key of its stock.
+#define STOCK_ID_BYTES_MAX 256
 /// How long the stock may take to answer for every line.
 #define RESERVING_SECONDS 120
 
@@ -19,6 +21,7 @@ static bool check(const lines_t *lines, rejection_t *why) {
   }
   for (size_t i = 0; i < lines->len; i++) {
     text_t stock_id = lines->ptr[i].stock_id;
+    if (stock_id.len == 0 || stock_id.len > STOCK_ID_BYTES_MAX) return reject(why, REJECTION(BAD_STOCK_ID));
     if (lines->ptr[i].quantity == 0) return reject_text(why, REJECTION(BAD_QUANTITY), stock_id);
     for (size_t earlier = 0; earlier < i; earlier++)
       if (same(lines->ptr[earlier].stock_id, stock_id)) return reject_text(why, REJECTION(LINE_TWICE), stock_id);

@@ -13,6 +13,9 @@ const TOTAL_MAX = 1n << 53n;
 /** The most lines of one order: each is an intent, of which a decision has 64 at most unless a manifest says otherwise. */
 const LINES_MAX = 50;
 
+/** The longest name of an article, in bytes of UTF-8: it is the key of its stock. */
+const STOCK_ID_BYTES_MAX = 256;
+
 /** How many seconds the stock may take to answer for every line. */
 const RESERVING_TIMEOUT = 120n;
 
@@ -50,10 +53,27 @@ function check(lines) {
   if (lines.length > LINES_MAX) throw rejection({ tag: 'too-many-lines', val: LINES_MAX });
   const seen = new Set();
   for (const { stockId, quantity } of lines) {
+    if (stockId === '' || bytes(stockId) > STOCK_ID_BYTES_MAX) throw rejection({ tag: 'bad-stock-id' });
     if (quantity === 0) throw rejection({ tag: 'bad-quantity', val: stockId });
     if (seen.has(stockId)) throw rejection({ tag: 'line-twice', val: stockId });
     seen.add(stockId);
   }
+}
+
+/**
+ * How many bytes a text takes in UTF-8.
+ * @param {string} text
+ */
+function bytes(text) {
+  let count = 0;
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    if (point < 0x80) count += 1;
+    else if (point < 0x800) count += 2;
+    else if (point < 0x10000) count += 3;
+    else count += 4;
+  }
+  return count;
 }
 
 /**
