@@ -76,7 +76,7 @@ impl Rehearsal {
             }
             (_, conclusion) => pending.conclusions.push((key(asked), conclusion)),
         }
-        self.fold(asked.name.clone(), pending)
+        self.fold(&asked.name, pending)
     }
 
     /// Has a held intent tried again: it can be concluded after that.
@@ -115,7 +115,7 @@ impl Rehearsal {
 
     fn order(&mut self, name: &EntityName, what: OrderKind) -> Result<Step, RehearsalError> {
         let warrant = Warrant { by: "rehearsal".into(), reason: None };
-        self.fold(name.clone(), Pending { orders: vec![Order { command: 0, what, warrant }], ..Pending::default() })
+        self.fold(name, Pending { orders: vec![Order { command: 0, what, warrant }], ..Pending::default() })
     }
 
     fn standing(&self, asked: &Asked) -> Option<Standing> {

@@ -50,7 +50,7 @@ impl Rehearsal {
         }
         self.set_now(due.due);
         let timers = vec![(due.timer.clone(), due.generation.0, due.generation.1)];
-        self.fold(due.name.clone(), Pending { timers, ..Pending::default() })
+        self.fold(&due.name, Pending { timers, ..Pending::default() })
     }
 
     /// Moves the clock on to `time` and fires every timer that falls due by then, in order; `after` each it has `settle` do

@@ -233,7 +233,7 @@ impl Rehearsal {
                 Ok((key, event)) => {
                     Arc::make_mut(&mut self.accepted).insert(event.fingerprint);
                     let pending = Pending { events: [event].into(), ..Pending::default() };
-                    step.extend(self.fold(EntityName { workflow, key }, pending)?);
+                    step.extend(self.fold(&EntityName { workflow, key }, pending)?);
                 }
             }
         }
@@ -265,7 +265,7 @@ impl Rehearsal {
             bytes,
             incoming: None,
         };
-        self.fold(EntityName { workflow, key: key.into() }, Pending { events: [event].into(), ..Pending::default() })
+        self.fold(&EntityName { workflow, key: key.into() }, Pending { events: [event].into(), ..Pending::default() })
     }
 
     /// Inputs from one entity to another that were not handed over yet, in the order of asking.
@@ -296,7 +296,7 @@ impl Rehearsal {
             return Ok(Step::default());
         };
         let name = EntityName { workflow, key: delivery.key.clone() };
-        self.fold(name, Pending { deliveries: vec![Arc::unwrap_or_clone(delivery)], ..Pending::default() })
+        self.fold(&name, Pending { deliveries: vec![Arc::unwrap_or_clone(delivery)], ..Pending::default() })
     }
 
     fn plan(&self, name: &EntityName) -> Result<&Arc<Plan>, RehearsalError> {
@@ -304,11 +304,11 @@ impl Rehearsal {
     }
 
     /// Has the engine decide what waits for an entity, and keeps what came of it.
-    fn fold(&mut self, name: EntityName, mut pending: Pending) -> Result<Step, RehearsalError> {
-        let plan = self.plan(&name)?.clone();
+    fn fold(&mut self, name: &EntityName, mut pending: Pending) -> Result<Step, RehearsalError> {
+        let plan = self.plan(name)?.clone();
         let mut step = Step::default();
         for _ in 0..MOST_FOLDS {
-            let entity = match self.entities.remove(&name) {
+            let entity = match self.entities.remove(name) {
                 Some(entity) => Box::new(Arc::unwrap_or_clone(entity)),
                 None => Box::new(Entity::unknown(&plan, name.key.clone())),
             };

@@ -343,10 +343,7 @@ impl Parser<'_> {
     fn index(&mut self, ty: &Type, at: usize) -> Result<(Step, Type), ConditionError> {
         self.at += 1;
         let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Json>();
-        let value = match values.next() {
-            Some(Ok(value)) => value,
-            _ => return Err(self.wrong("expected a number or a key")),
-        };
+        let Some(Ok(value)) = values.next() else { return Err(self.wrong("expected a number or a key")) };
         let read = values.byte_offset();
         self.at += read;
         if !self.take("]") {
@@ -389,7 +386,7 @@ impl Parser<'_> {
             (Type::Enum(cases), Json::String(text)) if !is_order => {
                 let name = text.replace('-', "_");
                 if !cases.cases.iter().any(|case| case.snake() == name) {
-                    let near = nearest(&name, cases.cases.iter().map(|case| case.snake()));
+                    let near = nearest(&name, cases.cases.iter().map(purefold_wit::Name::snake));
                     let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
                     return Err(self.wrong_at(at, format!("enum {} has no case {literal}{near}", cases.name.kebab())));
                 }

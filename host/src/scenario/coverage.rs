@@ -60,7 +60,7 @@ impl Coverage {
         }
         match (&decided.result, &plan.workflow.contract.rejection) {
             (Outcome::Rejected(rejection), Type::Variant(variant)) => {
-                self.hit(&format!("rejection {}", case_name(&variant.cases, rejection)))
+                self.hit(&format!("rejection {}", case_name(&variant.cases, rejection)));
             }
             (Outcome::Rejected(Value::Enum(case)), Type::Enum(cases)) => {
                 let name = cases.cases.get(*case as usize).map_or("", |name| name.kebab());

@@ -156,9 +156,8 @@ impl Builder {
         match (&mut open.content, open.key.take()) {
             (Content::Map(fields), Some(key)) => fields.push((key, node)),
             (Content::Map(fields), None) => {
-                let key = match node.content {
-                    Content::Text(key) | Content::Literal(key) => key,
-                    _ => return Err(Misread { line: node.line, reason: "a key is a text".into() }),
+                let (Content::Text(key) | Content::Literal(key)) = node.content else {
+                    return Err(Misread { line: node.line, reason: "a key is a text".into() });
                 };
                 if fields.iter().any(|(known, _)| *known == key) {
                     return Err(Misread { line: node.line, reason: format!("the key `{key}` stands here twice") });
@@ -186,7 +185,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Content {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
 
