@@ -73,7 +73,7 @@ pub(super) fn find(manifest: &Path, named: &[PathBuf]) -> Result<Vec<File>, Vec<
     for named in named {
         match paths(named) {
             Ok(paths) if paths.is_empty() => {
-                wrong.push(format!("there are no scenarios in {}: write a file that ends in .yaml", named.display()))
+                wrong.push(format!("there are no scenarios in {}: write a file that ends in .yaml", named.display()));
             }
             Ok(paths) => {
                 for path in paths {
