@@ -51,6 +51,7 @@ pub(crate) enum Part {
     Decision,
     Million,
     Watching,
+    Verify,
     Http,
     Timers,
     Postgres,
@@ -59,11 +60,12 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 9] = [
+    pub(crate) const ALL: [Part; 10] = [
         Part::Pipeline,
         Part::Decision,
         Part::Million,
         Part::Watching,
+        Part::Verify,
         Part::Http,
         Part::Timers,
         Part::Postgres,
@@ -77,6 +79,7 @@ impl Part {
             Part::Decision => "decision",
             Part::Million => "million",
             Part::Watching => "watching",
+            Part::Verify => "verify",
             Part::Http => "http",
             Part::Timers => "timers",
             Part::Postgres => "postgres",
@@ -132,11 +135,14 @@ pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result
     let bench = Bench { workspace, programs, folder, scale };
     for part in if parts.is_empty() { &Part::ALL } else { parts } {
         match part {
-            Part::Pipeline | Part::Decision | Part::Million if scale == Scale::Trial => println!("{}: only in full", part.name()),
+            Part::Pipeline | Part::Decision | Part::Million | Part::Verify if scale == Scale::Trial => {
+                println!("{}: only in full", part.name());
+            }
             Part::Pipeline => bench.pipeline()?,
             Part::Decision => bench.decision()?,
             Part::Million => bench.million()?,
             Part::Watching => bench.watching()?,
+            Part::Verify => bench.verify()?,
             Part::Http => bench.http()?,
             Part::Timers => bench.timers()?,
             Part::Postgres => bench.postgres()?,
@@ -187,6 +193,12 @@ impl Bench<'_> {
     fn watching(&self) -> Result<()> {
         println!("\nwhat watching costs: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed, in turn");
         self.heartbeats(&["--watching"])
+    }
+
+    /// How much faster a journal is verified than it was made.
+    fn verify(&self) -> Result<()> {
+        println!("\nverifying, against the live rate: {HEARTBEATS} heartbeats of {NODES} active nodes, their intents performed");
+        self.heartbeats(&["--verify"])
     }
 
     /// The journal in a private PostgreSQL, against hand-written statements that put the same rows there, in turn.

@@ -20,6 +20,7 @@ usage: cargo xtask <command>
          --seconds N     with --real: how long they live (default: 12)
          --seed N        with --real: another seed, other nodes (default: 1)
   demo-events            make demo/events.jsonl anew
+  golden                 make tests/golden/<version> anew: journals of this version, which later ones must verify
   services               keep a private Kafka, Consul and PostgreSQL up until interrupted; prints the variables by
                          which tests find them
   nodes [OPTION]...      simulated nodes of the reference workflow, over Kafka; --help tells the options
@@ -40,7 +41,7 @@ usage: cargo xtask <command>
          --hosts N       how many hosts share the work (default: 3)
          --rate N        events a second (default: 60)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million watching http timers postgres kafka latency
+                         pipeline decision million watching verify http timers postgres kafka latency
          --trial         a dev build and little load, to see that those with services work: no figures to tell";
 
 /// What to do.
@@ -65,6 +66,7 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     DemoEvents,
+    Golden,
     Services,
     /// The program's own options, as they were given.
     Nodes {
@@ -104,6 +106,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
             Ok(if real.is_empty() { Command::Demo { arguments } } else { Command::DemoReal { arguments } })
         }
         "demo-events" => none(&rest, Command::DemoEvents),
+        "golden" => none(&rest, Command::Golden),
         "services" => none(&rest, Command::Services),
         "nodes" => Ok(Command::Nodes { arguments: rest }),
         "simulate" => {

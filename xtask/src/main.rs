@@ -9,6 +9,7 @@ mod command_line;
 mod crashes;
 mod demo;
 mod deny;
+mod golden;
 mod host;
 mod hostile;
 mod languages;
@@ -102,6 +103,12 @@ fn run(command: &Command) -> Result<()> {
             ensure_compilers(&workspace)?;
             reducers::build(&workspace, Profile::Dev)?;
             chaos::run(&workspace, *trouble)
+        }
+        Command::Golden => {
+            ensure_compilers(&workspace)?;
+            reducers::build(&workspace, Profile::Dev)?;
+            reducers::build_fixtures(&workspace, Profile::Dev)?;
+            golden::run(&workspace)
         }
         Command::Hostile(inputs) => {
             toolchain::ensure_c_compiler()?;

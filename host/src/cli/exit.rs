@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use purefold::engine::EngineError;
+use purefold::replay::ReplayError;
 use purefold::source::SourceError;
 use purefold::store::StoreError;
 
@@ -46,6 +47,7 @@ fn is_wrong_input(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(engine_was_asked_wrongly)
             || cause.downcast_ref().is_some_and(store_is_another)
+            || cause.downcast_ref().is_some_and(replay_was_asked_wrongly)
             || cause.downcast_ref::<io::Error>().is_some_and(is_not_there)
     })
 }
@@ -72,6 +74,10 @@ fn engine_was_asked_wrongly(error: &EngineError) -> bool {
 
 fn store_is_another(error: &StoreError) -> bool {
     matches!(error, StoreError::Missing { .. } | StoreError::OtherJournal { .. } | StoreError::OtherVersion { .. })
+}
+
+fn replay_was_asked_wrongly(error: &ReplayError) -> bool {
+    matches!(error, ReplayError::Edit { .. } | ReplayError::Progress { .. } | ReplayError::Release { .. })
 }
 
 /// Nothing is there by that name, or a folder.

@@ -2,12 +2,14 @@
 
 mod ask;
 mod bench;
+mod bisect;
 mod check;
 mod component;
 mod dead_letters;
 mod entity;
 mod erase;
 mod exit;
+mod explain;
 mod explore;
 mod fuzz;
 mod intents;
@@ -16,11 +18,13 @@ mod json;
 mod key;
 mod logging;
 mod machine;
+mod minimise;
 mod new;
 mod open;
 mod parked;
 mod pause;
 mod reduce;
+mod replay;
 mod report;
 mod run;
 mod schema;
@@ -33,6 +37,7 @@ mod test;
 mod truncate;
 mod verify;
 mod warrant;
+mod what_if;
 
 use std::process::ExitCode;
 
@@ -54,6 +59,16 @@ enum Command {
     Run(run::Arguments),
     /// Check the journal and execute every decision again
     Verify(verify::Arguments),
+    /// Take recorded history through another component and tell what it would have decided otherwise
+    Replay(replay::Arguments),
+    /// Tell which input and which release last changed each field of an entity's state
+    Explain(explain::Arguments),
+    /// Tell by which release and which event a property of states first came to hold
+    Bisect(bisect::Arguments),
+    /// Decide an entity's history anew with inputs changed, left out or put in
+    WhatIf(what_if::Arguments),
+    /// Find the shortest part of an entity's history that still shows something, as a scenario
+    Minimise(minimise::Arguments),
     /// Measure decisions and the durable pipeline with a workflow's own reducer
     Bench(bench::Arguments),
     /// Decide one line at a time: JSON lines in, one JSON line out for each
@@ -109,6 +124,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Bisect(arguments) => bisect::run(&arguments),
+        Command::WhatIf(arguments) => what_if::run(&arguments),
+        Command::Minimise(arguments) => minimise::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Reduce(arguments) => reduce::run(&arguments),
         Command::State(arguments) => state::run(&arguments),

@@ -1,9 +1,15 @@
 //! Opening what commands work on.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use anyhow::Context;
+use purefold::gate::COMPONENT_BYTES_MOST;
+use purefold::replay::Condition;
 use purefold::store::Reader;
 use purefold::workflow::{self, Workflow};
+use purefold_wit::Contract;
 
 /// Loads the workflows, or tells everything that is wrong with them.
 pub(super) fn workflows(paths: &[PathBuf]) -> Option<Vec<Workflow>> {
@@ -61,4 +67,31 @@ pub(super) fn stored(path: &Path) -> anyhow::Result<Option<Stored>> {
         return Ok(None);
     };
     Ok(Some(Stored { workflow, reader, id }))
+}
+
+/// `workflow` with the component at `path` in the place of its own; none where that was told to be wrong. Nothing can be performed by
+/// it.
+pub(super) fn candidate(workflow: &Workflow, path: &Path) -> anyhow::Result<Option<Workflow>> {
+    let mut component = Vec::new();
+    // One byte more than may be loaded: the gate refuses what is too large.
+    let read = std::fs::File::open(path).and_then(|file| file.take(COMPONENT_BYTES_MOST as u64 + 1).read_to_end(&mut component));
+    read.with_context(|| format!("cannot read the component {}", path.display()))?;
+    match workflow::load_release_closed(&workflow.manifest.path, &workflow.manifest.text, &Arc::from(component)) {
+        Ok(candidate) => Ok(Some(candidate)),
+        Err(findings) => {
+            super::report::refuse(&path.display().to_string(), &findings)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The condition on states of the contract; none where that was told to be wrong.
+pub(super) fn condition(text: &str, contract: &Contract) -> Option<Condition> {
+    match Condition::parse(text, contract) {
+        Ok(condition) => Some(condition),
+        Err(error) => {
+            eprintln!("error: {error}\n  {text}\n  {}^", " ".repeat(error.column - 1));
+            None
+        }
+    }
 }

@@ -22,12 +22,29 @@ pub(super) struct Arguments {
     workflow: PathBuf,
     /// The entity; without it, every entity that has a state
     key: Option<String>,
-    /// The state that the entity's decision of this number left
-    #[arg(long, value_name = "SEQUENCE", requires = "key", value_parser = clap::value_parser!(u64).range(1..))]
-    at: Option<u64>,
+    /// The state that the entity's decision of this number left, or that it had at this time
+    #[arg(long, value_name = "SEQUENCE|TIME", requires = "key", value_parser = at)]
+    at: Option<At>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+}
+
+/// A point in an entity's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Sequence(u64),
+    /// In microseconds since the Unix epoch.
+    Time(u64),
+}
+
+/// `12` or an RFC 3339 time.
+fn at(text: &str) -> Result<At, String> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let sequence = text.parse().ok().filter(|sequence| *sequence > 0);
+        return sequence.map(At::Sequence).ok_or_else(|| "decisions are numbered from 1".to_owned());
+    }
+    purefold_wit::instant::parse(text).map(At::Time).map_err(|reason| format!("neither a decision's number nor a time: {reason}"))
 }
 
 #[derive(Serialize)]
@@ -53,18 +70,23 @@ fn one(out: &mut dyn Write, stored: &Stored, key: &str, arguments: &Arguments) -
     let Some(entity) = entity::known(stored, key)? else { return Ok(Exit::Negative) };
     let line = match arguments.at {
         None => line(&stored.reader, &entity)?,
-        Some(sequence) if sequence > entity.sequence => {
+        Some(At::Sequence(sequence)) if sequence > entity.sequence => {
             eprintln!("error: entity {key:?} has no decision {sequence}; its last one is {}", entity.sequence);
             return Ok(Exit::Negative);
         }
-        Some(sequence) => match line_at(&stored.reader, &entity, sequence)? {
+        Some(At::Sequence(sequence)) => match line_at(&stored.reader, &entity, sequence)? {
             Some(line) => line,
+            None => return Ok(gone(key, sequence)),
+        },
+        Some(At::Time(time)) => match sequence_at(&stored.reader, &entity, time)? {
             None => {
-                eprintln!(
-                    "error: the state of entity {key:?} after decision {sequence} is gone: its first entries are truncated, or it was erased"
-                );
+                eprintln!("error: nothing was decided for entity {key:?} up to then");
                 return Ok(Exit::Negative);
             }
+            Some(sequence) => match line_at(&stored.reader, &entity, sequence)? {
+                Some(line) => line,
+                None => return Ok(gone(key, sequence)),
+            },
         },
     };
     if arguments.json {
@@ -78,6 +100,22 @@ fn one(out: &mut dyn Write, stored: &Stored, key: &str, arguments: &Arguments) -
         }
     }
     Ok(Exit::Well)
+}
+
+fn gone(key: &str, sequence: u64) -> Exit {
+    eprintln!("error: the state of entity {key:?} after decision {sequence} is gone: its first entries are truncated, or it was erased");
+    Exit::Negative
+}
+
+/// The last decision up to `time`.
+fn sequence_at(reader: &Reader, entity: &EntityRow, time: u64) -> anyhow::Result<Option<u64>> {
+    for link in reader.chain(entity.head_row) {
+        let link = link?;
+        if link.kind == Kind::Decided && link.now <= time {
+            return Ok(Some(link.sequence));
+        }
+    }
+    Ok(None)
 }
 
 fn line<'a>(reader: &Reader, entity: &'a EntityRow) -> anyhow::Result<Line<'a>> {

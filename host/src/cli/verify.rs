@@ -15,6 +15,9 @@ pub(super) struct Arguments {
     /// The workflow's manifest
     #[arg(value_name = "WORKFLOW")]
     workflow: PathBuf,
+    /// Keep what was checked in this file, and go on where a run that was cut off ended
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
     /// JSON lines: every mismatch, then the counts
     #[arg(long)]
     json: bool,
@@ -25,10 +28,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let location = workflow.manifest.store.location.clone();
     let sandbox = Sandbox::new()?;
     let plan = Plan::new(workflow, &sandbox, id, reader.journal()?)?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let bar = ProgressBar::new_spinner();
-    bar.set_style(ProgressStyle::with_template("{spinner} {elapsed_precise} {pos} entries checked ({per_sec})")?);
-    let found = replay::verify(&plan, &sandbox, &location, threads, |entries| bar.set_position(entries))?;
+    let threads = threads();
+    let bar = progress("entries checked")?;
+    let found = replay::verify_from(&plan, &sandbox, &location, threads, arguments.resume.as_deref(), |entries| bar.set_position(entries))?;
     bar.finish_and_clear();
     for mismatch in &found.told {
         report::line(&if arguments.json { serde_json::to_string(mismatch)? } else { text(mismatch) })?;
@@ -36,8 +38,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if arguments.json {
         // The two fields that the last line promises come first.
         report::line(&format!(
-            r#"{{"entries":{},"mismatches":{},"decisions":{},"other_build":{},"erased":{},"not_executed":{},"truncated":{}}}"#,
-            found.entries, found.mismatches, found.decisions, found.other_build, found.erased, found.not_executed, found.truncated
+            r#"{{"entries":{},"mismatches":{},"decisions":{},"other_build":{},"erased":{},"not_executed":{},"truncated":{},"already":{}}}"#,
+            found.entries,
+            found.mismatches,
+            found.decisions,
+            found.other_build,
+            found.erased,
+            found.not_executed,
+            found.truncated,
+            found.already
         ))?;
     } else {
         let verdict = if found.mismatches == 0 { "verified" } else { "NOT verified" };
@@ -45,6 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             "{verdict}: {} entries, {} decisions executed again, {} mismatches",
             found.entries, found.decisions, found.mismatches
         ))?;
+        if found.already > 0 {
+            report::line(&format!("{} entries were checked by an earlier run and are not checked again", found.already))?;
+        }
         if found.erased > 0 {
             report::line(&format!("{} entries are erased: the chain holds by their hashes, what they held is gone", found.erased))?;
         }
@@ -62,6 +74,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     }
     Ok(if found.mismatches == 0 { Exit::Well } else { Exit::Negative })
+}
+
+/// A line that counts what was done so far, on a terminal.
+pub(super) fn progress(counted: &str) -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(ProgressStyle::with_template(&format!("{{spinner}} {{elapsed_precise}} {{pos}} {counted} ({{per_sec}})"))?);
+    Ok(bar)
+}
+
+/// As many threads as there are processors.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn text(mismatch: &Mismatch) -> String {

@@ -224,7 +224,7 @@ fn may_take_over(plan: &Plan, contract: &Contract, last: &Release, new: &Release
 }
 
 /// What is needed to read states that earlier releases wrote.
-fn earlier(plan: &Plan, sandbox: &Sandbox, reader: &Reader, releases: &[Release]) -> Result<Vec<EarlierRelease>, EngineError> {
+pub(crate) fn earlier(plan: &Plan, sandbox: &Sandbox, reader: &Reader, releases: &[Release]) -> Result<Vec<EarlierRelease>, EngineError> {
     let mut earlier = Vec::new();
     for release in releases.iter().filter(|release| release.generation != plan.release) {
         let (reducer, codec) = if *release.component == *plan.workflow.component_digest {

@@ -106,6 +106,9 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them, in the order of the standard `failure`.
+    pub const ALL: [FailureKind; 4] = [FailureKind::Refused, FailureKind::Exhausted, FailureKind::Unknown, FailureKind::UnreadableReply];
+
     /// Index of the case in the standard `failure`.
     #[must_use]
     pub fn case(self) -> u32 {
@@ -133,8 +136,7 @@ impl FailureKind {
     #[must_use]
     pub fn of_told(told: &str) -> Option<(Self, &str)> {
         let (name, text) = told.split_once(": ")?;
-        let kinds = [FailureKind::Refused, FailureKind::Exhausted, FailureKind::Unknown, FailureKind::UnreadableReply];
-        kinds.into_iter().find(|kind| kind.name() == name).map(|kind| (kind, text))
+        FailureKind::ALL.into_iter().find(|kind| kind.name() == name).map(|kind| (kind, text))
     }
 }
 

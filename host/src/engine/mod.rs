@@ -50,6 +50,7 @@ mod workers;
 mod writer;
 
 pub(crate) use fold::check;
+pub(crate) use ground::earlier;
 pub(crate) use input::{Note, Order, OrderKind};
 
 pub use dispatch::{BreakerState, EffectStatus};

@@ -65,10 +65,14 @@ impl Plan {
     /// # Errors
     /// Where the component cannot be loaded.
     pub fn new(workflow: Workflow, sandbox: &Sandbox, id: i64, journal: (u64, u64)) -> Result<Self, SandboxError> {
-        let limits = workflow.manifest.limits();
-        let reducer = sandbox.load(&workflow.component, workflow.contract.clone(), limits)?;
-        Ok(Plan {
-            codec: DecisionCodec::new(&workflow.contract, &limits),
+        let reducer = sandbox.load(&workflow.component, workflow.contract.clone(), workflow.manifest.limits())?;
+        Ok(Plan::of(workflow, reducer, id, journal))
+    }
+
+    /// As [`Plan::new`], with the workflow's own reducer, loaded already.
+    pub(crate) fn of(workflow: Workflow, reducer: Reducer, id: i64, journal: (u64, u64)) -> Self {
+        Plan {
+            codec: DecisionCodec::new(&workflow.contract, reducer.limits()),
             profile: Plan::profile_of(&reducer),
             deliveries: Plan::deliveries_of(&workflow),
             effects: Plan::effects_of(&workflow),
@@ -81,7 +85,7 @@ impl Plan {
             profile_id: 0,
             earlier: Vec::new(),
             traces: None,
-        })
+        }
     }
 
     /// Semantic profile and engine build as the journal names them.

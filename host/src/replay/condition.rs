@@ -228,7 +228,7 @@ impl Parser<'_> {
         let begins = self.at;
         let (left, left_type) = self.term()?;
         let Some(operator) = self.operator() else {
-            if left_type == Some(Type::Bool) {
+            if left_type.as_ref().map(inner) == Some(&Type::Bool) {
                 return Ok(Node::Holds(left));
             }
             return Err(self.wrong("expected a comparison: `==`, `!=`, `<`, `<=`, `>` or `>=`"));
@@ -239,7 +239,7 @@ impl Parser<'_> {
         let (left, right) = match (left_type, right_type) {
             (Some(ty), None) => (left, self.fit(&ty, right, operator, second)?),
             (None, Some(ty)) => (self.fit(&ty, left, operator, begins)?, right),
-            (Some(left_type), Some(right_type)) if left_type == right_type => (left, right),
+            (Some(left_type), Some(right_type)) if inner(&left_type) == inner(&right_type) => (left, right),
             (Some(left_type), Some(right_type)) => {
                 let reason = format!("{} cannot be compared with {}", name_of(&left_type), name_of(&right_type));
                 return Err(self.wrong_at(begins, reason));

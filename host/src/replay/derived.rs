@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use purefold_wit::Value;
 
 use super::diff::Difference;
-use crate::engine::Plan;
-use crate::journal::{Entry, Kind, Verdict, hex, intent_id};
+use crate::journal::{Entry, Kind, Verdict, hex};
 use crate::store::{EntityRow, InboxRow, IntentKey, OutstandingRow, PauseRow, StoredEntry, TimerRow};
 use crate::workflow::RoutePlan;
 
 /// Follows one entity's entries and knows what must be pending after the last.
-pub(super) struct Derived<'a> {
-    plan: &'a Plan,
-    key: &'a str,
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Derived {
     timers: BTreeMap<String, (u64, u64, u32)>,
     outbox: BTreeSet<(u64, u32)>,
     by_id: BTreeMap<String, (u64, u32)>,
@@ -23,18 +21,10 @@ pub(super) struct Derived<'a> {
     pauses: BTreeSet<String>,
 }
 
-impl<'a> Derived<'a> {
-    pub(super) fn new(plan: &'a Plan, key: &'a str) -> Self {
-        Derived {
-            plan,
-            key,
-            timers: BTreeMap::new(),
-            outbox: BTreeSet::new(),
-            by_id: BTreeMap::new(),
-            parked: false,
-            state_row: None,
-            pauses: BTreeSet::new(),
-        }
+impl Derived {
+    /// The entry that holds the state.
+    pub(super) fn state_row(&self) -> Option<i64> {
+        self.state_row
     }
 
     /// The names of the timers that are pending.
@@ -49,13 +39,21 @@ impl<'a> Derived<'a> {
         }
     }
 
-    /// Takes what an entry leaves, with its intents where it is an accepted decision.
-    pub(super) fn take(&mut self, stored: &StoredEntry, intents: Option<&[Value]>) {
+    /// Takes what an entry leaves, with its intents where it is an accepted decision. `ids` gives each intent's id by its index,
+    /// `routes` are those of the release that decided it.
+    pub(super) fn take(
+        &mut self,
+        stored: &StoredEntry,
+        intents: Option<&[Value]>,
+        routes: &[RoutePlan],
+        is_own: bool,
+        ids: impl Fn(u32) -> String,
+    ) {
         let entry = &stored.entry;
         let about = || String::from_utf8_lossy(&entry.input).into_owned();
         match entry.kind {
             Kind::Paused => drop(self.pauses.insert(about())),
-            Kind::Resumed if self.key.is_empty() => drop(self.pauses.remove(&about())),
+            Kind::Resumed if is_own => drop(self.pauses.remove(&about())),
             Kind::Parked => self.parked = true,
             Kind::Resumed | Kind::Dropped => self.parked = false,
             Kind::Decided | Kind::Concluded | Kind::Redriven | Kind::Abandoned => {}
@@ -70,20 +68,19 @@ impl<'a> Derived<'a> {
             Kind::Released | Kind::Repositioned => {}
         }
         if intents.is_some() || entry.verdict == Some(Verdict::Accepted) {
-            self.state_row = stored.payloads().state.is_some().then_some(stored.row);
+            self.state_row = stored.has_state().then_some(stored.row);
         }
         let Some(intents) = intents else { return };
         for (index, intent) in (0..).zip(intents) {
             let Value::Variant(case, Some(payload)) = intent else { continue };
-            let id = || intent_id(self.plan.journal, &self.plan.workflow.name, self.key, entry.sequence, index).to_string();
-            match (self.plan.workflow.routes.get(*case as usize), &**payload) {
+            match (routes.get(*case as usize), &**payload) {
                 (Some(RoutePlan::Effect(_)), _) => {
-                    self.by_id.insert(id(), (entry.sequence, index));
+                    self.by_id.insert(ids(index), (entry.sequence, index));
                     self.outbox.insert((entry.sequence, index));
                 }
                 (Some(RoutePlan::Timer { .. }), Value::Record(fields)) => {
                     if let [Value::String(name), Value::Instant(due)] = &**fields {
-                        self.by_id.insert(id(), (entry.sequence, index));
+                        self.by_id.insert(ids(index), (entry.sequence, index));
                         self.timers.insert(name.to_string(), (*due, entry.sequence, index));
                     }
                 }
@@ -127,18 +124,16 @@ impl<'a> Derived<'a> {
     }
 
     /// Compares with what the store holds of the entity's timers and intents.
-    pub(super) fn compare_pending(mut self, timers: &[TimerRow], outbox: &[OutstandingRow], inbox: &[InboxRow]) -> Vec<Difference> {
-        for waiting in inbox {
-            self.settled(&waiting.event_id);
-        }
+    pub(super) fn compare_pending(&self, timers: &[TimerRow], outbox: &[OutstandingRow], inbox: &[InboxRow]) -> Vec<Difference> {
+        // What waits in the inbox has left where it came from.
+        let waits = |asked: &(u64, u32)| inbox.iter().any(|waiting| self.by_id.get(&*waiting.event_id) == Some(asked));
         let timers =
             timers.iter().filter(|t| !t.waits).map(|t| (t.name.to_string(), (t.due, t.sequence, t.index))).collect::<BTreeMap<_, _>>();
+        let pending = self.timers.iter().filter(|(_, (_, sequence, index))| !waits(&(*sequence, *index))).collect::<BTreeMap<_, _>>();
+        let asked = self.outbox.iter().filter(|asked| !waits(asked)).collect::<BTreeSet<_>>();
         let key = |key: &IntentKey| (key.sequence, key.index);
         let outbox = outbox.iter().map(|o| key(&o.key)).collect::<BTreeSet<_>>();
-        differences([
-            ("timers", format!("{timers:?}"), format!("{:?}", self.timers)),
-            ("outbox", format!("{outbox:?}"), format!("{:?}", self.outbox)),
-        ])
+        differences([("timers", format!("{timers:?}"), format!("{pending:?}")), ("outbox", format!("{outbox:?}"), format!("{asked:?}"))])
     }
 }
 

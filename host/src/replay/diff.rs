@@ -82,7 +82,7 @@ fn text(ty: &Type, value: &Value) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().find(|(index, _)| *index >= MOST_TEXT_BYTES) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

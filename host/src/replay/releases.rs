@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use purefold_wit::Contract;
 
+use super::Lineage;
 use super::diff::Difference;
 use super::verify::{Mismatch, Replayer};
 use crate::journal::{Kind, hex, sha256};
@@ -29,7 +30,7 @@ pub(super) struct Releases {
 
 impl Releases {
     /// Checks `releases` against the workflow's own chain, their components and their manifests.
-    pub(super) fn check(reader: &Reader, releases: &[Release], own: Option<&EntityRow>) -> Result<Self, StoreError> {
+    pub(super) fn check(reader: &Reader, releases: &[Release], own: Option<&EntityRow>, lineage: &Lineage) -> Result<Self, StoreError> {
         let journaled = journaled(reader, own)?;
         let mut found = Releases::default();
         for release in releases {
@@ -43,7 +44,7 @@ impl Releases {
                 None => found.wrong(ordinal, "release", "releases", format!("{stored:?}"), "a release that the journal names".into()),
             }
             found.manifest(reader, release, ordinal)?;
-            found.component(reader, release, ordinal)?;
+            found.component(reader, release, ordinal, lineage)?;
         }
         for (ordinal, entry) in &journaled {
             if !releases.iter().any(|release| release.generation == entry.generation) {
@@ -74,7 +75,7 @@ impl Releases {
         Ok(())
     }
 
-    fn component(&mut self, reader: &Reader, release: &Release, ordinal: u32) -> Result<(), StoreError> {
+    fn component(&mut self, reader: &Reader, release: &Release, ordinal: u32, lineage: &Lineage) -> Result<(), StoreError> {
         let path = "components.bytes";
         let component = match reader.component(&release.component) {
             Ok(component) => component,
@@ -108,7 +109,8 @@ impl Releases {
                 self.wrong(ordinal, "release", path, stored.clone(), computed);
             }
         }
-        let replayer = Replayer { contract: Arc::new(contract), component: component.into(), reducers: Mutex::default() };
+        let plan = lineage.plan(release.generation).ok().cloned();
+        let replayer = Replayer { contract: Arc::new(contract), component: component.into(), plan, reducers: Mutex::default() };
         self.replayers.insert(release.generation, replayer);
         Ok(())
     }

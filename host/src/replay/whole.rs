@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::ReplayError;
 use super::diff::Difference;
-use super::verify::{Mismatch, VerifyError};
+use super::verify::Mismatch;
 use crate::engine::Plan;
 use crate::journal::hex;
 use crate::store::{EntityId, EntityRow, Location, Reader, Row, StoreError, Tally};
@@ -17,7 +18,7 @@ const PAGE: u32 = 4096;
 const MOST_TRIES: u32 = 1000;
 
 /// `count` readers that all see the same moment of the workflow's journal, for as long as they live.
-pub(super) fn readers(location: &Location, workflow: i64, count: usize) -> Result<Vec<Reader>, VerifyError> {
+pub(super) fn readers(location: &Location, workflow: i64, count: usize) -> Result<Vec<Reader>, ReplayError> {
     let readers = (0..count).map(|_| Reader::open(location)).collect::<Result<Vec<_>, _>>()?;
     for _ in 0..MOST_TRIES {
         let mut tallies = Vec::with_capacity(readers.len());
@@ -29,7 +30,7 @@ pub(super) fn readers(location: &Location, workflow: i64, count: usize) -> Resul
             return Ok(readers);
         }
     }
-    Err(VerifyError::Restless)
+    Err(ReplayError::Restless)
 }
 
 /// What was come across while the chains were walked.

@@ -42,6 +42,12 @@ impl StoredEntry {
         }
     }
 
+    /// Whether it holds a state, or held one before it was erased.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        self.entry.state.is_some() || self.erased.is_some_and(|erased| erased.state.is_some())
+    }
+
     /// Whether the input that led here is erased.
     #[must_use]
     pub fn input_is_erased(&self) -> bool {

@@ -17,6 +17,8 @@ pub struct Link {
     pub previous_row: Row,
     /// The decision's number.
     pub sequence: u64,
+    /// The decision's `now`, or the entity's latest.
+    pub now: u64,
     /// What happened.
     pub kind: Kind,
     /// How a decision came out.
@@ -207,7 +209,7 @@ impl Reader {
     fn links(&self, row: Row) -> Result<Vec<Result<Link, StoreError>>, StoreError> {
         let query = format!(
             "{CHAIN} SELECT journal.row, journal.previous_row, sequence, kind, verdict, release, state IS NOT NULL, \
-             event_hash IS NOT NULL {OF_CHAIN}"
+             event_hash IS NOT NULL, now {OF_CHAIN}"
         );
         let link = |r: &Columns<'_>| {
             let verdict: Option<Arc<str>> = r.get(4)?;
@@ -220,6 +222,7 @@ impl Reader {
                 release: r.get(5)?,
                 has_state: r.get(6)?,
                 from_event: r.get(7)?,
+                now: r.get(8)?,
             })
         };
         self.rows(&query, &values![row, LINKS_TOGETHER], |row| Ok(link(row)))

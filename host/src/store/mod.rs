@@ -7,6 +7,7 @@
 mod alike;
 mod batch;
 mod change;
+mod checked;
 mod connection;
 mod epoch;
 mod erase;
@@ -37,6 +38,7 @@ pub use batch::{
     AcceptedRow, AskedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, ForwardedRow, InboxRow,
     IntentKey, OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceReset, SourceRow, TimerRow, Truncation,
 };
+pub use checked::{CheckedHead, CheckedHeads};
 pub use epoch::Numbers;
 pub use erase::Erased;
 pub use error::{Outlook, StoreError};

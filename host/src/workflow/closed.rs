@@ -84,6 +84,19 @@ impl Effect for Asked {
     }
 }
 
+/// An effect that is as good as any: nothing is asked of its backend, and nothing performed.
+pub(super) struct Shut;
+
+impl Effect for Shut {
+    fn bind(&self, routes: &[Route<'_>]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>> {
+        Ok(closed(routes))
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<(), EffectError>> {
+        Box::pin(ready(Ok(())))
+    }
+}
+
 fn closed(routes: &[Route<'_>]) -> Vec<Arc<dyn Operation>> {
     routes.iter().map(|_| Arc::new(Closed) as Arc<dyn Operation>).collect()
 }

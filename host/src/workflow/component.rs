@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use purefold_wit::Finding;
 
@@ -16,7 +17,7 @@ pub const REDUCERS_VARIABLE: &str = "PUREFOLD_REDUCERS";
 const BUILT_REDUCERS: &str = "target/reducers";
 
 /// The component's bytes, one more than may be loaded at most: the gate refuses what is too large.
-pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Result<Vec<u8>, Finding> {
+pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Result<Arc<[u8]>, Finding> {
     let candidates = candidates(manifest, surroundings);
     let Some(path) = candidates.iter().find(|path| path.is_file()) else {
         let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
@@ -39,7 +40,7 @@ pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Resu
     if !manifest.reducer.trusted_keys.is_empty() {
         signed(path, &bytes, &manifest.reducer.trusted_keys)?;
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 /// Finds out whether one of `keys` signed the component that lies at `path`.

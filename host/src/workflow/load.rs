@@ -29,6 +29,9 @@ pub type Opener = dyn Fn(&str, &toml::Table, &Path) -> Result<Arc<dyn Effect>, V
 /// As [`topics_missing`]; the text is the settings' place.
 pub type TopicCheck = dyn Fn(&KafkaSettings, &str) -> Vec<Finding>;
 
+/// Has the bytes of a manifest's component.
+pub(super) type ComponentOf<'a> = dyn Fn(&Manifest) -> Result<Arc<[u8]>, Finding> + 'a;
+
 /// Loads and checks the workflow whose manifest lies at `path`, in the process's own surroundings.
 ///
 /// Creates nothing and starts nothing: effects are opened and bound, their backends are not made.
@@ -51,13 +54,21 @@ pub(super) fn load_with(path: &Path, open: &Opener, topics: &TopicCheck) -> Resu
 /// # Errors
 /// As [`load`].
 pub fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Workflow, Vec<Finding>> {
-    let (manifest, mut findings) = Manifest::read(path, surroundings.environment);
+    checked(Manifest::read(path, surroundings.environment), surroundings, &|manifest| component::read(manifest, surroundings))
+}
+
+/// What a manifest comes to, with the component that `component` has for it.
+pub(super) fn checked(
+    (manifest, mut findings): (Option<Manifest>, Vec<Finding>),
+    surroundings: &Surroundings<'_>,
+    component: &ComponentOf<'_>,
+) -> Result<Workflow, Vec<Finding>> {
     let Some(manifest) = manifest else { return Err(findings) };
     let variables = manifest.variables().clone();
     // What stands where a variable is missing cannot be right: that it is wrong would be told twice.
     let unexpanded: Vec<String> =
         findings.iter().filter(|finding| finding.code.starts_with("variable-")).map(|finding| finding.place.clone()).collect();
-    let loaded = check(manifest, surroundings, &mut findings);
+    let loaded = check(manifest, surroundings, component, &mut findings);
     findings.retain(|finding| finding.code.starts_with("variable-") || !unexpanded.contains(&finding.place));
     for finding in &mut findings {
         variables.redact(finding);
@@ -68,7 +79,12 @@ pub fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Workflow,
     }
 }
 
-fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec<Finding>) -> Option<Workflow> {
+fn check(
+    manifest: Manifest,
+    surroundings: &Surroundings<'_>,
+    component: &ComponentOf<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Workflow> {
     let opened = routes::open(&manifest, surroundings.open, findings);
     if let Some(kafka) = &manifest.source.kafka {
         findings.extend((surroundings.topics)(kafka, "source.kafka"));
@@ -77,7 +93,7 @@ fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec
     if manifest.reducer.component.is_empty() {
         return None;
     }
-    let component = component::read(&manifest, surroundings).map_err(|found| findings.push(found)).ok()?;
+    let component = component(&manifest).map_err(|found| findings.push(found)).ok()?;
     let contract = read_contract(&component, manifest.limits.memory_bytes, findings)?;
     let inputs = inputs::check(&manifest, &contract, findings);
     let machine = manifest.machine.as_ref().and_then(|settings| machine::plan(settings, &contract, findings));
@@ -86,7 +102,7 @@ fn check(manifest: Manifest, surroundings: &Surroundings<'_>, findings: &mut Vec
     Some(Workflow {
         name: manifest.name.as_str().into(),
         component_digest: crate::journal::hex(&Sha256::digest(&component)).into(),
-        component: component.into(),
+        component,
         manifest_digest: manifest.digest.as_str().into(),
         manifest,
         contract: Arc::new(contract),

@@ -11,6 +11,7 @@ pub mod manifest;
 mod order;
 mod outcome;
 mod properties;
+mod release;
 mod routes;
 mod standard;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use link::link;
 pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;
 pub use properties::{Demand, Property, properties};
+pub use release::{load_release, load_release_closed};
 
 /// The name by which routes call the built-in effect that sets timers and takes them back.
 pub const TIMER: &str = "timer";

@@ -1,6 +1,6 @@
 //! The author's loop: scenarios, and the pages of the guide that show it.
 
-mod examples;
+pub(crate) mod examples;
 mod exploring;
 mod fuzzing;
 mod project;
@@ -16,12 +16,12 @@ use crate::program::{purefold, target_folder};
 use crate::repository::root;
 
 /// A folder with the reference workflow's manifest and its scenarios, as an author has them.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub(crate) fn new() -> Desk {
         let desk = Desk { folder: tempfile::tempdir().expect("a temporary folder can be made") };
         let from = root().join("reducers/registration");
         fs::copy(from.join("registration.toml"), desk.path("registration.toml")).expect("the manifest can be copied");
@@ -29,22 +29,22 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder can be made");
         fs::write(path, text).expect("a file can be written");
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// The program in this folder, with the reducers that were built.
-    fn purefold<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    pub(crate) fn purefold<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = purefold(arguments);
         command.current_dir(self.folder.path()).env("PUREFOLD_REDUCERS", target_folder().join("reducers")).env("PAYMENT_PORT", "9");
         command

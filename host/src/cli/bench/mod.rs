@@ -11,6 +11,7 @@ mod kafka;
 mod postgres;
 mod processors;
 mod raw;
+mod verified;
 mod watching;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,9 @@ pub(super) struct Arguments {
     /// With `--postgres` and `--kafka`: tell what this process and those it started use of the processors, say the database's
     #[arg(long, value_name = "NAME=PROCESS", value_parser = processors::watched)]
     beside: Vec<processors::Watched>,
+    /// Verify the journal afterwards, and tell how much faster that is than it was made
+    #[arg(long, conflicts_with_all = ["watching", "postgres", "kafka"])]
+    verify: bool,
     /// JSON: one object, with `--watching` one for each way of watching
     #[arg(long)]
     json: bool,
@@ -89,6 +93,8 @@ struct Measured {
     commits: u64,
     bytes_per_event: u64,
     peak_resident_mib: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<verified::Verified>,
     decisions: Vec<decisions::Case>,
 }
 
@@ -128,8 +134,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Wrong);
     }
     let peak_resident_mib = peak_resident_mib();
-    eprintln!("writing the same rows without deciding");
     let workflow = load(&manifest)?;
+    let verified = arguments.verify.then(|| verified::measure(&manifest, &store, last_row, took, &sandbox)).transpose()?;
+    eprintln!("writing the same rows without deciding");
     let raw_store = raw::write(&workflow, &store, last_row, &folder.0.join("raw.db"), summary.commits)?;
     let raw_effects = match arguments.perform {
         true => effects::write(&load(&copied)?, &store, last_row, summary.commits)?,
@@ -151,6 +158,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         commits: summary.commits,
         bytes_per_event: size(&store).saturating_sub(before) / summary.events,
         peak_resident_mib,
+        verified,
         decisions,
     };
     if arguments.json {
@@ -265,6 +273,9 @@ fn show(measured: &Measured) -> anyhow::Result<()> {
     report::line(&format!("          {raw_store:.0} events/s for the store's rows alone, without the effects' own ({ratio_to_store:.2})"))?;
     if let Some(peak) = measured.peak_resident_mib {
         report::line(&format!("memory:   {peak} MiB at most"))?;
+    }
+    if let Some(verified) = &measured.verified {
+        report::line(&verified.told())?;
     }
     report::line("")?;
     let mut out = std::io::stdout().lock();
