@@ -197,7 +197,10 @@ impl Operation for Bound {
                     Err(EffectError::Unknown("no answer".into()))
                 }
                 Fate::Unreadable => {
-                    world.lock().apply(world.1, &id, 1);
+                    let mut backend = world.lock();
+                    backend.apply(world.1, &id, 1);
+                    // It may be held for that, and an operator may have it tried again.
+                    backend.unknown(&id);
                     Err(EffectError::UnreadableReply("what?".into()))
                 }
                 Fate::Hang => std::future::pending().await,
