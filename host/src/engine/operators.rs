@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::dispatch::{self, Answer};
-use super::input::{EntityName, EventOrigin, Order, OrderKind};
+use super::input::{EntityName, EventInput, EventOrigin, Order, OrderKind};
 use super::own::OwnEntry;
 use super::planted::{Mistake, planted};
 use super::reposition::ResetSubject;
@@ -256,11 +256,22 @@ impl Engine {
         Ok("refused: this workflow takes no events of that type".into())
     }
 
+    /// Whether the event of a dead letter waits to be decided.
+    fn is_redriven(&self, letter: i64) -> bool {
+        let is_it = |event: &EventInput| matches!(event.origin, EventOrigin::DeadLetter { id, .. } if id == letter);
+        self.state.draft.dead_letters_removed.contains(&letter)
+            || self.state.work.values().any(|work| work.pending.events.iter().any(is_it))
+    }
+
     /// The dead letter of that id, or why there is none.
     fn dead_letter(&self, workflow: usize, id: &str) -> Result<Result<DeadLetter, String>, EngineError> {
         let plan = &self.shared.plans[workflow];
         let number = id.parse().unwrap_or(-1);
         if let Some(letter) = self.reader.dead_letter(plan.id, number)? {
+            // It stays one until that is durable, and the window of duplicates may be too small to know it again.
+            if self.is_redriven(number) {
+                return Ok(Err(format!("refused: dead letter {id} is redriven already, and not decided yet")));
+            }
             return Ok(Ok(letter));
         }
         let known = self.reader.dead_letter_ids_after(plan.id, 0, MOST_NAMED + 1)?;
