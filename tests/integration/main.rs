@@ -12,6 +12,7 @@ mod client;
 mod collector;
 mod commands;
 mod crashes;
+mod deploying;
 mod e2e;
 mod error_pages;
 mod failing_disk;

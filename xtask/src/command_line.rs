@@ -34,6 +34,9 @@ usage: cargo xtask <command>
   crashes [OPTION]...    kill the real program at random moments and compare with an undisturbed run
          --kills N       how often in the middle of its work (default: 500); other kills do not count
          --seed SEED     another seed is another set of moments (default: 1)
+  swaps [OPTION]...      releases that come into force under load, with kills between
+         --count N       how many (default: 1000)
+         --seed SEED     another seed is another set of moments (default: 1)
   chaos [OPTION]...      hosts killed, ended and stood still, broker, database and catalogue taken away, under load; then
                          everything that is left is held against a model
          --seed SEED     the same trouble again (default: another one each time, which is printed)
@@ -74,6 +77,7 @@ pub(crate) enum Command {
     },
     Simulate(simulate::Seeds),
     Crashes(crashes::Kills),
+    Swaps(crashes::Swaps),
     Chaos(chaos::Trouble),
     Hostile(hostile::Inputs),
     /// All parts where none is named.
@@ -121,6 +125,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
         "crashes" => {
             let mut kills = crashes::Kills::default();
             numbers(&rest, &mut [("--kills", &mut kills.count), ("--seed", &mut kills.seed)]).map(|()| Command::Crashes(kills))
+        }
+        "swaps" => {
+            let mut swaps = crashes::Swaps::default();
+            numbers(&rest, &mut [("--count", &mut swaps.count), ("--seed", &mut swaps.seed)]).map(|()| Command::Swaps(swaps))
         }
         "chaos" => {
             let mut trouble = chaos::Trouble::default();

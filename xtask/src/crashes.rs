@@ -18,6 +18,31 @@ impl Default for Kills {
     }
 }
 
+/// How often a release comes into force, and at which moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Swaps {
+    pub(crate) count: u64,
+    pub(crate) seed: u64,
+}
+
+impl Default for Swaps {
+    fn default() -> Self {
+        Swaps { count: 1000, seed: 1 }
+    }
+}
+
+/// Runs the test that swaps releases under load, with kills between. The reducers are built already.
+///
+/// # Errors
+/// Where something was lost or repeated; the test says what.
+pub(crate) fn swap(workspace: &Workspace, swaps: Swaps) -> Result<()> {
+    println!("bringing {} releases into force, seed {}", swaps.count, swaps.seed);
+    let mut cargo = process::cargo(&workspace.root);
+    cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "deploying::swaps_under_load", "--nocapture"]);
+    cargo.env("PUREFOLD_SWAPS", swaps.count.to_string()).env("PUREFOLD_SWAP_SEED", swaps.seed.to_string());
+    process::run(&mut cargo).context("a swap lost or repeated something")
+}
+
 /// Runs the tests that kill, one after the other. The reducers are built already.
 ///
 /// # Errors

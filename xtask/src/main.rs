@@ -99,6 +99,11 @@ fn run(command: &Command) -> Result<()> {
             reducers::build(&workspace, Profile::Dev)?;
             crashes::run(&workspace, *kills)
         }
+        Command::Swaps(swaps) => {
+            ensure_compilers(&workspace)?;
+            reducers::build_fixtures(&workspace, Profile::Release)?;
+            crashes::swap(&workspace, *swaps)
+        }
         Command::Chaos(trouble) => {
             ensure_compilers(&workspace)?;
             reducers::build(&workspace, Profile::Dev)?;

@@ -23,6 +23,9 @@ const WORK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long such a host goes on when nothing happens: what is left waits for outcomes that it does not bring about.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The same for a release, which is made ready first.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(180);
+
 /// How often answers are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -53,10 +56,24 @@ enum Started {
     Taken(EngineError),
 }
 
+/// Has the workflow loaded once more, to perform nothing; none where it was told what is wrong with it.
+pub(super) type Reload<'a> = dyn Fn() -> anyhow::Result<Option<Workflow>> + 'a;
+
 /// Has what `question` asks done; none where that was told to be impossible.
 pub(super) fn ask(manifest: &Path, stored: Stored, question: &Question<'_>) -> anyhow::Result<Option<Answered>> {
+    ask_with(&|| open::workflow_to_read(manifest), stored, question, QUICK)
+}
+
+/// As [`ask`], for what takes its time.
+pub(super) fn ask_with(
+    reload: &Reload<'_>,
+    stored: Stored,
+    question: &Question<'_>,
+    patience: Patience,
+) -> anyhow::Result<Option<Answered>> {
     let Stored { workflow, reader, id } = stored;
-    let asker = Asker { manifest, name: workflow.name.clone(), location: workflow.manifest.store.location.clone(), reader: &reader };
+    let (name, location) = (workflow.name.clone(), workflow.manifest.store.location.clone());
+    let asker = Asker { reload, name, location, reader: &reader, patience };
     let mut workflow = Some(workflow);
     let mut answered = (Vec::with_capacity(question.subjects.len()), true);
     for subjects in question.subjects.chunks(ASKED_TOGETHER) {
@@ -68,8 +85,26 @@ pub(super) fn ask(manifest: &Path, stored: Stored, question: &Question<'_>) -> a
     Ok(Some(Answered { answers, directly, reader, id }))
 }
 
+/// How long an answer may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// Of a host that runs.
+    answer: Duration,
+    /// Of one that is started for it, in all and while nothing happens.
+    work: (Duration, Duration),
+    /// Whether that one goes on under the releases in force, whatever the manifest says.
+    keeps_releases: bool,
+}
+
+/// For what is done at once.
+const QUICK: Patience = Patience { answer: ANSWER_TIMEOUT, work: (WORK_TIMEOUT, IDLE_TIMEOUT), keeps_releases: false };
+
+/// For a release: it is loaded and compiled before.
+pub(super) const RELEASE: Patience = Patience { answer: RELEASE_TIMEOUT, work: (RELEASE_TIMEOUT, RELEASE_TIMEOUT), keeps_releases: true };
+
 struct Asker<'a> {
-    manifest: &'a Path,
+    reload: &'a Reload<'a>,
+    patience: Patience,
     name: Arc<str>,
     location: Location,
     reader: &'a Reader,
@@ -83,31 +118,32 @@ impl Asker<'_> {
         loop {
             let loaded = match workflow.take() {
                 Some(loaded) => loaded,
-                None => match open::workflow_to_read(self.manifest)? {
+                None => match (self.reload)()? {
                     Some(loaded) => loaded,
                     None => return Ok(None),
                 },
             };
-            let started = start(loaded, self.reader)?;
+            let started = start(loaded, self.reader, self.patience.keeps_releases)?;
             let commands = match &asked {
                 Some(commands) => commands.clone(),
                 None => asked.insert(Writer::ask_beside(&self.location, &self.name, question)?).clone(),
             };
             match started {
                 Started::Engine(engine, stopper) => {
-                    apply(*engine, &stopper)?;
+                    apply(*engine, &stopper, self.patience.work)?;
                     let answers = answers(self.reader, &commands)?;
-                    let answers =
-                        answers.ok_or_else(|| anyhow::anyhow!("the commands were asked and not answered within {WORK_TIMEOUT:?}"))?;
+                    let answers = answers
+                        .ok_or_else(|| anyhow::anyhow!("the commands were asked and not answered within {:?}", self.patience.work.0))?;
                     return Ok(Some((answers, true)));
                 }
                 Started::Taken(error) => {
                     if let Some(answers) = wait(self.reader, &commands)? {
                         return Ok(Some((answers, false)));
                     }
-                    if begun.elapsed() > ANSWER_TIMEOUT {
+                    if begun.elapsed() > self.patience.answer {
                         anyhow::bail!(
-                            "no answer within {ANSWER_TIMEOUT:?}, and {error}; what was asked waits in the store for a host that runs {:?}",
+                            "no answer within {:?}, and {error}; what was asked waits in the store for a host that runs {:?}",
+                            self.patience.answer,
                             self.name
                         );
                     }
@@ -118,9 +154,9 @@ impl Asker<'_> {
 }
 
 /// Starts a host that reads no source and performs no intent.
-fn start(workflow: Workflow, reader: &Reader) -> anyhow::Result<Started> {
+fn start(workflow: Workflow, reader: &Reader, keeps_releases: bool) -> anyhow::Result<Started> {
     let clock = reader.clock()?.and_then(|name| Clock::from_name(&name)).unwrap_or_default();
-    let options = Options { clock, until_idle: true, perform: false, feed: None, ..Options::default() };
+    let options = Options { clock, until_idle: true, perform: false, feed: None, keeps_releases, ..Options::default() };
     match engine::start(vec![workflow], &Sandbox::new()?, &options) {
         Ok((engine, stopper)) => Ok(Started::Engine(Box::new(engine), stopper)),
         Err(error @ EngineError::Store(StoreError::Taken { .. })) => Ok(Started::Taken(error)),
@@ -129,14 +165,14 @@ fn start(workflow: Workflow, reader: &Reader) -> anyhow::Result<Started> {
 }
 
 /// Has the commands done, and what can be decided because of them.
-fn apply(engine: Engine, stopper: &Stopper) -> Result<(), EngineError> {
+fn apply(engine: Engine, stopper: &Stopper, (work, idle): (Duration, Duration)) -> Result<(), EngineError> {
     let begun = Instant::now();
     let mut latest = (Summary::default(), begun);
     engine.run(|Progress { summary, .. }| {
         if summary != latest.0 {
             latest = (summary, Instant::now());
         }
-        if latest.1.elapsed() > IDLE_TIMEOUT || begun.elapsed() > WORK_TIMEOUT {
+        if latest.1.elapsed() > idle || begun.elapsed() > work {
             stopper.stop();
         }
     })?;

@@ -176,7 +176,7 @@ fn workflow(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Result<Workflow, V
 
 fn told(file: &str, workflow: &Workflow) -> Subject {
     let input = |case: u32| workflow.contract.input.cases.get(case as usize).map(|case| case.name.kebab().to_owned());
-    let routes = workflow.contract.intent.cases.iter().zip(&workflow.routes).map(|(case, route)| {
+    let routes = workflow.contract.intent.cases.iter().zip(&*workflow.routes).map(|(case, route)| {
         let intent = case.name.kebab().to_owned();
         let built_in = |effect: &str, input| RouteSummary {
             intent: intent.clone(),

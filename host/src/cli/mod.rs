@@ -4,8 +4,10 @@ mod ask;
 mod bench;
 mod bisect;
 mod check;
+mod compile;
 mod component;
 mod dead_letters;
+mod deploy;
 mod entity;
 mod erase;
 mod exit;
@@ -24,6 +26,7 @@ mod open;
 mod parked;
 mod pause;
 mod reduce;
+mod releases;
 mod replay;
 mod report;
 mod run;
@@ -57,6 +60,15 @@ enum Command {
     Check(check::Arguments),
     /// Run workflows until stopped, or until everything is done
     Run(run::Arguments),
+    /// Bring another component, or another manifest, into force, while hosts run or not
+    Deploy(deploy::Arguments),
+    /// Bring an earlier release into force again
+    Rollback(deploy::RollbackArguments),
+    /// Show which releases there were, and which are in force where
+    Releases(releases::Arguments),
+    /// Compile the component on standard input, within limits
+    #[command(hide = true)]
+    Compile(compile::Arguments),
     /// Check the journal and execute every decision again
     Verify(verify::Arguments),
     /// Take recorded history through another component and tell what it would have decided otherwise
@@ -123,6 +135,10 @@ pub(crate) fn main() -> ExitCode {
     let done = match cli.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Deploy(arguments) => deploy::run(&arguments),
+        Command::Rollback(arguments) => deploy::roll_back(&arguments),
+        Command::Releases(arguments) => releases::run(&arguments),
+        Command::Compile(arguments) => compile::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -16,7 +16,7 @@ use purefold::trace::{Exporter, TraceSettings};
 use purefold::workflow::Workflow;
 
 use super::exit::Exit;
-use super::open;
+use super::{deploy, open};
 
 /// Longest name of a host.
 const MOST_NAME_BYTES: usize = 128;
@@ -106,7 +106,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     // It ends after the engine: the last spans are told then.
     let (traces, _exporter) =
         told.map(|settings| Exporter::start(&settings, rand::random(), Arc::new(SystemClock::new()))).transpose()?.unzip();
-    let options = Options { clock, advance: arguments.advance, until_idle: arguments.until_idle, feed, traces, ..Options::default() };
+    let compiler = deploy::compiler().context("cannot tell where this program lies")?;
+    let options = Options {
+        compiler: Some(compiler),
+        clock,
+        advance: arguments.advance,
+        until_idle: arguments.until_idle,
+        feed,
+        traces,
+        ..Options::default()
+    };
     let names = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
     let store = workflows[0].manifest.store.location.clone();
     let sandbox = Sandbox::new()?;

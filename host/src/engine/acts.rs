@@ -125,7 +125,7 @@ impl Fold<'_> {
     fn act_on_intent(&mut self, kind: Kind, at: usize, warrant: &Warrant) {
         let intent = &self.out.entity.outstanding[at];
         let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, intent.sequence, intent.index);
-        let case = self.plan.workflow.contract.intent.cases[intent.case as usize].name.snake();
+        let case = intent.terms.case(intent.case).snake();
         let input = concluded_input(case, intent.sequence, intent.index);
         let correlation_id = intent.correlation_id.clone();
         self.act(kind, id.to_string().into(), correlation_id, input, warrant);

@@ -18,7 +18,6 @@ use crate::journal::Kind;
 use crate::store::{
     Batch, DeliveryRow, EntityId, EntryRow, ErasingRow, IntentKey, Numbers, OutboxChange, OutboxRow, OutboxStatus, Row, StoreError,
 };
-use crate::workflow::RoutePlan;
 
 /// An intent on its way to an effect.
 #[derive(Clone, Debug)]
@@ -119,14 +118,11 @@ impl Rows {
         let rows = self.entries(plan, &mut entity, folded.entries, batch);
         for (at, intent) in folded.emitted {
             let key = IntentKey { entity: id, sequence: intent.sequence, index: intent.index };
-            let effect = match &plan.workflow.routes[intent.case as usize] {
-                RoutePlan::Effect(route) => route.effect.clone(),
-                _ => continue,
-            };
+            let Some(effect) = intent.terms.route(intent.case).map(|route| route.effect.clone()) else { continue };
             if !planted(Mistake::OutboxForgotten) {
                 batch.outbox_added.push(OutboxRow { key, row: rows[at], effect });
             }
-            let waits = waits(plan, &entity.outstanding, &intent);
+            let waits = waits(&entity.outstanding, &intent);
             // Concluded in the same commit: an intent it comes after had failed.
             if entity.outstanding.iter().any(|o| (o.sequence, o.index) == (intent.sequence, intent.index)) {
                 consequences.tasks.extend(Task::of(key, name, intent, waits));
@@ -209,11 +205,9 @@ impl Rows {
 
 /// Indices of the outstanding intents of the same decision that `intent` comes after, also by way of others: where one of
 /// them fails, it is known at once that this one will not be performed.
-pub(super) fn waits(plan: &Plan, outstanding: &[Outstanding], intent: &Outstanding) -> Vec<u32> {
-    let after = |case: u32| match &plan.workflow.routes[case as usize] {
-        RoutePlan::Effect(route) => &route.after[..],
-        _ => &[],
-    };
+pub(super) fn waits(outstanding: &[Outstanding], intent: &Outstanding) -> Vec<u32> {
+    // All of one decision are of one release.
+    let after = |case: u32| intent.terms.route(case).map_or(&[][..], |route| &route.after[..]);
     let mut cases = after(intent.case).to_vec();
     if cases.is_empty() || planted(Mistake::AfterIgnored) {
         return Vec::new();
@@ -229,10 +223,10 @@ pub(super) fn waits(plan: &Plan, outstanding: &[Outstanding], intent: &Outstandi
 }
 
 /// The intents of an entity that was just loaded as tasks, in order.
-pub(super) fn tasks_of(plan: &Plan, name: &EntityName, entity: &Entity) -> Vec<Task> {
+pub(super) fn tasks_of(name: &EntityName, entity: &Entity) -> Vec<Task> {
     let task = |intent: &Outstanding| {
         let key = IntentKey { entity: entity.row.id, sequence: intent.sequence, index: intent.index };
-        let task = Task::of(key, name, intent.clone(), waits(plan, &entity.outstanding, intent))?;
+        let task = Task::of(key, name, intent.clone(), waits(&entity.outstanding, intent))?;
         Some(Task { maybe_done: true, ..task })
     };
     entity.outstanding.iter().filter(|intent| intent.settled.is_none()).filter_map(task).collect()

@@ -7,8 +7,10 @@ use purefold_wit::Value;
 use super::EngineError;
 use super::input::{FailureKind, OrderKind, Pending};
 use super::plan::Plan;
+use super::planted::{Mistake, planted};
+use super::terms::Terms;
 use crate::store::{EntityRow, InboxRow, Loaded, OutboxStatus, Reader, TimerRow};
-use crate::workflow::{OutcomePlan, RoutePlan};
+use crate::workflow::OutcomePlan;
 
 /// An entity as of its latest decision, committed or on its way to be.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Outstanding {
     pub index: u32,
     /// The intent case.
     pub case: u32,
+    /// Under what its release has it performed and told of.
+    pub terms: Arc<Terms>,
     /// The asking decision's `now`.
     pub asked: u64,
     /// The id of the event that the asking decision was on.
@@ -95,35 +99,31 @@ impl Entity {
         };
         let outstanding = stored.into_iter().map(|stored| outstanding(plan, stored)).collect::<Result<_, _>>()?;
         let mut entity = Entity { row, state, state_release, timers, outstanding, inbox, under_way: 0 };
-        entity.under_way = entity.count_under_way(plan);
+        entity.under_way = entity.count_under_way();
         Ok(entity)
     }
 
     /// For each outstanding intent whether only an operator can get it on: it is held, or waits behind one that is, in
     /// its lane or by `after`.
     #[must_use]
-    pub fn stuck(&self, plan: &Plan) -> Vec<bool> {
+    pub fn stuck(&self) -> Vec<bool> {
         if !self.outstanding.iter().any(|intent| intent.held) {
             return vec![false; self.outstanding.len()];
         }
-        self.stuck_with(plan, |_| false)
+        self.stuck_with(|_| false)
     }
 
     /// As [`Entity::stuck`], where the effects that `paused` names stand still too.
     #[must_use]
-    pub fn stuck_with(&self, plan: &Plan, paused: impl Fn(&str) -> bool) -> Vec<bool> {
+    pub fn stuck_with(&self, paused: impl Fn(&str) -> bool) -> Vec<bool> {
         let mut stuck = vec![false; self.outstanding.len()];
-        let route = |intent: &Outstanding| match &plan.workflow.routes[intent.case as usize] {
-            RoutePlan::Effect(route) => Some(route),
-            _ => None,
-        };
         // The effects of those found stuck so far, and their cases in the same decision.
         let (mut effects, mut cases, mut sequence): (Vec<&Arc<str>>, Vec<u32>, u64) = (Vec::new(), Vec::new(), 0);
         for (index, intent) in self.outstanding.iter().enumerate() {
             if std::mem::replace(&mut sequence, intent.sequence) != intent.sequence {
                 cases.clear();
             }
-            let Some(mine) = route(intent) else { continue };
+            let Some(mine) = intent.terms.route(intent.case) else { continue };
             let blocked = effects.contains(&&mine.effect) || mine.after.iter().any(|case| cases.contains(case));
             if intent.settled.is_none() && (intent.held || blocked || paused(&mine.effect)) {
                 stuck[index] = true;
@@ -151,9 +151,9 @@ impl Entity {
                 || pending.orders.iter().any(|order| matches!(order.what, OrderKind::GiveUpIntent(of, _) if of == sequence))
         };
         let is_ended = |intent: &Outstanding| intent.settled.is_some() || ends(intent.sequence);
-        let echoes = |intent: &Outstanding| match &plan.workflow.routes[intent.case as usize] {
-            RoutePlan::Effect(route) => route.outcome.as_ref().is_some_and(OutcomePlan::has_echo),
-            _ => false,
+        let echoes = |intent: &Outstanding| {
+            let route = intent.terms.route(intent.case);
+            route.and_then(|route| route.outcome.as_ref()).is_some_and(OutcomePlan::has_echo)
         };
         let lacking = |intent: &Outstanding| intent.payload.is_none() && is_ended(intent) && echoes(intent);
         while let Some(sequence) = self.outstanding.iter().find(|intent| lacking(intent)).map(|intent| intent.sequence) {
@@ -178,9 +178,9 @@ impl Entity {
 
     /// How many of its intents are under way.
     #[must_use]
-    pub fn count_under_way(&self, plan: &Plan) -> usize {
+    pub fn count_under_way(&self) -> usize {
         if self.outstanding.iter().any(|intent| intent.held) {
-            return self.stuck(plan).iter().filter(|stuck| !**stuck).count();
+            return self.stuck().iter().filter(|stuck| !**stuck).count();
         }
         self.outstanding.len()
     }
@@ -193,7 +193,8 @@ fn decode_state(plan: &Plan, release: u64, json: &[u8]) -> Result<Value, EngineE
 
 pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> Result<Outstanding, EngineError> {
     let damaged = |reason: String| EngineError::Stored { what: "intent", reason };
-    let intents = plan.codec.decode_intents(&stored.intents).map_err(|error| damaged(error.to_string()))?;
+    let terms = if planted(Mistake::PerformedAnew) { &plan.terms } else { plan.terms_of(stored.release)? };
+    let intents = terms.codec.decode_intents(&stored.intents).map_err(|error| damaged(error.to_string()))?;
     let Value::List(mut intents) = intents else { return Err(damaged("no list".into())) };
     let index = stored.key.index as usize;
     if index >= intents.len() {
@@ -206,6 +207,7 @@ pub(super) fn outstanding(plan: &Plan, stored: crate::store::OutstandingRow) -> 
         sequence: stored.key.sequence,
         index: stored.key.index,
         case,
+        terms: terms.clone(),
         asked: stored.now,
         event_id: stored.event_id,
         correlation_id: stored.correlation_id,

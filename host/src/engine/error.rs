@@ -35,18 +35,18 @@ pub enum EngineError {
     /// Virtual time orders the inputs of all entities.
     #[error("--clock event orders the inputs of all entities and needs the store for itself; stop the other hosts, or use --clock arrival")]
     SharedVirtualTime,
-    /// Another host has put a younger release in force.
+    /// An earlier release, under which intents wait to be performed, cannot be loaded.
     #[error(
-        "release {in_force} of {workflow} is in force and this host runs release {ours}: start it with the component and the manifest that \
-         the others have"
+        "release {generation} of {workflow} asked for intents that are not concluded, and it cannot be loaded to perform them: {reason}; give \
+         it what it needs, or give these intents up with the program and the manifest that it ran with"
     )]
-    Superseded {
+    PastRelease {
         /// The workflow.
         workflow: String,
-        /// The generation in force.
-        in_force: u64,
-        /// The generation that this host runs.
-        ours: u64,
+        /// The release's generation.
+        generation: u64,
+        /// Why not.
+        reason: String,
     },
     /// The engine's numbers for rows are used up.
     #[error("the row numbers of epoch {epoch} are used up; the engine goes on with a new epoch")]

@@ -307,6 +307,7 @@ impl Fold<'_> {
                         sequence,
                         index,
                         case,
+                        terms: self.plan.terms.clone(),
                         asked: now,
                         event_id: ready.event_id.clone(),
                         correlation_id: ready.correlation_id.clone(),
@@ -387,13 +388,13 @@ impl Fold<'_> {
 
     fn conclude(&mut self, intent: &Outstanding, conclusion: &Conclusion) {
         let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, intent.sequence, intent.index);
-        let case = self.plan.workflow.contract.intent.cases[intent.case as usize].name.snake();
+        let case = intent.terms.case(intent.case).snake();
         let input = concluded_input(case, intent.sequence, intent.index);
         let output = concluded_output(conclusion);
         self.note_entry(Kind::Concluded, id.to_string().into(), intent.correlation_id.clone(), input, output);
     }
 
-    fn park(&mut self, ready: &Ready, input: Box<[u8]>, fault: &Fault) {
+    pub(super) fn park(&mut self, ready: &Ready, input: Box<[u8]>, fault: &Fault) {
         self.out.entity.row.parked = true;
         self.keep_timer(ready);
         if ready.inbox.is_none() {
@@ -414,7 +415,7 @@ impl Fold<'_> {
     }
 
     /// Puts an input at the end of the inbox.
-    fn wait(&mut self, ready: &Ready, input: Box<[u8]>) {
+    pub(super) fn wait(&mut self, ready: &Ready, input: Box<[u8]>) {
         let row = InboxRow {
             id: self.ids.inbox.fetch_add(1, Ordering::Relaxed) + 1,
             entity: self.out.entity.row.id,
@@ -446,18 +447,25 @@ impl Fold<'_> {
             return Ok(None);
         }
         let from = self.out.entity.state_release;
-        let Some(mut state_type) = plan.earlier.iter().find(|r| r.generation == from).map(|r| r.state_type.as_str()) else {
-            return Ok(None);
-        };
+        let Some(start) = plan.earlier.iter().position(|earlier| earlier.generation == from) else { return Ok(None) };
         let mut state = state;
         let current = plan.workflow.contract.state_fingerprint();
-        let steps =
-            plan.earlier.iter().filter(|r| r.generation > from).map(|r| (r.generation, &r.reducer, &r.codec, r.state_type.as_str()));
-        for (generation, reducer, codec, target) in steps.chain([(plan.release, &plan.reducer, &plan.codec, current.as_str())]) {
+        let steps = plan.earlier[start..].iter().map(|r| (r.generation, &r.reducer, &r.codec, r.state_type.as_str()));
+        let steps: Vec<_> = steps.chain([(plan.release, &plan.reducer, &plan.codec, current.as_str())]).collect();
+        for step in steps.windows(2) {
+            let [(_, before, _, state_type), (generation, reducer, codec, target)] = *step else { continue };
             if target == state_type {
                 continue;
             }
-            let migrated = match reducer.migrate(&state)? {
+            // Forward by what comes after, or back by what came before.
+            let taken = if reducer.contract().migrates_from().as_deref() == Some(state_type) {
+                reducer.migrate(&state)?
+            } else if before.contract().downgrades_to().as_deref() == Some(target) {
+                before.downgrade(&state)?
+            } else {
+                None
+            };
+            let migrated = match taken {
                 Some(Ok(migrated)) => migrated,
                 Some(Err(fault)) => return Ok(Some(fault)),
                 None => return Ok(Some(Fault { code: "migrate-missing", reason: format!("release {generation} exports no migrate") })),
@@ -484,7 +492,6 @@ impl Fold<'_> {
             };
             self.push(entry, None, Some(true));
             state = Arc::new(migrated);
-            state_type = target;
         }
         self.out.entity.state = Some(state);
         self.out.entity.state_release = plan.release;

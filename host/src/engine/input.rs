@@ -84,6 +84,10 @@ pub struct EventInput {
     pub fingerprint: u128,
     /// The input variant.
     pub input: Value,
+    /// The release that read it so.
+    pub release: u64,
+    /// The topic that it came from, where its type alone does not say what it means.
+    pub topic: Option<Arc<str>>,
     /// The original bytes.
     pub bytes: Arc<[u8]>,
     /// Their SHA-256.

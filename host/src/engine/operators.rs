@@ -136,6 +136,7 @@ impl Engine {
                 Ok(reset) => Some(self.reset_source(workflow, &reset, &command.warrant, draft)?),
                 Err(error) => Some(unreadable(subject, &error)),
             },
+            "deploy" => self.deploy(workflow, command)?,
             "truncate" if !self.shared.plans[workflow].workflow.manifest.retention.forgets() => Some(
                 "refused: the manifest that the host runs with forgets nothing; say in `[retention]` what is old, and start it anew".into(),
             ),
@@ -201,7 +202,7 @@ impl Engine {
             let intent =
                 self.cached(&name).and_then(|entity| entity.outstanding.iter().find(|o| (o.sequence, o.index) == (sequence, index)));
             tracing::debug!(
-                workflow = %plan.workflow.name, effect = intent.and_then(|intent| dispatch::route(plan, intent.case)).map(|route| &*route.effect), entity = %name.key,
+                workflow = %plan.workflow.name, effect = intent.and_then(|intent| intent.terms.route(intent.case)).map(|route| &*route.effect), entity = %name.key,
                 sequence, index, event_id = intent.map(|intent| &*intent.event_id), correlation_id = intent.map(|intent| &*intent.correlation_id),
                 %answer, "the dispatcher's answer"
             );

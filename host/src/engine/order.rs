@@ -3,7 +3,9 @@
 //! On the arrival clock it is the order in which they came, what is outstanding first; on the event clock it is a
 //! function of the inputs alone.
 
-use purefold_wit::Value;
+use std::sync::Arc;
+
+use purefold_wit::{UnknownFields, Value};
 
 use super::EngineError;
 use super::entity::Outstanding;
@@ -12,6 +14,7 @@ use super::input::{Conclusion, EventOrigin, FailureKind, Follows, Hold, Origin, 
 use super::outcome::outcome_input;
 use super::planted::{Mistake, planted};
 use crate::journal::{intent_id, sha256};
+use crate::sandbox::Fault;
 use crate::source::CloudEvent;
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
 use crate::trace::Incoming;
@@ -50,7 +53,7 @@ impl Fold<'_> {
         }
         if !self.out.pending.deliveries.is_empty() {
             let delivery = self.out.pending.deliveries.remove(0);
-            return self.delivered(delivery, Some(now));
+            return Ok(self.delivered(delivery, Some(now)));
         }
         if self.out.pending.hold == Hold::Beginnings {
             return Ok(Next::Wait);
@@ -72,7 +75,7 @@ impl Fold<'_> {
 
     fn next_by_time(&mut self, bound: Option<u64>) -> Result<Next, EngineError> {
         // Outcomes carry the time of the decision that asked, which is never later than the entity's latest: first of all.
-        if let Some(index) = self.out.entity.stuck(self.plan).iter().position(|stuck| !stuck) {
+        if let Some(index) = self.out.entity.stuck().iter().position(|stuck| !stuck) {
             let intent = &self.out.entity.outstanding[index];
             let (key, asked) = ((intent.sequence, intent.index), intent.asked);
             if intent.settled.is_some() {
@@ -105,7 +108,7 @@ impl Fold<'_> {
         match (next.into_iter().flatten().min(), delivery, timer) {
             (Some((_, 1)), Some((_, index)), _) => {
                 let delivery = self.out.pending.deliveries.remove(index);
-                self.delivered(delivery, None)
+                Ok(self.delivered(delivery, None))
             }
             (Some((_, 2)), _, Some((_, index))) => Ok(self.timer(index, None)),
             (Some((_, 3)), ..) => Ok(self.event().unwrap_or(Next::Wait)),
@@ -125,10 +128,13 @@ impl Fold<'_> {
         if conclusion.is_err() {
             self.settle_dependents(&intent);
         }
-        let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { return Next::Conclude(intent, conclusion) };
-        let Some(outcome) = &route.outcome else { return Next::Conclude(intent, conclusion) };
+        // It may have been asked for under an earlier release, and is told of by the names that it had there.
+        let terms = if planted(Mistake::AskedUnderForgotten) { self.plan.terms.clone() } else { intent.terms.clone() };
+        let Some(outcome) = terms.route(intent.case).and_then(|route| route.outcome.as_ref()) else {
+            return Next::Conclude(intent, conclusion);
+        };
         let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, intent.sequence, intent.index);
-        Next::Decide(Ready {
+        let ready = Ready {
             origin: Origin::Outcome,
             time,
             event_id: id.to_string().into(),
@@ -138,7 +144,39 @@ impl Fold<'_> {
             event: None,
             inbox: None,
             follows: Follows::Asking,
-        })
+        };
+        if Arc::ptr_eq(&terms, &self.plan.terms) || terms.contract.input == self.plan.terms.contract.input {
+            return Next::Decide(ready);
+        }
+        let mut json = Vec::new();
+        if let Err(error) = terms.codec.input().encode(&ready.input, &mut json) {
+            return self.set_aside(&ready, json.into(), &error.reason);
+        }
+        self.read_as_now("outcome", ready, &json)
+    }
+
+    /// An input whose JSON form was made under an earlier release.
+    fn read_as_now(&mut self, what: &'static str, ready: Ready, json: &[u8]) -> Next {
+        match self.plan.codec.input().decode(what, json, UnknownFields::Ignore) {
+            Ok(input) => Next::Decide(Ready { input, ..ready }),
+            Err(error) => self.set_aside(&ready, json.into(), &error.to_string()),
+        }
+    }
+
+    /// What the release in force cannot read waits at the head of the inbox, like what it faults on: for a release that can,
+    /// or an operator who drops it.
+    fn set_aside(&mut self, ready: &Ready, input: Box<[u8]>, reason: &str) -> Next {
+        if self.stands_still() {
+            self.wait(ready, input);
+        } else {
+            let fault = Fault { code: "input-unfit", reason: format!("release {} cannot read it: {reason}", self.plan.release) };
+            tracing::warn!(
+                workflow = %self.plan.workflow.name, entity = %self.out.entity.row.key, correlation_id = %ready.correlation_id,
+                code = fault.code, reason = fault.reason, "an input of an earlier release does not fit: the entity is parked"
+            );
+            self.park(ready, input, &fault);
+        }
+        Next::Nothing
     }
 
     /// Intents of the same decision that come after a failed one are not performed.
@@ -146,11 +184,10 @@ impl Fold<'_> {
         if planted(Mistake::DependentsForgotten) {
             return;
         }
-        let cases = &self.plan.workflow.contract.intent.cases;
         for intent in &mut self.out.entity.outstanding {
-            let RoutePlan::Effect(route) = &self.plan.workflow.routes[intent.case as usize] else { continue };
+            let Some(route) = intent.terms.route(intent.case) else { continue };
             if intent.sequence == failed.sequence && intent.settled.is_none() && route.after.contains(&failed.case) {
-                let reason = format!("after {}", cases[failed.case as usize].name.kebab());
+                let reason = format!("after {}", failed.terms.case(failed.case).kebab());
                 let told = FailureKind::Refused.told(&reason);
                 intent.settled = Some((FailureKind::Refused, reason));
                 intent.held = false;
@@ -169,23 +206,19 @@ impl Fold<'_> {
             return Ok(Next::Nothing);
         }
         let row = &self.out.entity.inbox[0];
-        let input = self
-            .plan
-            .codec
-            .input()
-            .decode("input", &row.input, purefold_wit::UnknownFields::Refuse)
-            .map_err(|error| EngineError::Stored { what: "inbox", reason: error.to_string() })?;
-        Ok(Next::Decide(Ready {
+        let json = row.input.clone();
+        let ready = Ready {
             origin: Origin::of(row),
             time: row.now,
             event_id: row.event_id.clone(),
             correlation_id: row.correlation_id.clone(),
-            input,
+            input: Value::Bool(false),
             asked: (row.sequence, row.index),
             event: row.bytes.as_ref().map(|bytes| (bytes.clone(), sha256(bytes))),
             inbox: Some(row.id),
             follows: self.waiting_follows(row),
-        }))
+        };
+        Ok(self.read_as_now("input", ready, &json))
     }
 
     /// What an input of the inbox follows from. Of an event its bytes still tell.
@@ -209,31 +242,31 @@ impl Fold<'_> {
         true
     }
 
-    fn delivered(&mut self, delivery: DeliveryRow, now: Option<u64>) -> Result<Next, EngineError> {
-        let unfit = |reason: String| EngineError::Stored { what: "delivery", reason };
+    fn delivered(&mut self, delivery: DeliveryRow, now: Option<u64>) -> Next {
         let contract = &self.plan.workflow.contract;
-        let (case, _) = contract.input.case(&delivery.input).ok_or_else(|| unfit(format!("no input case {}", delivery.input)))?;
-        let name = contract.input.cases[case as usize].name.snake();
+        let name = match contract.input.case(&delivery.input) {
+            Some((case, _)) => contract.input.cases[case as usize].name.snake().to_owned(),
+            None => delivery.input.replace('-', "_"),
+        };
         let mut json = Vec::with_capacity(delivery.payload.len() + name.len() + 6);
         json.extend_from_slice(b"{\"");
         json.extend_from_slice(name.as_bytes());
         json.extend_from_slice(b"\":");
         json.extend_from_slice(&delivery.payload);
         json.push(b'}');
-        let input =
-            self.plan.codec.input().decode("delivery", &json, purefold_wit::UnknownFields::Ignore).map_err(|e| unfit(e.to_string()))?;
         self.out.delivered.push(delivery.id);
-        Ok(Next::Decide(Ready {
+        let ready = Ready {
             origin: Origin::Delivery,
             time: now.unwrap_or(delivery.now),
             event_id: delivery.event_id,
             correlation_id: delivery.correlation_id,
-            input,
+            input: Value::Bool(false),
             asked: (delivery.sequence, delivery.index),
             event: None,
             inbox: None,
             follows: Follows::Sender(delivery.sender),
-        }))
+        };
+        self.read_as_now("delivery", ready, &json)
     }
 
     fn timer(&mut self, index: usize, now: Option<u64>) -> Next {

@@ -59,12 +59,21 @@ pub(super) struct Others {
     pub(super) caught_up: bool,
     /// Events that wait for other hosts than the ones that read them.
     pub(super) backlog: u64,
+    /// Events that hosts under a younger release left, which cannot be read under the one here.
+    unread: Vec<i64>,
 }
 
 impl Others {
     /// Whether so much waits for other hosts that no more events are taken.
     pub(super) fn are_behind(&self) -> bool {
         self.backlog >= u64::from(MOST_FORWARDED)
+    }
+
+    /// Another release is in force here: what could not be read under the one before is looked at again.
+    pub(super) fn look_again(&mut self) {
+        for id in self.unread.drain(..) {
+            self.forwarded.0.remove(&id);
+        }
     }
 }
 
@@ -92,7 +101,7 @@ impl Engine {
         self.state.others.caught_up |= is_all || (forwarded.is_empty() && self.state.work.is_empty());
         self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
         for event in forwarded {
-            self.take_forwarded(event);
+            self.take_forwarded(event)?;
         }
         for delivery in delivered {
             self.take_delivery(delivery);
@@ -108,8 +117,8 @@ impl Engine {
 
     /// Takes an event that another host read. Whether it is a duplicate is known here, where all events of its entity are
     /// decided.
-    fn take_forwarded(&mut self, forwarded: ForwardedRow) {
-        let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == forwarded.workflow) else { return };
+    fn take_forwarded(&mut self, forwarded: ForwardedRow) -> Result<(), EngineError> {
+        let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == forwarded.workflow) else { return Ok(()) };
         let ForwardedRow { id, source, line, bytes, .. } = forwarded;
         let origin = EventOrigin::Forwarded { id, source, line: Line(line) };
         let decoded = self.decoder.decode(&bytes, origin, self.clock.wall()).into_iter().find(|(taker, _)| *taker == workflow);
@@ -118,18 +127,24 @@ impl Engine {
                 if self.intake.knows(event.fingerprint) && !planted(Mistake::ForwardedTwice) {
                     self.intake.duplicates += 1;
                     self.state.draft.forwarded_removed.push(id);
-                    return;
+                    return Ok(());
                 }
                 self.intake.remember(event.fingerprint);
                 self.state.summary.events += 1;
                 self.pending(EntityName { workflow, key }).events.push_back(event);
             }
-            // It was decodable where it was read, under the same release.
+            // It was decodable where it was read: perhaps under a younger release, which comes here too.
+            Some((_, Err(_))) | None
+                if self.reader.youngest_release(self.shared.plans[workflow].id)? > self.shared.plans[workflow].release =>
+            {
+                self.state.others.unread.push(id);
+            }
             Some((_, Err(undecodable))) => {
                 self.state.draft.forwarded_removed.push(id);
                 self.intake.letter(workflow, (source, Line(line)), undecodable, bytes, None, &mut self.state.draft);
             }
             None => {}
         }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::plan::Plan;
 use super::{Engine, EngineError};
 use crate::journal::{Entry, Kind, Warrant};
 use crate::store::{Batch, EntityRow, EntryRow};
@@ -25,6 +26,17 @@ impl Engine {
     /// Appends to a workflow's own chain, in `batch`.
     pub(super) fn note_own(&mut self, workflow: usize, own: &OwnEntry<'_>, batch: &mut Batch) -> Result<(), EngineError> {
         let plan = self.shared.plans[workflow].clone();
+        self.note_own_under(&plan, workflow, own, batch)
+    }
+
+    /// The same as an entry of the release of `plan`.
+    pub(super) fn note_own_under(
+        &mut self,
+        plan: &Plan,
+        workflow: usize,
+        own: &OwnEntry<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), EngineError> {
         let now = self.workflow_now();
         let Some(row) = self.state.own.get_mut(workflow) else {
             return Err(EngineError::Stored {

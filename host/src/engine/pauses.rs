@@ -289,7 +289,7 @@ impl Engine {
                 let plan = &self.shared.plans[workflow];
                 let is_paused = |effect: &str| effects.iter().any(|(of, name)| *of == workflow && **name == *effect);
                 let entity = Entity::of(plan, loaded)?;
-                movable += entity.stuck_with(plan, is_paused).iter().filter(|stuck| !**stuck).count();
+                movable += entity.stuck_with(is_paused).iter().filter(|stuck| !**stuck).count();
             }
         }
         self.state.pauses.movable = Some((self.state.committed, movable));

@@ -1,10 +1,14 @@
 //! A workflow as the engine runs it: loaded, linked and registered in the store.
 
+use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use purefold_wit::{Codec, Type};
 
+use super::EngineError;
 use super::dispatch::EffectStatus;
+use super::terms::Terms;
 use crate::sandbox::{DecisionCodec, ENGINE_BUILD, Reducer, Sandbox, SandboxError};
 use crate::trace::Traces;
 use crate::workflow::{RoutePlan, Workflow};
@@ -29,8 +33,14 @@ pub struct Plan {
     pub profile_id: i64,
     /// Most inputs that may wait for one parked entity before its events become dead letters.
     pub inbox: usize,
-    /// Earlier releases, for states that have not been taken over yet.
+    /// Earlier releases, oldest first, for states that have not been taken over yet.
     pub earlier: Vec<EarlierRelease>,
+    /// Under what its intents are performed.
+    pub terms: Arc<Terms>,
+    /// The same of earlier releases that may still have intents without a conclusion.
+    pub past: Vec<(u64, Arc<Terms>)>,
+    /// The first of the generations, up to this one, that all read events alike.
+    pub reads_since: u64,
     /// For each intent case, how its record goes to another entity, where it is routed to one.
     pub deliveries: Vec<Option<Delivery>>,
     /// How the effects stand that intents are routed to, each once.
@@ -51,12 +61,45 @@ pub struct Delivery {
 pub struct EarlierRelease {
     /// Its generation.
     pub generation: u64,
-    /// Its component.
+    /// SHA-256 of the component that `reducer` is made of, in hex.
+    pub component: Arc<str>,
+    /// A component that has states of its type, its own where it takes any over.
     pub reducer: Reducer,
     /// Its codecs.
     pub codec: DecisionCodec,
     /// Fingerprint of its state's type.
     pub state_type: String,
+}
+
+/// The workflows of a host, each under the release in force. Whoever looks has them as of that moment.
+#[derive(Clone)]
+pub struct Plans(Arc<ArcSwap<Vec<Arc<Plan>>>>);
+
+impl From<Vec<Arc<Plan>>> for Plans {
+    fn from(plans: Vec<Arc<Plan>>) -> Self {
+        Plans(Arc::new(ArcSwap::from_pointee(plans)))
+    }
+}
+
+impl Plans {
+    /// Those in force, for a short look.
+    #[must_use]
+    pub fn now(&self) -> Guard<Arc<Vec<Arc<Plan>>>> {
+        self.0.load()
+    }
+
+    /// Has a workflow go on under another release.
+    pub(super) fn put(&self, workflow: usize, plan: Arc<Plan>) {
+        let mut plans = Vec::clone(&self.0.load());
+        plans[workflow] = plan;
+        self.0.store(Arc::new(plans));
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("workflow", &self.workflow.name).field("release", &self.release).finish_non_exhaustive()
+    }
 }
 
 impl Plan {
@@ -71,11 +114,16 @@ impl Plan {
 
     /// As [`Plan::new`], with the workflow's own reducer, loaded already.
     pub(crate) fn of(workflow: Workflow, reducer: Reducer, id: i64, journal: (u64, u64)) -> Self {
-        Plan {
-            codec: DecisionCodec::new(&workflow.contract, reducer.limits()),
+        let codec = DecisionCodec::new(&workflow.contract, reducer.limits());
+        let terms = Arc::new(Terms::of(&workflow, codec.clone()));
+        let mut plan = Plan {
+            terms: terms.clone(),
+            past: Vec::new(),
+            reads_since: 0,
+            codec,
             profile: Plan::profile_of(&reducer),
             deliveries: Plan::deliveries_of(&workflow),
-            effects: Plan::effects_of(&workflow),
+            effects: Vec::new(),
             inbox: workflow.manifest.limits.inbox,
             workflow,
             reducer,
@@ -85,7 +133,9 @@ impl Plan {
             profile_id: 0,
             earlier: Vec::new(),
             traces: None,
-        }
+        };
+        plan.add_effects(&terms);
+        plan
     }
 
     /// Semantic profile and engine build as the journal names them.
@@ -94,17 +144,22 @@ impl Plan {
         format!("{} {ENGINE_BUILD}", reducer.limits().semantic_profile()).into()
     }
 
-    /// A status for each effect that intents are routed to, whatever the case.
-    fn effects_of(workflow: &Workflow) -> Vec<Arc<EffectStatus>> {
-        let mut effects: Vec<Arc<EffectStatus>> = Vec::new();
-        for route in &workflow.routes {
+    /// Adds a status for each effect that intents are routed to under `terms`, whatever the case.
+    pub(super) fn add_effects(&mut self, terms: &Terms) {
+        for route in &*terms.routes {
             if let RoutePlan::Effect(route) = route
-                && !effects.iter().any(|known| *known.effect() == route.effect)
+                && !self.effects.iter().any(|known| *known.effect() == route.effect)
             {
-                effects.push(Arc::new(EffectStatus::new(workflow.name.clone(), route.effect.clone())));
+                self.effects.push(Arc::new(EffectStatus::new(self.workflow.name.clone(), route.effect.clone())));
             }
         }
-        effects
+    }
+
+    /// Is performed under `terms`, which hold for it, and not under its own.
+    pub(super) fn share(&mut self, terms: &Arc<Terms>) {
+        self.workflow.routes = terms.routes.clone();
+        self.workflow.effects.clone_from(&terms.effects);
+        self.terms = terms.clone();
     }
 
     /// For each intent case, how its record goes to another entity.
@@ -118,7 +173,43 @@ impl Plan {
             }),
             _ => None,
         };
-        cases.iter().zip(&workflow.routes).map(delivery).collect()
+        cases.iter().zip(&*workflow.routes).map(delivery).collect()
+    }
+
+    /// The terms under which the release of that generation asked for intents.
+    ///
+    /// # Errors
+    /// Where they are not loaded.
+    pub fn terms_of(&self, release: u64) -> Result<&Arc<Terms>, EngineError> {
+        if release == self.release {
+            return Ok(&self.terms);
+        }
+        let past = self.past.iter().find(|(generation, _)| *generation == release);
+        past.map(|(_, terms)| terms).ok_or_else(|| EngineError::Stored {
+            what: "intent",
+            reason: format!("release {release} asked for it, and this host has loaded release {} only", self.release),
+        })
+    }
+
+    /// All terms that intents may be performed under, each once.
+    #[must_use]
+    pub fn all_terms(&self) -> Vec<&Arc<Terms>> {
+        let mut all = vec![&self.terms];
+        for (_, terms) in &self.past {
+            if !all.iter().any(|known| Arc::ptr_eq(known, terms)) {
+                all.push(terms);
+            }
+        }
+        all
+    }
+
+    /// Whether an event that this plan has read would be read alike by `other`.
+    #[must_use]
+    pub fn reads_like(&self, other: &Plan) -> bool {
+        let (one, other) = (&self.workflow, &other.workflow);
+        one.contract.input == other.contract.input
+            && one.manifest.inputs == other.manifest.inputs
+            && one.manifest.reducer.key == other.manifest.reducer.key
     }
 
     /// Whether any intent of this workflow goes to another entity.

@@ -75,6 +75,14 @@ pub(super) enum Mistake {
     LeaseUnheeded,
     /// A commit does not ask whether its epoch is in force.
     EpochUnheeded,
+    /// An intent that is read back is performed as the release in force says, whichever asked for it.
+    PerformedAnew,
+    /// An outcome is told by the names that the release in force has, whichever asked for the intent.
+    AskedUnderForgotten,
+    /// A start goes on under the release that it is given, although a younger one is in force.
+    YoungestUnheeded,
+    /// What was read under an earlier release is taken as it was read.
+    ReadBefore,
 }
 
 #[cfg(not(test))]
@@ -106,7 +114,7 @@ pub(super) mod tests {
     }
 
     impl Mistake {
-        pub(in crate::engine) const ALL: [Mistake; 35] = [
+        pub(in crate::engine) const ALL: [Mistake; 39] = [
             Mistake::PositionFirst,
             Mistake::OutboxForgotten,
             Mistake::OutboxKept,
@@ -142,6 +150,10 @@ pub(super) mod tests {
             Mistake::OthersPassed,
             Mistake::LeaseUnheeded,
             Mistake::EpochUnheeded,
+            Mistake::PerformedAnew,
+            Mistake::AskedUnderForgotten,
+            Mistake::YoungestUnheeded,
+            Mistake::ReadBefore,
         ];
 
         /// Those that several hosts on one store are needed to find.

@@ -194,7 +194,7 @@ impl Engine {
         if !self.share.has_own() {
             return Ok((old, left));
         }
-        for plan in &self.shared.plans {
+        for plan in &*self.shared.plans {
             let Some(limits) = limits.get(&plan.id).filter(|limits| limits.letters > 0) else { continue };
             let letters = self.reader.dead_letters_before(plan.id, limits.letters, MOST_LETTERS)?;
             left |= letters.len() == MOST_LETTERS as usize;

@@ -19,7 +19,9 @@ use super::input::{Conclusion, EntityName, Note, Pending};
 use super::intake::Intake;
 use super::operators::COMMAND_INTERVAL;
 use super::others::LOOK_INTERVAL;
+use super::plan::{Plan, Plans};
 use super::planted::{Mistake, planted};
+use super::ready::{Readied, Readying};
 use super::share::Share;
 use super::spans::Spans;
 use super::state::State;
@@ -86,6 +88,8 @@ pub(super) enum Message {
     SourceEnded(Result<(), SourceError>),
     /// No attempt is under way any more.
     Drained,
+    /// A release is ready to be taken up, or cannot be made so.
+    Readied(Box<Readied>),
     /// Another host has what this engine owned: nothing of it may be kept that is not committed.
     Overtaken(String),
     /// Finish what is in flight, then end.
@@ -140,6 +144,9 @@ pub(super) enum Turn {
 /// A running engine: one store, its workflows, at most one source.
 pub struct Engine {
     pub(super) shared: Arc<Shared>,
+    /// The workflows under the releases in force, for all who decode.
+    pub(super) plans: Plans,
+    pub(super) readying: Box<dyn Readying>,
     pub(super) store: Arc<Store>,
     pub(super) reader: Reader,
     pub(super) course: Course,
@@ -159,6 +166,15 @@ pub struct Engine {
     pub(super) rows: Rows,
     pub(super) share: Share,
     pub(super) state: State,
+}
+
+impl Course {
+    /// Goes on as the manifests of the releases in force say.
+    pub(super) fn follow(&mut self, plans: &[Arc<Plan>]) {
+        let wait = |plan: &Arc<Plan>| u64::try_from(plan.workflow.manifest.source.timer_wait.as_micros()).unwrap_or(u64::MAX);
+        self.delivers = plans.iter().any(|plan| plan.delivers());
+        self.timer_wait = plans.iter().map(wait).max().unwrap_or(0);
+    }
 }
 
 impl Engine {
@@ -243,6 +259,7 @@ impl Engine {
         self.find_wanted()?;
         if self.state.stopping.is_none() {
             self.look_for_commands()?;
+            self.look_for_releases()?;
             if planted(Mistake::OthersPassed) {
                 self.take_lines();
             }
@@ -276,7 +293,7 @@ impl Engine {
     fn finish(mut self, progress: &mut impl FnMut(Progress)) -> Result<Summary, EngineError> {
         self.state.summary.paused = self.state.pauses.count() as u64;
         self.state.summary.held = (self.state.outstanding - self.state.under_way) as u64;
-        for plan in &self.shared.plans {
+        for plan in &*self.shared.plans {
             self.state.summary.parked += self.reader.count_parked(plan.id)?;
         }
         self.state.last_progress = None;
@@ -284,8 +301,8 @@ impl Engine {
         if let Some(runtime) = self.runtime {
             runtime.shutdown_timeout(Duration::from_secs(1));
             // No attempt is under way any more: backends close their files.
-            for plan in &self.shared.plans {
-                plan.workflow.effects.iter().for_each(|(_, effect)| effect.stop());
+            for plan in &*self.shared.plans {
+                plan.all_terms().into_iter().for_each(|terms| terms.stop());
             }
         }
         Ok(self.state.summary)
@@ -359,6 +376,9 @@ impl Engine {
             }
             Message::Drained => self.state.drained = true,
             Message::Overtaken(what) => return Err(StoreError::Overtaken { what }.into()),
+            // Whoever goes on takes up what is in force then, and the command is still asked.
+            Message::Readied(_) if self.state.stopping.is_some() => {}
+            Message::Readied(readied) => self.readied(*readied)?,
             Message::Stop => {
                 self.state.gives_way = false;
                 if self.state.stopping.is_none() {
@@ -427,7 +447,7 @@ impl Engine {
 
     /// Intents on their way.
     fn flowing(&self) -> u64 {
-        let effects = &self.observed.effects;
+        let effects = self.observed.effects();
         // What was heard is read first: an intent on its way into the dispatcher counts twice then, not never.
         let heard: u64 = effects.iter().map(|effect| effect.heard()).sum();
         let flowing: u64 = effects.iter().map(|effect| effect.flowing() as u64).sum();
@@ -564,6 +584,7 @@ impl Engine {
             || self.has_work()
             || !self.state.erasing.is_empty()
             || self.state.sweep.is_asked()
+            || self.state.releases.is_readying()
             || (self.share.is_shared() && !self.state.others.quiet)
             || !self.state.retried.is_empty()
         {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::runtime::Runtime;
 
-use super::ground::Ground;
+use super::ground::{Ground, standard_loader};
 use super::handle::SourceHandle;
 use super::run::{Ended, Ending, Message};
 use super::start::{MOST_LINE_BATCHES, Opened, Parts, Surroundings, channel, read_source, runtime, start_effects};
@@ -128,7 +128,7 @@ impl Sessions {
     ) -> Result<(Self, Stopper), EngineError> {
         let listens: Option<Box<dyn FnOnce(SocketAddr) + Send>> = Some(Box::new(listens));
         let clock: Arc<dyn HostClock> = Arc::new(SystemClock::new());
-        let random = (rand::random(), rand::random());
+        let (random, loader) = ((rand::random(), rand::random()), standard_loader(&options));
         let settings = workflows.first().map(|workflow| workflow.manifest.store.clone());
         let (ground, membership) = match settings.filter(|settings| settings.location.can_be_shared()) {
             Some(settings) => {
@@ -138,13 +138,13 @@ impl Sessions {
                 let member = (name, names.join(", "));
                 let membership = Membership::join(store.writer()?, member, wish(&options, &Assignment::default()), clock.clone())?;
                 let first = Options { share: membership.epoch()?, ..options.clone() };
-                (Ground::on(store, workflows, sandbox, &first, clock)?, Some(membership))
+                (Ground::on(store, workflows, sandbox, &first, (clock, loader))?, Some(membership))
             }
-            None => (Ground::open(workflows, sandbox, &options, clock, random)?, None),
+            None => (Ground::open(workflows, sandbox, &options, (clock, loader), random)?, None),
         };
         let runtime = runtime()?;
         if options.perform {
-            start_effects(&runtime, &ground.plans)?;
+            start_effects(runtime.handle(), &ground.plans.now())?;
         }
         let group = match &options.feed {
             Some(Feed::Kafka(settings)) => Some(Group::join(settings, ground.clock.clone())?),
@@ -181,8 +181,8 @@ impl Sessions {
         }
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         // No attempt is under way any more: backends close their files.
-        for plan in &self.ground.plans {
-            plan.workflow.effects.iter().for_each(|(_, effect)| effect.stop());
+        for plan in &**self.ground.plans.now() {
+            plan.all_terms().into_iter().for_each(|terms| terms.stop());
         }
         ended.map(|()| self.summary)
     }
@@ -299,6 +299,7 @@ impl Sessions {
             }
             None => Parts::of_feed(self.options.feed.as_ref()),
         };
+        self.retried(|| self.ground.catch_up(self.options.perform.then(|| self.runtime.handle())))?;
         let opened = self.retried(|| Opened::on(&self.ground, &self.options, &parts, self.summary))?;
         let (to_engine, messages): (Sender<Message>, Receiver<Message>) = channel();
         if let Some(membership) = membership {
@@ -346,7 +347,8 @@ impl Sessions {
     ) -> Result<(SourceHandle, Reading), EngineError> {
         let (send, lines) = bounded(MOST_LINE_BATCHES);
         let positions = Arc::new(Positions::new(&opened.read_up_to()));
-        let limits = self.ground.plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes);
+        let plans = self.ground.plans.now();
+        let limits = plans.iter().map(|plan| plan.workflow.manifest.limits.event_bytes);
         let rows_of = |part: usize| opened.positions.iter().map(|rows| rows[part].clone()).collect::<Vec<SourceRow>>();
         let parts = assignment.partitions.iter().enumerate();
         let read = opened.sources_read()?;

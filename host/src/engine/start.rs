@@ -12,26 +12,29 @@ use super::assemble::{Rows, tasks_of};
 use super::entity::Entity;
 use super::erasing::Erasing;
 use super::fold::Ids;
-use super::ground::Ground;
+use super::ground::{Ground, standard_loader};
 use super::handle::SourceHandle;
 use super::input::EntityName;
 use super::intake::{Intake, Taker};
 use super::pauses::Pauses;
-use super::plan::Plan;
+use super::plan::{Plan, Plans};
 use super::planted::{Mistake, planted};
+use super::ready::{Readying, Threads, Workshop};
 use super::run::{Course, Message};
 use super::sessions::Stopper;
 use super::share::Share;
 use super::spans::Spans;
 use super::state::State;
 use super::summary::Summary;
+use super::terms::Terms;
 use super::workers::{Shared, Workers};
 use super::writer::{Committer, WriterThread};
 use super::{Engine, EngineError, dispatch};
+use crate::deploy::Compiler;
 use crate::observe::Observed;
 use crate::sandbox::Sandbox;
 use crate::source::{Decoder, Feed, LineSource, Listener, STARTED, SourceError};
-use crate::store::{NO_SOURCE, Numbers, Reader, SHARDS, SourceRow, Store, Writer};
+use crate::store::{NO_SOURCE, Numbers, Reader, SHARDS, SourceRow, Store, TakenUp, Writer};
 use crate::time::{HostClock, SystemClock};
 use crate::trace::Traces;
 use crate::workflow::Workflow;
@@ -91,6 +94,10 @@ pub struct Options {
     pub traces: Option<Arc<Traces>>,
     /// What of the store the engine owns.
     pub share: Share,
+    /// Whether the releases in force go on whatever the manifests say: for whoever only does what operators ask.
+    pub keeps_releases: bool,
+    /// What compiles the components of releases that come into force later; without it the process itself does.
+    pub compiler: Option<Compiler>,
 }
 
 impl Default for Options {
@@ -105,6 +112,8 @@ impl Default for Options {
             workers,
             traces: None,
             share: Share::default(),
+            keeps_releases: false,
+            compiler: None,
         }
     }
 }
@@ -120,11 +129,17 @@ const MOST_WORKERS: usize = 16;
 /// # Panics
 /// Where `workflows` is empty.
 pub fn start(workflows: Vec<Workflow>, sandbox: &Sandbox, options: &Options) -> Result<(Engine, Stopper), EngineError> {
-    let ground = Ground::open(workflows, sandbox, options, Arc::new(SystemClock::new()), (rand::random(), rand::random()))?;
+    let ground = Ground::open(
+        workflows,
+        sandbox,
+        options,
+        (Arc::new(SystemClock::new()), standard_loader(options)),
+        (rand::random(), rand::random()),
+    )?;
     let opened = Opened::on(&ground, options, &Parts::of_feed(options.feed.as_ref()), Summary::default())?;
     let runtime = runtime()?;
     if options.perform {
-        start_effects(&runtime, &ground.plans)?;
+        start_effects(runtime.handle(), &ground.plans.now())?;
     }
     let (to_engine, messages) = channel();
     let source = read_source(&opened, options, &to_engine)?;
@@ -167,6 +182,8 @@ impl Parts {
 /// A store with its workflows in force, before anything runs.
 pub(super) struct Opened {
     pub(super) shared: Arc<Shared>,
+    plans: Plans,
+    pub(super) workshop: Workshop,
     pub(super) store: Arc<Store>,
     reader: Reader,
     course: Course,
@@ -188,6 +205,7 @@ pub(super) struct Surroundings {
     pub(super) messages: Receiver<Message>,
     pub(super) source: Option<SourceHandle>,
     pub(super) orders: mpsc::UnboundedSender<dispatch::Order>,
+    pub(super) readying: Box<dyn Readying>,
     pub(super) runtime: Option<Runtime>,
 }
 
@@ -201,24 +219,24 @@ impl Surroundings {
         (to_engine, messages): (&Sender<Message>, Receiver<Message>),
     ) -> Result<Self, EngineError> {
         let (orders, received) = mpsc::unbounded_channel();
-        let (plans, lease) = (opened.shared.plans.clone(), opened.share.lease.clone());
+        let (plans, lease) = (Vec::clone(&opened.shared.plans), opened.share.lease.clone());
         let (jitter, bounds) = (Box::new(rand::random), dispatch::Bounds::STANDARD);
         runtime.spawn(dispatch::run(plans, to_engine.clone(), received, jitter, bounds, lease));
         let writer = Box::new(WriterThread::start(&opened.store, opened.share.epoch, to_engine.clone())?);
-        Ok(Surroundings { workers: options.workers.clamp(1, MOST_WORKERS), writer, messages, source, orders, runtime: None })
+        let workshop = Workshop { runtime: options.perform.then(|| runtime.clone()), ..opened.workshop.clone() };
+        let readying = Box::new(Threads { workshop, to_engine: to_engine.clone() });
+        Ok(Surroundings { workers: options.workers.clamp(1, MOST_WORKERS), writer, messages, source, orders, readying, runtime: None })
     }
 }
 
 impl Opened {
     /// Reads how far everything got, of `parts` of the source too. `before` is what earlier engines of this process did.
     pub(super) fn on(ground: &Ground, options: &Options, parts: &Parts, before: Summary) -> Result<Self, EngineError> {
-        let Ground { store, plans, observed, clock } = ground;
+        let Ground { workshop, plans: all, observed, clock } = ground;
+        let (store, plans) = (&workshop.store, &all.now());
         let share = options.share.clone();
         if options.clock == Clock::Event && share.shards.len() < usize::from(SHARDS) {
             return Err(EngineError::SharedVirtualTime);
-        }
-        if share.is_shared() {
-            ground.is_in_force()?;
         }
         let (writer, reader) = (store.writer()?, store.reader()?.of_epoch(share.epoch, &share.shards));
         let rows = Rows {
@@ -230,21 +248,23 @@ impl Opened {
             delivery: AtomicI64::new(reader.numbered_to("deliveries", "id")?),
             inbox: AtomicI64::new(reader.numbered_to("inbox", "id")?),
         };
-        let decoder = Decoder::new(plans.clone(), options.clock == Clock::Event);
+        let decoder = Decoder::new(all.clone(), options.clock == Clock::Event);
         let (mut intake, positions) = intake(plans, &writer, &reader, options, parts)?;
         (intake.duplicates, intake.dead_letters) = (before.duplicates, before.dead_letters);
         let most = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let course = Course {
+        let mut course = Course {
             event_clock: options.clock == Clock::Event,
             until_idle: options.until_idle,
             advance: most(options.advance),
             perform: options.perform,
-            delivers: plans.iter().any(|plan| plan.delivers()),
-            timer_wait: plans.iter().map(|plan| most(plan.workflow.manifest.source.timer_wait)).max().unwrap_or(0),
+            delivers: false,
+            timer_wait: 0,
         };
-        let shared = Arc::new(Shared { plans: plans.clone(), ids });
+        course.follow(plans);
+        let shared = Arc::new(Shared { plans: Arc::clone(plans), ids: Arc::new(ids) });
         let (store, observed, clock) = (store.clone(), observed.clone(), clock.clone());
-        Ok(Opened { shared, store, reader, course, decoder, clock, observed, intake, rows, share, before, positions })
+        let (plans, workshop) = (all.clone(), workshop.clone());
+        Ok(Opened { shared, plans, workshop, store, reader, course, decoder, clock, observed, intake, rows, share, before, positions })
     }
 
     /// Up to where every workflow has read each part of the source.
@@ -255,7 +275,7 @@ impl Opened {
     /// The names of sources that any workflow has read of.
     pub(super) fn sources_read(&self) -> Result<Vec<String>, EngineError> {
         let mut names = Vec::new();
-        for plan in &self.shared.plans {
+        for plan in &*self.shared.plans {
             let sources = self.reader.sources(plan.id)?;
             names.extend(sources.into_iter().filter(|(_, row)| !row.log.is_empty()).map(|(name, _)| name));
         }
@@ -266,9 +286,11 @@ impl Opened {
     pub(super) fn engine(self, on: Surroundings) -> Result<Engine, EngineError> {
         let spans = self.shared.plans.first().and_then(|plan| Spans::of(plan));
         let mut engine = Engine {
-            workers: Workers::start(self.shared.clone(), &self.store, on.workers)?,
+            workers: Workers::start(&self.store, on.workers)?,
             writer: on.writer,
             shared: self.shared,
+            plans: self.plans,
+            readying: on.readying,
             store: self.store,
             reader: self.reader,
             course: self.course,
@@ -286,11 +308,16 @@ impl Opened {
             rows: self.rows,
         };
         // Effects count on from one engine to the next.
-        engine.state.emitted = engine.observed.effects.iter().map(|effect| effect.heard()).sum();
+        engine.state.emitted = engine.observed.effects().iter().map(|effect| effect.heard()).sum();
         engine.state.reading_since = engine.clock.elapsed();
+        let plans = engine.shared.plans.clone();
+        let begins = plans.iter().map(|plan| TakenUp { workflow: plan.id, generation: plan.release, begins: true });
+        if engine.share.is_shared() {
+            engine.state.draft.in_force.extend(begins);
+        }
         engine.state.pauses = Pauses::load(&engine.reader, &engine.shared.plans)?;
         engine.state.erasing = Erasing::load(&engine.reader)?;
-        for plan in &engine.shared.plans {
+        for plan in &*engine.shared.plans {
             engine.state.own.extend(engine.reader.entity(plan.id, "")?);
         }
         let paused = if planted(Mistake::LanesUnpaused) { Vec::new() } else { engine.state.pauses.effects() };
@@ -302,15 +329,15 @@ impl Opened {
     }
 }
 
-pub(super) fn start_effects(runtime: &Runtime, plans: &[Arc<Plan>]) -> Result<(), EngineError> {
-    for plan in plans {
-        for (name, effect) in &plan.workflow.effects {
-            runtime
-                .block_on(effect.start())
-                .map_err(|error| EngineError::Effect { effect: name.to_string(), reason: plan.workflow.hide(&error.to_string()) })?;
-        }
-    }
-    Ok(())
+pub(super) fn start_effects(runtime: &Handle, plans: &[Arc<Plan>]) -> Result<(), EngineError> {
+    plans.iter().flat_map(|plan| plan.all_terms()).try_for_each(|terms| start_terms(runtime, terms))
+}
+
+pub(super) fn start_terms(runtime: &Handle, terms: &Terms) -> Result<(), EngineError> {
+    terms.effects.iter().try_for_each(|(name, effect)| {
+        let started = runtime.block_on(effect.start());
+        started.map_err(|error| EngineError::Effect { effect: name.to_string(), reason: terms.hide(&error.to_string()) })
+    })
 }
 
 /// The intake, and how far each workflow has read each part of the source.
@@ -385,7 +412,7 @@ fn recover(engine: &mut Engine) -> Result<(), EngineError> {
             let Some(workflow) = plans.iter().position(|plan| plan.id == loaded.row.workflow) else { continue };
             let name = EntityName { workflow, key: loaded.row.key.clone() };
             let entity = Entity::of(&plans[workflow], loaded)?;
-            tasks.extend(tasks_of(&plans[workflow], &name, &entity));
+            tasks.extend(tasks_of(&name, &entity));
             engine.recovered(name, entity);
         }
         if planted(Mistake::RecoveredBackwards) {

@@ -19,6 +19,7 @@ use super::retention::Sweep;
 use super::sent_on::Decisions;
 use super::step::Cached;
 use super::summary::Summary;
+use super::swap::Releases;
 use crate::source::Taken;
 use crate::store::{Batch, EntityRow, IntentKey, Row};
 
@@ -79,6 +80,7 @@ pub(super) struct State {
     pub(super) erasing: Erasing,
     pub(super) sweep: Sweep,
     pub(super) others: Others,
+    pub(super) releases: Releases,
     pub(super) decisions: Decisions,
     pub(super) commands_seen: HashSet<i64>,
     pub(super) last_command_look: Option<Duration>,

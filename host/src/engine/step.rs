@@ -6,7 +6,7 @@ use super::assemble::Consequences;
 use super::dispatch::Order;
 use super::entity::Entity;
 use super::fold::Moment;
-use super::input::{EntityName, EventOrigin};
+use super::input::{EntityName, EventInput, EventOrigin};
 use super::planted::{Mistake, planted};
 use super::run::{MOST_ITEMS, MOST_KEPT};
 use super::state::Work;
@@ -14,6 +14,7 @@ use super::workers::{Decided, Item};
 use super::{Engine, EngineError};
 use crate::journal::Kind;
 use crate::source::Undecodable;
+use crate::store::Batch;
 
 /// Entities that are kept in memory. Few in tests, so that they are read again.
 pub(super) const MOST_CACHED: usize = if cfg!(test) { 3 } else { 10_752 };
@@ -35,8 +36,10 @@ impl Engine {
             if self.course.event_clock { Moment::Event { bound: self.state.bound } } else { Moment::Arrival { now: self.clock.wall() } };
         let count = self.state.ready.len().min(MOST_ITEMS);
         let mut items: Vec<Item> = Vec::with_capacity(count);
-        for name in self.state.ready.drain(..count) {
+        let names: Vec<EntityName> = self.state.ready.drain(..count).collect();
+        for name in names {
             let mut pending = self.state.work.remove(&name).unwrap_or_default().pending;
+            self.read_anew(&name, &mut pending);
             pending.hold = self.state.pauses.hold(&name);
             let cached = self.state.cache.as_mut().and_then(|cache| cache.pop(&name));
             self.state.told -= pending.conclusions.len();
@@ -47,7 +50,7 @@ impl Engine {
             self.commit_position()?;
         }
         let began = self.spans.as_ref().map_or(0, |_| self.clock.wall());
-        let Decided { folded, unread, failure } = self.workers.run(moment, items)?;
+        let Decided { folded, unread, failure } = self.workers.run(&self.shared, moment, items)?;
         let ended = self.spans.as_ref().map_or(0, |_| self.clock.wall());
         self.put_back(unread);
 
@@ -96,7 +99,7 @@ impl Engine {
             new_intents += emitted;
             self.state.summary.concluded += assembled.concluded as u64;
             self.observed.decisions[name.workflow].add([accepted, rejected, faulted], assembled.concluded as u64);
-            let under_way = assembled.entity.count_under_way(&plan);
+            let under_way = assembled.entity.count_under_way();
             self.state.under_way = self.state.under_way + under_way - assembled.entity.under_way;
             assembled.entity.under_way = under_way;
             for (origin, fingerprint) in assembled.done {
@@ -123,24 +126,7 @@ impl Engine {
                 self.intake.forget(event.fingerprint);
                 let reason = format!("entity {:?} is parked or paused and its inbox is full", name.key);
                 let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
-                match event.origin {
-                    EventOrigin::Line(spot) => {
-                        self.intake.bury(name.workflow, spot, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
-                        self.intake.done(name.workflow, spot, None, &mut batch);
-                    }
-                    EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
-                    EventOrigin::Host => {
-                        self.state.untold -= 1;
-                        self.intake.bury_own(name.workflow, undecodable, event.bytes, Some(name.key.clone()), &mut batch);
-                    }
-                    // It stays a dead letter.
-                    EventOrigin::DeadLetter { .. } => {}
-                    EventOrigin::Forwarded { id, source, line } => {
-                        batch.forwarded_removed.push(id);
-                        let key = Some(name.key.clone());
-                        self.intake.letter(name.workflow, (source, line), undecodable, event.bytes, key, &mut batch);
-                    }
-                }
+                self.bury_event(&name, event, undecodable, &mut batch);
             }
             if self.state.outstanding > MOST_KEPT {
                 assembled.entity.drop_payloads();
@@ -187,6 +173,28 @@ impl Engine {
             return Err(gone);
         }
         failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// An event that cannot be decided on after all becomes a dead letter.
+    pub(super) fn bury_event(&mut self, name: &EntityName, event: EventInput, undecodable: Undecodable, batch: &mut Batch) {
+        match event.origin {
+            EventOrigin::Line(spot) => {
+                self.intake.bury(name.workflow, spot, undecodable, event.bytes, Some(name.key.clone()), batch);
+                self.intake.done(name.workflow, spot, None, batch);
+            }
+            EventOrigin::Request(request) => self.intake.requests.refuse(request, event.fingerprint, &undecodable),
+            EventOrigin::Host => {
+                self.state.untold -= 1;
+                self.intake.bury_own(name.workflow, undecodable, event.bytes, Some(name.key.clone()), batch);
+            }
+            // It stays a dead letter.
+            EventOrigin::DeadLetter { .. } => {}
+            EventOrigin::Forwarded { id, source, line } => {
+                batch.forwarded_removed.push(id);
+                let key = Some(name.key.clone());
+                self.intake.letter(name.workflow, (source, line), undecodable, event.bytes, key, batch);
+            }
+        }
     }
 
     /// Has what could not be read wait for the next step, before all others.

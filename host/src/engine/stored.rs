@@ -7,11 +7,9 @@ use super::assemble::{Task, waits};
 use super::dispatch::{FoundLane, Order, Place, Wanted};
 use super::entity::{Entity, Outstanding};
 use super::input::{Conclusion, EntityName, Order as AskedOrder, OrderKind};
-use super::plan::Plan;
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
 use crate::store::{IntentKey, OutboxStatus};
-use crate::workflow::RoutePlan;
 
 /// Rows of the outbox that are read of a lane at a time: they may be of other effects too.
 pub(super) const MOST_ROWS: u32 = if cfg!(test) { 4 } else { 128 };
@@ -52,13 +50,13 @@ impl Engine {
         for (row, journal_row) in rows {
             let (key, settled) = (row.key, row.status == OutboxStatus::Settled);
             let intent = super::entity::outstanding(plan, row)?;
-            match view.standing(plan, key, &intent, &failed) {
+            match view.standing(key, &intent, &failed) {
                 _ if settled => failed.push((key.sequence, intent.case)),
                 Stands::Failed => failed.push((key.sequence, intent.case)),
                 Stands::Done => {}
                 Stands::Open => {
-                    if (key.sequence, key.index) >= wanted.from && is_of(plan, &intent, &wanted.effect) {
-                        let waits = waits(plan, &open, &intent);
+                    if (key.sequence, key.index) >= wanted.from && is_of(&intent, &wanted.effect) {
+                        let waits = waits(&open, &intent);
                         let maybe_done = journal_row <= self.state.first_row;
                         lane.tasks.extend(Task::of(key, &name, intent.clone(), waits).map(|task| Task { maybe_done, ..task }));
                     }
@@ -70,8 +68,8 @@ impl Engine {
     }
 }
 
-fn is_of(plan: &Plan, intent: &Outstanding, effect: &str) -> bool {
-    matches!(&plan.workflow.routes[intent.case as usize], RoutePlan::Effect(route) if *route.effect == *effect)
+fn is_of(intent: &Outstanding, effect: &str) -> bool {
+    intent.terms.route(intent.case).is_some_and(|route| *route.effect == *effect)
 }
 
 enum Stands {
@@ -92,7 +90,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn standing(&self, plan: &Plan, key: IntentKey, intent: &Outstanding, failed: &[(u64, u32)]) -> Stands {
+    fn standing(&self, key: IntentKey, intent: &Outstanding, failed: &[(u64, u32)]) -> Stands {
         if let Some((_, conclusion)) = self.told.iter().find(|(told, _)| *told == key) {
             return if conclusion.is_ok() { Stands::Done } else { Stands::Failed };
         }
@@ -110,7 +108,7 @@ impl View<'_> {
                 Ok(_) => {}
             }
         }
-        let RoutePlan::Effect(route) = &plan.workflow.routes[intent.case as usize] else { return Stands::Done };
+        let Some(route) = intent.terms.route(intent.case) else { return Stands::Done };
         let comes_after_failed = failed.iter().any(|(sequence, case)| *sequence == key.sequence && route.after.contains(case));
         if comes_after_failed { Stands::Failed } else { Stands::Open }
     }

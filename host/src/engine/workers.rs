@@ -19,7 +19,8 @@ const CHUNK: usize = 32;
 /// An entity to decide for; loaded by the worker where the engine has it not in memory.
 pub(super) type Item = (EntityName, Option<Cached>, Pending);
 
-type Job = (Moment, Vec<Item>);
+/// With what holds for it: a release may come into force between two steps.
+type Job = (Arc<Shared>, Moment, Vec<Item>);
 type Done = Result<Decided, EngineError>;
 
 /// What became of items.
@@ -33,15 +34,15 @@ pub(super) struct Decided {
     pub(super) failure: Option<StoreError>,
 }
 
-/// What workers share.
+/// What workers share during a step.
+#[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) plans: Vec<Arc<Plan>>,
-    pub(super) ids: Ids,
+    pub(super) plans: Arc<Vec<Arc<Plan>>>,
+    pub(super) ids: Arc<Ids>,
 }
 
 /// A pool of reducing workers. Without any, the caller's thread decides.
 pub(super) struct Workers {
-    shared: Arc<Shared>,
     own: Reader,
     jobs: Sender<Job>,
     done: Receiver<Done>,
@@ -62,15 +63,15 @@ impl Drop for Workers {
 }
 
 impl Workers {
-    pub(super) fn start(shared: Arc<Shared>, store: &Store, count: usize) -> Result<Self, EngineError> {
+    pub(super) fn start(store: &Store, count: usize) -> Result<Self, EngineError> {
         // No bound of their own: the engine sends what one commit holds and waits for all of it.
         let (jobs, todo) = unbounded::<Job>();
         let (finished, done) = unbounded();
         let mut threads = Vec::new();
         for number in 0..count {
-            let (todo, finished, shared, reader) = (todo.clone(), finished.clone(), shared.clone(), store.reader()?);
+            let (todo, finished, reader) = (todo.clone(), finished.clone(), store.reader()?);
             let work = move || {
-                for (moment, items) in todo {
+                for (shared, moment, items) in todo {
                     if finished.send(decide(&shared, &reader, moment, items)).is_err() {
                         break;
                     }
@@ -79,13 +80,13 @@ impl Workers {
             let thread = std::thread::Builder::new().name(format!("reduce-{number}")).spawn(work);
             threads.push(thread.map_err(|cause| EngineError::Thread { cause })?);
         }
-        Ok(Workers { shared, own: store.reader()?, jobs, done, threads })
+        Ok(Workers { own: store.reader()?, jobs, done, threads })
     }
 
     /// Folds every item; the results come in no particular order.
-    pub(super) fn run(&self, moment: Moment, items: Vec<Item>) -> Done {
+    pub(super) fn run(&self, shared: &Arc<Shared>, moment: Moment, items: Vec<Item>) -> Done {
         if items.len() <= CHUNK / 4 || self.threads.is_empty() {
-            return decide(&self.shared, &self.own, moment, items);
+            return decide(shared, &self.own, moment, items);
         }
         let mut decided = Decided { folded: Vec::with_capacity(items.len()), ..Decided::default() };
         let mut chunks = 0;
@@ -96,7 +97,7 @@ impl Workers {
                 break;
             }
             chunks += 1;
-            self.jobs.send((moment, chunk)).map_err(|_| EngineError::WorkersGone)?;
+            self.jobs.send((shared.clone(), moment, chunk)).map_err(|_| EngineError::WorkersGone)?;
         }
         for _ in 0..chunks {
             let Decided { folded, unread, failure } = self.done.recv().map_err(|_| EngineError::WorkersGone)??;

@@ -114,6 +114,7 @@ fn the_sandbox_admits_exactly_what_the_gate_admits() {
         intent: no_case("intent"),
         rejection: Type::Record(nothing("rejection")),
         migrate: None,
+        downgrade: None,
     });
     let compiles = |module: &str| match sandbox.load(&of_module(module), Arc::clone(&contract), Limits::default()) {
         Ok(_) => true,

@@ -51,7 +51,7 @@ impl Observed {
         } else {
             degraded.extend(paused);
         }
-        for status in &self.effects {
+        for status in &*self.effects() {
             let (workflow, effect) = (status.workflow(), status.effect());
             if status.is_paused() {
                 degraded.push(format!("effect {effect} of {workflow} is paused"));

@@ -143,7 +143,7 @@ type Encoded = Result<(), std::fmt::Error>;
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
-        let Observed { commits, decisions, effects, backlog, forwarded, lag, .. } = &*self.observed;
+        let Observed { commits, decisions, backlog, forwarded, lag, .. } = &*self.observed;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counter(&mut encoder, "events", "Events taken from the source", [([("kind", "taken")], load(&commits.events))])?;
         counter(
@@ -168,7 +168,7 @@ impl Collector for Collected {
         )?;
         let paused = decisions.iter().map(|of| ([("workflow", &*of.workflow)], u64::from(of.is_paused())));
         gauge(&mut encoder, "workflow_paused", "1 while the workflow takes no events because it was paused", paused)?;
-        self.encode_effects(&mut encoder, effects)?;
+        self.encode_effects(&mut encoder, &self.observed.effects())?;
         if let Some(shards) = self.observed.owned_shards() {
             of_host(&mut encoder, "shards", "Shards that this host owns", shards)?;
         }

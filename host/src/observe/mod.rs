@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use admin::{Admin, AdminError};
 pub use health::Health;
@@ -52,7 +52,7 @@ pub struct Observed {
     /// Commits of all workflows.
     pub commits: Commits,
     /// One for each effect of each workflow.
-    pub effects: Vec<Arc<EffectStatus>>,
+    effects: ArcSwap<Vec<Arc<EffectStatus>>>,
     /// What became of spans, where they are told.
     pub spans: Option<Arc<SpanCounts>>,
 }
@@ -81,9 +81,20 @@ impl Observed {
             kafka: OnceLock::new(),
             decisions,
             commits: Commits::default(),
-            effects,
+            effects: ArcSwap::from_pointee(effects),
             spans,
         }
+    }
+
+    /// One for each effect of each workflow, in the order in which they came.
+    #[must_use]
+    pub fn effects(&self) -> Arc<Vec<Arc<EffectStatus>>> {
+        self.effects.load_full()
+    }
+
+    /// A release brought effects that there were not before.
+    pub fn has_effects(&self, effects: Vec<Arc<EffectStatus>>) {
+        self.effects.store(Arc::new(effects));
     }
 
     /// The loop goes on.

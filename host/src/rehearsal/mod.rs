@@ -255,6 +255,8 @@ impl Rehearsal {
         self.last.2 += 1;
         let bytes: Arc<[u8]> = input.into();
         let event = EventInput {
+            release: plan.release,
+            topic: None,
             origin: EventOrigin::Line(Spot::of(Line(self.last.2))),
             id: id.into(),
             correlation_id: id.into(),

@@ -186,6 +186,7 @@ impl<'a> Course<'a> {
         let (case, shape) = (0..).zip(cases).find(|(_, case)| *case.name.snake() == *asked.case)?;
         let payload = Codec::new(shape.payload.as_ref()?).decode("intent", asked.payload.as_bytes(), UnknownFields::Refuse).ok()?;
         Some(Outstanding {
+            terms: self.inputs.plan.terms.clone(),
             sequence,
             index,
             case,

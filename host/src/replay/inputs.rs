@@ -93,6 +93,8 @@ impl Inputs {
         let input = self.input(entry)?;
         let bytes: Arc<[u8]> = bytes.unwrap_or_default().into();
         Ok(EventInput {
+            release: self.plan.release,
+            topic: None,
             origin: EventOrigin::Host,
             id: entry.event_id.clone(),
             correlation_id: entry.correlation_id.clone(),

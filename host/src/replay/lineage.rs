@@ -51,7 +51,7 @@ impl Lineage {
             };
             let mut plan = Plan::of(workflow, reducer, id, journal);
             plan.release = release.generation;
-            plan.earlier = earlier(&plan, sandbox, reader, &lineage.releases[..=index])?;
+            plan.earlier = earlier(&plan, sandbox, reader, &lineage.releases[..=index], None)?;
             lineage.plans.insert(release.generation, Arc::new(plan));
         }
         Ok(lineage)
@@ -91,7 +91,7 @@ impl Lineage {
             contract: plan.workflow.contract.fingerprint(),
             state_type: plan.workflow.contract.state_fingerprint(),
         });
-        plan.earlier = earlier(&plan, sandbox, reader, &releases)?;
+        plan.earlier = earlier(&plan, sandbox, reader, &releases, None)?;
         Ok(Arc::new(plan))
     }
 }

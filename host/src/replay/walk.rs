@@ -329,14 +329,29 @@ impl<'a> Walk<'a> {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
         };
         let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else { return Ok(Decided::default()) };
-        let (Some(before), Some(previous)) = (before, &release.contract.migrate) else {
+        let Some(before) = before else {
             return Ok(Decided::wrong("state", "a migrated state".into(), "none to migrate"));
         };
-        let Ok(before) = purefold_wit::Codec::new(previous).decode("state", &before, UnknownFields::Refuse) else {
-            return Ok(Decided::default());
+        let earlier = self.verifier.releases.replayers.iter().filter(|(generation, _)| **generation < entry.release);
+        let earlier = earlier.max_by_key(|(generation, _)| **generation).map(|(_, replayer)| replayer);
+        let from = earlier.map(|earlier| earlier.contract.state_fingerprint());
+        let migrated = match (&release.contract.migrate, earlier) {
+            (Some(previous), _) if release.contract.migrates_from() == from => {
+                let Ok(before) = purefold_wit::Codec::new(previous).decode("state", &before, UnknownFields::Refuse) else {
+                    return Ok(Decided::default());
+                };
+                reducer.migrate(&before)?
+            }
+            // Back to a type that the release before knows how to give back.
+            (_, Some(earlier)) if earlier.contract.downgrades_to() == Some(release.contract.state_fingerprint()) => {
+                let Some((newer, newer_codec)) = self.verifier.reducer(earlier, &stored.profile)? else { return Ok(Decided::default()) };
+                let Ok(before) = newer_codec.decode_state(&before) else { return Ok(Decided::default()) };
+                newer.downgrade(&before)?
+            }
+            _ => None,
         };
-        let Some(Ok(migrated)) = reducer.migrate(&before)? else {
-            return Ok(Decided::wrong("state", "a migrated state".into(), "migrate refuses it"));
+        let Some(Ok(migrated)) = migrated else {
+            return Ok(Decided::wrong("state", "a migrated state".into(), "no function of the releases gives it"));
         };
         let (_, encoded) = codec.encode(Decision::Accepted { state: Some(migrated), intents: Vec::new() });
         let state_type = Type::Record(release.contract.state.clone());

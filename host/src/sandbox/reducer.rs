@@ -21,6 +21,7 @@ pub struct Reducer {
     instance: InstancePre<Guard>,
     reduce: ComponentExportIndex,
     migrate: Option<ComponentExportIndex>,
+    downgrade: Option<ComponentExportIndex>,
     contract: Arc<Contract>,
     input: Type,
     limits: Limits,
@@ -67,6 +68,7 @@ impl Reducer {
             instance,
             reduce,
             migrate: export("migrate"),
+            downgrade: export("downgrade"),
             contract,
             input,
             limits,
@@ -85,6 +87,12 @@ impl Reducer {
     #[must_use]
     pub fn spent(&self) -> &Arc<Spent> {
         &self.spent
+    }
+
+    /// The same, counting what it costs on from where `spent` is.
+    #[must_use]
+    pub fn counting_on(self, spent: &Arc<Spent>) -> Self {
+        Reducer { spent: spent.clone(), ..self }
     }
 
     /// What one decision may use.
@@ -151,18 +159,36 @@ impl Reducer {
     /// Only for the host's own failures.
     pub fn migrate(&self, previous: &Value) -> Result<Option<Result<Value, Fault>>, SandboxError> {
         let (Some(export), Some(ty)) = (&self.migrate, &self.contract.migrate) else { return Ok(None) };
+        self.taken_over(export, (ty, previous), &Type::Record(self.contract.state.clone()), "migrate-refused").map(Some)
+    }
+
+    /// Gives a state back to the predecessor by the component's `downgrade`; `None` where it exports none.
+    ///
+    /// # Errors
+    /// Only for the host's own failures.
+    pub fn downgrade(&self, current: &Value) -> Result<Option<Result<Value, Fault>>, SandboxError> {
+        let (Some(export), Some(previous)) = (&self.downgrade, &self.contract.downgrade) else { return Ok(None) };
+        self.taken_over(export, (&Type::Record(self.contract.state.clone()), current), previous, "downgrade-refused").map(Some)
+    }
+
+    fn taken_over(
+        &self,
+        export: &ComponentExportIndex,
+        (from, state): (&Type, &Value),
+        to: &Type,
+        refused: &'static str,
+    ) -> Result<Result<Value, Fault>, SandboxError> {
         let mut argument = Val::Bool(false);
-        put(&mut argument, ty, previous).map_err(|reason| SandboxError::Shape { what: "state", reason })?;
-        let result = match self.call(export, &[argument])?.0 {
+        put(&mut argument, from, state).map_err(|reason| SandboxError::Shape { what: "state", reason })?;
+        Ok(match self.call(export, &[argument])?.0 {
             Err(fault) => Err(fault),
-            Ok(Val::Result(Ok(Some(state)))) => Ok(lift(&Type::Record(self.contract.state.clone()), *state)?),
+            Ok(Val::Result(Ok(Some(state)))) => Ok(lift(to, *state)?),
             Ok(Val::Result(Err(Some(reason)))) => match *reason {
-                Val::String(reason) => Err(Fault { code: "migrate-refused", reason }),
-                _ => return Err(shape("migrate's error is no string")),
+                Val::String(reason) => Err(Fault { code: refused, reason }),
+                _ => return Err(shape("its error is no string")),
             },
-            Ok(_) => return Err(shape("migrate gave no result")),
-        };
-        Ok(Some(result))
+            Ok(_) => return Err(shape("it gave no result")),
+        })
     }
 
     fn call(&self, export: &ComponentExportIndex, arguments: &[Val]) -> Result<(Result<Val, Fault>, Cost), SandboxError> {

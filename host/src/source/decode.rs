@@ -6,7 +6,7 @@ use purefold_wit::{Type, UnknownFields, Value};
 
 use super::cloudevent::{CloudEvent, EnvelopeError};
 use crate::engine::key::{MOST_KEY_BYTES, key_names, key_text};
-use crate::engine::{EventInput, EventOrigin, Plan};
+use crate::engine::{EventInput, EventOrigin, Plan, Plans};
 use crate::journal::{event_fingerprint, sha256};
 use crate::trace::Incoming;
 use crate::workflow::EventInput as EventTarget;
@@ -30,7 +30,7 @@ pub struct Undecodable {
 /// Decodes events against the inputs of every workflow of the host.
 #[derive(Clone)]
 pub struct Decoder {
-    plans: Vec<Arc<Plan>>,
+    plans: Plans,
     /// Whether inputs carry the event's own time.
     event_clock: bool,
 }
@@ -38,8 +38,8 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for `plans`; on the event clock an event must carry its time.
     #[must_use]
-    pub fn new(plans: Vec<Arc<Plan>>, event_clock: bool) -> Self {
-        Decoder { plans, event_clock }
+    pub fn new(plans: impl Into<Plans>, event_clock: bool) -> Self {
+        Decoder { plans: plans.into(), event_clock }
     }
 
     /// What `bytes` mean to each workflow that takes events of its type, by the workflow's index. What none can take is
@@ -73,10 +73,13 @@ impl Decoder {
             Err(error) => return vec![(0, Err(envelope(error, Some(event.id()))))],
         };
         let mut taken = Vec::with_capacity(1);
-        for (index, plan) in self.plans.iter().enumerate() {
+        for (index, plan) in self.plans.now().iter().enumerate() {
             let inputs = &plan.workflow.inputs;
-            if let Some(target) = inputs.get(event.ty()).or_else(|| inputs.get(topic?)) {
-                taken.push((index, self.input(plan, target, &event, (bytes, origin), time, now)));
+            let by_topic = || inputs.get(topic?).map(|target| (target, topic));
+            if let Some((target, topic)) = inputs.get(event.ty()).map(|target| (target, None)).or_else(by_topic) {
+                let read = self.input(plan, target, &event, (bytes, origin), time, now);
+                let topic = topic.map(Arc::from);
+                taken.push((index, read.map(|(key, event)| (key, EventInput { topic, ..event }))));
             }
         }
         if taken.is_empty() {
@@ -126,6 +129,8 @@ impl Decoder {
             time,
             fingerprint: event_fingerprint(&plan.workflow.name, event.source(), event.id()),
             input: Value::Variant(target.case, Some(Box::new(record))),
+            release: plan.release,
+            topic: None,
             bytes: bytes.clone(),
             hash: sha256(bytes),
             incoming: plan.traces.as_ref().map(|traces| Box::new(Incoming { at: Some(traces.wall()), parent: event.trace_parent() })),

@@ -19,11 +19,12 @@ use crate::journal::{Entry, Kind, Verdict, Warrant, sha256};
 /// Every table, by its key: what is in it, and in what order it is told.
 const TABLES: &[(&str, &str, usize)] = &[
     ("meta", "name", 2),
-    ("workflows", "id", 3),
+    ("workflows", "id", 4),
     ("components", "digest", 2),
     ("manifests", "digest", 2),
     ("profiles", "id", 2),
     ("releases", "workflow, generation", 6),
+    ("in_force", "workflow, epoch", 3),
     ("entities", "id", 11),
     ("journal", "row", 17),
     ("events", "row", 2),
@@ -378,7 +379,7 @@ fn the_same_commits_leave_the_same_on_every_kind_of_store() {
                 state_type: "type".into(),
             };
             let (component, manifest) = (Arc::from(&b"\0asm"[..]), "name = 'w'\n".into());
-            batch.release = Some(NewRelease { workflow: ids[0], release, component, manifest });
+            batch.releases.push(NewRelease { workflow: ids[0], release, component, manifest });
         }
         for writer in &mut writers {
             writer.commit(&batch).unwrap();

@@ -55,8 +55,10 @@ pub struct Batch {
     pub sources_reset: Vec<SourceReset>,
     /// The virtual clock of a workflow.
     pub clocks: Vec<(i64, u64)>,
-    /// A release that comes into force, with what it is made of.
-    pub release: Option<super::release::NewRelease>,
+    /// Releases that come into force, with what they are made of.
+    pub releases: Vec<super::release::NewRelease>,
+    /// Releases that this host goes on under from here on.
+    pub in_force: Vec<super::release::TakenUp>,
     /// Operators' commands that were applied, with the answer.
     pub answers: Vec<(i64, String)>,
     /// What this host asks of others, as an operator would.
@@ -102,7 +104,8 @@ impl Batch {
             sources,
             sources_reset,
             clocks,
-            release,
+            releases,
+            in_force,
             answers,
             commands_added,
             pauses_added,
@@ -132,7 +135,8 @@ impl Batch {
             && sources.is_empty()
             && sources_reset.is_empty()
             && clocks.is_empty()
-            && release.is_none()
+            && releases.is_empty()
+            && in_force.is_empty()
             && answers.is_empty()
             && commands_added.is_empty()
             && pauses_added.is_empty()

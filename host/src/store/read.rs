@@ -56,6 +56,8 @@ pub struct OutstandingRow {
     pub correlation_id: Arc<str>,
     /// All intents of the asking decision, as canonical JSON.
     pub intents: Vec<u8>,
+    /// The asking decision's release.
+    pub release: u64,
 }
 
 pub(super) const ENTITY: &str = "id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked";
@@ -65,7 +67,7 @@ const ENTRY: &str = "journal.row, previous_row, profiles.text, hash, journal.seq
 const ENTRIES: &str = "journal JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row";
 
 pub(super) const OUTSTANDING: &str = "SELECT outbox.entity, outbox.sequence, outbox.position, status, attempts, reason, journal.now, event_id, \
-                           correlation_id, output, outbox.row FROM outbox JOIN journal ON journal.row = outbox.row";
+                           correlation_id, output, outbox.row, journal.release FROM outbox JOIN journal ON journal.row = outbox.row";
 
 pub(super) fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreError> {
     Ok(OutstandingRow {
@@ -77,6 +79,7 @@ pub(super) fn outstanding(row: &Columns<'_>) -> Result<OutstandingRow, StoreErro
         event_id: row.get(7)?,
         correlation_id: row.get(8)?,
         intents: json(row, 9)?.into(),
+        release: row.get(11)?,
     })
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::connection::Transaction;
+use super::change::{Change, int};
+use super::connection::{Connection, Transaction};
 use super::status::{SOURCE, source_row};
 use super::value::{Columns, Value, values};
-use super::{Reader, SourceRow, StoreError, Writer};
+use super::{Batch, Location, Reader, SourceRow, StoreError, Writer, postgres, sqlite};
 use crate::journal::EntryHash;
 
 /// A component digest together with a manifest digest; one is in force at a time.
@@ -36,23 +37,68 @@ pub struct NewRelease {
     pub manifest: Arc<str>,
 }
 
-/// Under a release that is not in force nothing is committed: with it, every other host's epoch ends.
-const OTHERS_END: &str = "UPDATE hosts SET epoch = NULL WHERE epoch <> ?";
+/// A release that a host goes on under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenUp {
+    /// The workflow's id.
+    pub workflow: i64,
+    /// The release's generation.
+    pub generation: u64,
+    /// Whether the host's engine begins with it: nothing is committed then where a younger one is in force.
+    pub begins: bool,
+}
 
-pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, new: &'v NewRelease, epoch: u64) -> Result<(), StoreError> {
-    if epoch > 0 {
-        transaction.execute(OTHERS_END, values![epoch])?;
+/// Fails where another release is the youngest.
+static YOUNGEST: Change = Change::update("workflows", &[int("release")], &[int("id"), int("release")]);
+static TAKEN_UP: Change = Change::replace("in_force", &[int("generation")], &[int("workflow"), int("epoch")]);
+
+/// What engines went on under that have ended.
+const FORGOTTEN: &str = "DELETE FROM in_force WHERE workflow = ? AND epoch <> ? \
+                         AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.epoch = in_force.epoch)";
+const COMPONENT: &str = "INSERT INTO components (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING";
+const MANIFEST: &str = "INSERT INTO manifests (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+
+pub(super) fn write<'v>(transaction: &mut Transaction<'_, 'v>, batch: &'v Batch, epoch: u64) -> Result<(), StoreError> {
+    if batch.releases.is_empty() && batch.in_force.is_empty() {
+        return Ok(());
     }
-    let Release { generation, component, manifest, contract, state_type } = &new.release;
-    let components = "INSERT INTO components (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    transaction.execute(components, values![component, &*new.component])?;
-    let manifests = "INSERT INTO manifests (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    transaction.execute(manifests, values![manifest, &new.manifest])?;
-    let releases = "INSERT INTO releases (workflow, generation, component, manifest, contract, state_type) VALUES (?, ?, ?, ?, ?, ?)";
-    transaction.execute(releases, values![new.workflow, *generation, component, manifest, contract, state_type])
+    for new in &batch.releases {
+        let Release { generation, component, manifest, contract, state_type } = &new.release;
+        transaction.execute(COMPONENT, values![component, &*new.component])?;
+        transaction.execute(MANIFEST, values![manifest, &new.manifest])?;
+        let releases = "INSERT INTO releases (workflow, generation, component, manifest, contract, state_type) VALUES (?, ?, ?, ?, ?, ?)";
+        transaction.execute(releases, values![new.workflow, *generation, component, manifest, contract, state_type])?;
+    }
+    // Whoever else brings one into force, or begins under one, at this moment waits for this row.
+    let follows = batch.releases.iter().map(|new| values![new.release.generation, new.workflow, new.release.generation - 1]);
+    let begins =
+        batch.in_force.iter().filter(|taken| taken.begins).map(|taken| values![taken.generation, taken.workflow, taken.generation]);
+    if transaction.change_all(&YOUNGEST, follows.chain(begins))?.is_some() {
+        return Err(StoreError::Overtaken { what: "a younger release came into force meanwhile".into() });
+    }
+    for taken in batch.in_force.iter().filter(|taken| taken.begins) {
+        transaction.execute(FORGOTTEN, values![taken.workflow, epoch])?;
+    }
+    transaction.change(&TAKEN_UP, batch.in_force.iter().map(|taken| values![taken.generation, taken.workflow, epoch]))
 }
 
 impl Writer {
+    /// Puts a component and a manifest beside those of the store at `location`, by their digests. Needs no lock: what is
+    /// there under a digest is never changed.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn keep_beside(location: &Location, component: (&str, &[u8]), manifest: (&str, &str)) -> Result<(), StoreError> {
+        let mut connection = match location {
+            Location::Sqlite(path) => Connection::Sqlite(sqlite::connect(path)?),
+            Location::Postgres(place) => Connection::Postgres(postgres::open_beside(place)?),
+        };
+        connection.transact(|transaction| {
+            transaction.execute(COMPONENT, values![component.0, component.1])?;
+            transaction.execute(MANIFEST, values![manifest.0, manifest.1])
+        })
+    }
+
     /// The id of the workflow `name`, made where it is new.
     ///
     /// # Errors
@@ -126,6 +172,33 @@ impl Reader {
                 state_type: row.get(4)?,
             })
         })
+    }
+
+    /// The generation of the workflow's youngest release; 0 where it has none.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn youngest_release(&self, workflow: i64) -> Result<u64, StoreError> {
+        Ok(self.row("SELECT release FROM workflows WHERE id = ?", &values![workflow], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Generations of the releases that have intents without a conclusion.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn releases_outstanding(&self, workflow: i64) -> Result<Vec<u64>, StoreError> {
+        let query = "SELECT DISTINCT release FROM outbox JOIN journal ON journal.row = outbox.row \
+                     JOIN entities ON entities.id = outbox.entity WHERE workflow = ? ORDER BY release";
+        self.rows(query, &values![workflow], |row| row.get(0))
+    }
+
+    /// The release that each engine goes on under, by its epoch.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn in_force(&self, workflow: i64) -> Result<Vec<(u64, u64)>, StoreError> {
+        let query = "SELECT epoch, generation FROM in_force WHERE workflow = ? ORDER BY epoch";
+        self.rows(query, &values![workflow], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// The bytes of the component of that digest.

@@ -104,9 +104,7 @@ fn write<'v>(
     epoch: u64,
     tallies: &mut BTreeMap<i64, Tally>,
 ) -> Result<(), StoreError> {
-    if let Some(release) = &batch.release {
-        super::release::write(transaction, release, epoch)?;
-    }
+    super::release::write(transaction, batch, epoch)?;
     write_entities(transaction, &batch.entities)?;
     write_entries(transaction, &batch.entries)?;
     write_intents(transaction, batch)?;

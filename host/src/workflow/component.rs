@@ -44,7 +44,7 @@ pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Resu
 }
 
 /// Finds out whether one of `keys` signed the component that lies at `path`.
-fn signed(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Finding> {
+pub(crate) fn signed(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Finding> {
     let beside = PathBuf::from(format!("{}{SIGNATURE_SUFFIX}", path.display()));
     let mut text = String::new();
     let read = std::fs::File::open(&beside).and_then(|file| file.take(signing::MOST_BYTES).read_to_string(&mut text));

@@ -18,7 +18,7 @@ pub fn link<'a>(workflows: impl IntoIterator<Item = &'a Workflow>) -> Vec<Findin
                 "give each manifest a name of its own",
             ));
         }
-        for (case, route) in workflow.contract.intent.cases.iter().zip(&workflow.routes) {
+        for (case, route) in workflow.contract.intent.cases.iter().zip(&*workflow.routes) {
             let (RoutePlan::Deliver(route), Some(Type::Record(intent))) = (route, &case.payload) else { continue };
             if route.workflow == workflow.name {
                 continue;

@@ -107,7 +107,7 @@ fn check(
         manifest,
         contract: Arc::new(contract),
         inputs,
-        routes,
+        routes: routes.into(),
         machine,
         effects,
     })

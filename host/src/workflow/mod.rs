@@ -27,11 +27,14 @@ use purefold_wit::{Codec, Contract};
 use crate::store::Location;
 
 pub use closed::{Statements, load_to_read, schema};
+pub(crate) use component::signed;
 pub use component::{REDUCERS_VARIABLE, component_path};
 pub use link::link;
 pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;
 pub use properties::{Demand, Property, properties};
+#[cfg(test)]
+pub(crate) use release::load_release_in;
 pub use release::{load_release, load_release_closed};
 
 /// The name by which routes call the built-in effect that sets timers and takes them back.
@@ -57,7 +60,7 @@ pub struct Workflow {
     /// CloudEvent type (or plain topic) to the input case that it feeds.
     pub inputs: HashMap<String, EventInput>,
     /// One for each intent case, by the case's index.
-    pub routes: Vec<RoutePlan>,
+    pub routes: Arc<[RoutePlan]>,
     /// The state machine that the reducer must keep to.
     pub machine: Option<Machine>,
     /// The effects by name, for `start`.

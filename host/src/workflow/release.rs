@@ -37,7 +37,7 @@ pub fn load_release_closed(path: &Path, manifest: &str, component: &Arc<[u8]>) -
 }
 
 /// [`load_release`] in surroundings that the caller provides.
-pub(super) fn load_release_in(
+pub(crate) fn load_release_in(
     path: &Path,
     manifest: &str,
     component: &Arc<[u8]>,

@@ -17,6 +17,12 @@ pub(super) fn of_previous(contract: &Contract) -> Option<String> {
     Some(hash(&text))
 }
 
+pub(super) fn of_downgraded(contract: &Contract) -> Option<String> {
+    let mut text = String::from("state ");
+    form(contract.downgrade.as_ref()?, &mut text);
+    Some(hash(&text))
+}
+
 pub(super) fn of_contract(contract: &Contract) -> String {
     let mut text = String::from("context ");
     form(&contract.context, &mut text);
@@ -32,6 +38,11 @@ pub(super) fn of_contract(contract: &Contract) -> String {
     match &contract.migrate {
         Some(previous) => form(previous, &mut text),
         None => text.push('-'),
+    }
+    // Contracts without one have the fingerprint that they had before there was any.
+    if let Some(previous) = &contract.downgrade {
+        text.push_str(" downgrade ");
+        form(previous, &mut text);
     }
     hash(&text)
 }

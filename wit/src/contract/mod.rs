@@ -38,6 +38,8 @@ pub struct Contract {
     pub rejection: Type,
     /// The state that `migrate` takes over, where there is one.
     pub migrate: Option<Type>,
+    /// The predecessor's state that `downgrade` gives back, where there is one.
+    pub downgrade: Option<Type>,
 }
 
 impl Contract {
@@ -61,6 +63,12 @@ impl Contract {
     #[must_use]
     pub fn migrates_from(&self) -> Option<String> {
         fingerprint::of_previous(self)
+    }
+
+    /// The [`Contract::state_fingerprint`] of the states that `downgrade` gives; none where it is not exported.
+    #[must_use]
+    pub fn downgrades_to(&self) -> Option<String> {
+        fingerprint::of_downgraded(self)
     }
 
     /// As [`Contract::state_fingerprint`], over the whole contract.

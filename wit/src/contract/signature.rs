@@ -1,4 +1,4 @@
-//! The functions of a reducer: `reduce`, and `migrate` where there is one.
+//! The functions of a reducer: `reduce`, and `migrate` and `downgrade` where there are such.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,17 +13,19 @@ use crate::{Finding, standard};
 const REDUCE: &str =
     "export `reduce: func(ctx: context, state: option<state>, input: input) -> result<transition, rejection>` from the world";
 const MIGRATE: &str = "export `migrate: func(previous: previous-state) -> result<state, string>`, or leave it out";
+const DOWNGRADE: &str = "export `downgrade: func(current: state) -> result<previous-state, string>`, or leave it out";
 const TRANSITION: &str = "make it `record transition { state: option<state>, intents: list<intent> }`";
 
 /// Reads and checks the contract of `world`.
 pub(super) fn read(resolve: &Resolve, world: WorldId) -> Result<Contract, Vec<Finding>> {
     let mut reader = Reader::new(resolve);
     let forged = reader.forged_standard_types();
-    let (mut reduce, mut migrate) = (None, None);
+    let (mut reduce, mut migrate, mut downgrade) = (None, None, None);
     for (key, item) in &resolve.worlds[world].exports {
         match (item, key) {
             (WorldItem::Function(function), WorldKey::Name(name)) if name == "reduce" => reduce = Some(function),
             (WorldItem::Function(function), WorldKey::Name(name)) if name == "migrate" => migrate = Some(function),
+            (WorldItem::Function(function), WorldKey::Name(name)) if name == "downgrade" => downgrade = Some(function),
             (WorldItem::Function(function), _) => unexpected(&mut reader, &function.name),
             (WorldItem::Interface { id, .. }, _) => {
                 let interface = resolve.name_world_key(key);
@@ -42,9 +44,10 @@ pub(super) fn read(resolve: &Resolve, world: WorldId) -> Result<Contract, Vec<Fi
         }
     };
     let previous = migrate.and_then(|function| read_migrate(&mut reader, function, parts.state.as_ref()));
+    let downgraded = downgrade.and_then(|function| read_downgrade(&mut reader, function, parts.state.as_ref()));
     match (reader.findings.is_empty(), parts) {
         (true, Parts { world: Some(world), state: Some(state), input: Some(input), intent: Some(intent), rejection: Some(rejection) }) => {
-            Ok(Contract { world, context: standard::context(), state, input, intent, rejection, migrate: previous })
+            Ok(Contract { world, context: standard::context(), state, input, intent, rejection, migrate: previous, downgrade: downgraded })
         }
         _ => Err(reader.findings),
     }
@@ -61,7 +64,7 @@ struct Parts {
 }
 
 fn unexpected(reader: &mut Reader<'_>, name: &str) {
-    let help = "a reducer exports `reduce` and, where it takes over older states, `migrate`, from its world and nothing else";
+    let help = "a reducer exports `reduce` and, where it takes over older states or gives them back, `migrate` and `downgrade`, from its world and nothing else";
     reader.report("unexpected-export", name, "nobody calls this function", help);
 }
 
@@ -199,6 +202,30 @@ fn read_migrate(reader: &mut Reader<'_>, function: &Function, state: Option<&Arc
         reader.report("migrate-shape", "migrate", format!("it returns {found}"), MIGRATE);
     }
     Some(previous)
+}
+
+fn read_downgrade(reader: &mut Reader<'_>, function: &Function, state: Option<&Arc<Record>>) -> Option<Type> {
+    is_async(reader, function);
+    let [current] = &function.params[..] else {
+        reader.report("downgrade-shape", "downgrade", format!("it has {} parameters, not one", function.params.len()), DOWNGRADE);
+        return None;
+    };
+    let current = reader.shape(current.ty, "downgrade.current");
+    let is_state = match (&current, state) {
+        (Type::Record(record), Some(state)) => record == state,
+        (_, state) => state.is_none(),
+    };
+    if !is_state {
+        reader.report("downgrade-shape", "downgrade", format!("it takes {current}, not the state"), DOWNGRADE);
+    }
+    match function.result.map(|ty| reader.shape(ty, "downgrade.result")) {
+        Some(Type::Result(result)) if matches!(result.ok, Some(Type::Record(_))) && result.err == Some(Type::String) => result.ok.clone(),
+        found => {
+            let found = found.map_or_else(|| "nothing".to_owned(), |ty| ty.to_string());
+            reader.report("downgrade-shape", "downgrade", format!("it returns {found}"), DOWNGRADE);
+            None
+        }
+    }
 }
 
 /// The interface that declares the type, or the world that does.

@@ -12,7 +12,7 @@ use super::breaker::{BreakerState, Change, Sign};
 use super::lane::{LaneKey, Standing};
 use super::outage::{MOST_SILENCE, News};
 use super::retry::{self, Verdict, shortened};
-use super::{Began, Dispatcher, Ended, route, spans};
+use super::{Asked, Began, Dispatcher, Ended, spans};
 use crate::engine::input::{FailureKind, Note};
 use crate::engine::run::Message;
 use crate::journal::intent_id;
@@ -35,7 +35,8 @@ impl Dispatcher {
         let now = queue.now();
         let Some(waiting) = queue.lanes.get_mut(&key.1).and_then(|lane| lane.tasks.front_mut()) else { return };
         let plan = self.plans[waiting.task.name.workflow].clone();
-        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
+        let terms = waiting.task.intent.terms.clone();
+        let Some(route) = terms.route(waiting.task.intent.case) else { return };
         let first = *waiting.first.get_or_insert(now);
         let left = route.retry.deadline.saturating_sub(now.saturating_sub(first));
         if left.is_zero() {
@@ -67,7 +68,8 @@ impl Dispatcher {
         queue.under_way += 1;
         let watch = queue.outage.watch().then(|| (key.0, began.at + MOST_SILENCE));
         let attempt = attempt(route.operation.clone(), call, route.retry.timeout.min(left));
-        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, began, span) }));
+        let asked = Asked { terms: terms.clone(), span };
+        self.under_way.push(Box::pin(async move { Ended::Attempt(key, attempt.await, began, asked) }));
         if let Some((queue, at)) = watch {
             self.watch(queue, at);
         }
@@ -83,14 +85,14 @@ impl Dispatcher {
 
     pub(super) fn ended(&mut self, ended: Ended) {
         match ended {
-            Ended::Attempt(key, result, began, span) => {
+            Ended::Attempt(key, result, began, Asked { terms, span }) => {
                 let queue = &mut self.queues[key.0];
                 queue.under_way -= 1;
                 let plan = &self.plans[queue.workflow];
                 // Whatever an effect tells, what the environment put into the manifest is not told on.
-                let mut result = result.map_err(|error| error.map_text(|text| plan.workflow.hide(&text)));
+                let mut result = result.map_err(|error| error.map_text(|text| terms.hide(&text)));
                 if let Ok(Some(reply)) = &mut result {
-                    plan.workflow.hide_in_reply(reply);
+                    terms.hide_in_reply(reply);
                 }
                 if let Some(span) = span {
                     spans::end(plan, span, &result);
@@ -175,7 +177,8 @@ impl Dispatcher {
         let (now, is_down) = (queue.now(), queue.outage.is_down());
         let Some(waiting) = queue.lanes.get_mut(&key.1).and_then(|lane| lane.tasks.front_mut()) else { return };
         let plan = self.plans[waiting.task.name.workflow].clone();
-        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
+        let terms = waiting.task.intent.terms.clone();
+        let Some(route) = terms.route(waiting.task.intent.case) else { return };
         tracing::debug!(
             workflow = %plan.workflow.name, effect = %route.effect, entity = %waiting.task.name.key, sequence = waiting.task.key.sequence,
             index = waiting.task.key.index, event_id = %waiting.task.intent.event_id, correlation_id = %waiting.task.intent.correlation_id, attempt = waiting.attempts, %error,
@@ -214,7 +217,8 @@ impl Dispatcher {
         let Some(lane) = queue.lanes.get_mut(&key.1) else { return };
         let Some(waiting) = lane.tasks.front() else { return };
         let plan = self.plans[waiting.task.name.workflow].clone();
-        let Some(route) = route(&plan, waiting.task.intent.case) else { return };
+        let terms = waiting.task.intent.terms.clone();
+        let Some(route) = terms.route(waiting.task.intent.case) else { return };
         if route.on_exhausted == OnExhausted::Outcome {
             return self.conclude(key, Err((kind, shortened(&text))));
         }

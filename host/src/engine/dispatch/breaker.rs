@@ -62,6 +62,11 @@ impl Breaker {
         Breaker { settings, state: BreakerState::Closed, failures: 0, probing: false, cooldowns: 0 }
     }
 
+    /// Goes on by other settings.
+    pub(super) fn set(&mut self, settings: BreakerSettings) {
+        self.settings = settings;
+    }
+
     pub(super) fn settings(&self) -> BreakerSettings {
         self.settings
     }

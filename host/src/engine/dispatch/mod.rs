@@ -38,7 +38,6 @@ pub(super) use lane::Place;
 pub(super) use order::{Answer, FoundLane, Order, Wanted};
 pub use status::EffectStatus;
 
-use self::breaker::Breaker;
 use self::lane::{LaneKey, Standing};
 use self::queue::{Admitted, Queue};
 use super::assemble::Task;
@@ -49,9 +48,9 @@ use super::run::Message;
 use super::share::Lease;
 #[cfg(test)]
 use super::stored::MOST_ROWS;
+use super::terms::Terms;
 use crate::store::{EntityId, IntentKey};
 use crate::trace::Span;
-use crate::workflow::{EffectRoute, RoutePlan};
 
 /// Conclusions that are handed to the engine together.
 const MOST_TOGETHER: usize = 1024;
@@ -67,8 +66,8 @@ pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
 
 /// What the dispatcher waits for besides orders.
 enum Ended {
-    /// With when it began, whether it was a probe, and its span, where that is told.
-    Attempt(LaneKey, Result<Reply, EffectError>, Began, Option<Box<Span>>),
+    /// With when it began, whether it was a probe, and who it was for.
+    Attempt(LaneKey, Result<Reply, EffectError>, Began, Asked),
     Delay(LaneKey, u64),
     /// A breaker's cooldown, by its queue and number.
     Cooldown(usize, u64),
@@ -81,6 +80,12 @@ enum Ended {
     Stop,
 }
 
+/// Who an attempt is for.
+struct Asked {
+    terms: Arc<Terms>,
+    span: Option<Box<Span>>,
+}
+
 /// How an attempt began.
 #[derive(Clone, Copy, Debug)]
 struct Began {
@@ -89,11 +94,11 @@ struct Began {
 }
 
 struct Dispatcher {
+    /// The workflows under the releases in force.
     plans: Vec<Arc<Plan>>,
+    bounds: Bounds,
     journal: Arc<str>,
     queues: Vec<Queue>,
-    /// For each workflow, the queue of each intent case.
-    routes: Vec<Vec<usize>>,
     under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Intents that others wait for, with the lanes to look at when they end.
     awaited: HashMap<IntentKey, Vec<LaneKey>>,
@@ -167,26 +172,11 @@ impl Dispatcher {
 
     fn new(plans: Vec<Arc<Plan>>, engine: Sender<Message>, random: Random, bounds: Bounds) -> Self {
         let journal = plans.first().map_or((0, 0), |plan| plan.journal);
-        let (mut queues, mut routes) = (Vec::new(), Vec::new());
-        for (workflow, plan) in plans.iter().enumerate() {
-            let first = queues.len();
-            for status in &plan.effects {
-                let settings = plan.workflow.effect_limits(status.effect());
-                queues.push(Queue::new(workflow, settings.parallel, Breaker::new(settings.breaker), status.clone(), bounds));
-            }
-            let queue_of = |route: &RoutePlan| match route {
-                RoutePlan::Effect(route) => {
-                    plan.effects.iter().position(|status| *status.effect() == route.effect).map_or(usize::MAX, |index| first + index)
-                }
-                _ => usize::MAX,
-            };
-            routes.push(plan.workflow.routes.iter().map(queue_of).collect());
-        }
-        Dispatcher {
-            plans,
+        let mut dispatcher = Dispatcher {
+            plans: plans.clone(),
+            bounds,
             journal: purefold_wit::uuid::format(journal.0, journal.1).into(),
-            queues,
-            routes,
+            queues: Vec::new(),
             under_way: FuturesUnordered::new(),
             awaited: HashMap::new(),
             reading: HashMap::new(),
@@ -199,7 +189,23 @@ impl Dispatcher {
             stop_over: false,
             lease: None,
             waits_for_lease: false,
+        };
+        for (workflow, plan) in plans.into_iter().enumerate() {
+            dispatcher.goes_on_under(workflow, plan);
         }
+        dispatcher
+    }
+
+    /// Has a release in force: its effects have queues, and those that there were go on by its limits.
+    fn goes_on_under(&mut self, workflow: usize, plan: Arc<Plan>) {
+        for status in &plan.effects {
+            let limits = plan.workflow.effect_limits(status.effect());
+            match self.queues.iter_mut().find(|queue| queue.workflow == workflow && queue.effect == *status.effect()) {
+                Some(queue) => queue.limit(limits),
+                None => self.queues.push(Queue::new(workflow, limits, status.clone(), self.bounds)),
+            }
+        }
+        self.plans[workflow] = plan;
     }
 
     fn obey(&mut self, order: Order) {
@@ -210,6 +216,7 @@ impl Dispatcher {
             Order::GiveUp(name, key) => self.give_up(name, key),
             Order::Pause { workflow, effect } => self.pause(workflow, effect.as_deref(), true),
             Order::Resume { workflow, effect } => self.pause(workflow, effect.as_deref(), false),
+            Order::Release { workflow, plan } => self.goes_on_under(workflow, plan),
             Order::Drain(attempts) => {
                 self.draining = true;
                 self.under_way.push(Box::pin(async move {
@@ -239,8 +246,9 @@ impl Dispatcher {
     }
 
     fn lane_of(&self, task: &Task) -> Option<LaneKey> {
-        let queue = *self.routes[task.name.workflow].get(task.intent.case as usize)?;
-        (queue != usize::MAX).then_some((queue, task.key.entity))
+        let effect = &task.intent.terms.route(task.intent.case)?.effect;
+        let queue = self.queues.iter().position(|queue| queue.workflow == task.name.workflow && queue.effect == *effect)?;
+        Some((queue, task.key.entity))
     }
 
     /// Takes what the engine read of a lane.
@@ -466,12 +474,5 @@ impl Dispatcher {
             self.reading.entry(lane.lane.1).or_default().0 += 1;
         }
         self.send(Message::Wanted(wanted));
-    }
-}
-
-pub(super) fn route(plan: &Plan, case: u32) -> Option<&EffectRoute> {
-    match plan.workflow.routes.get(case as usize) {
-        Some(RoutePlan::Effect(route)) => Some(route),
-        _ => None,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::lane::{LaneKey, Place};
 use crate::engine::assemble::Task;
 use crate::engine::input::EntityName;
+use crate::engine::plan::Plan;
 use crate::store::IntentKey;
 
 /// What the engine tells the dispatcher.
@@ -34,6 +35,13 @@ pub(in crate::engine) enum Order {
         workflow: usize,
         /// The effect's name in the manifest.
         effect: Option<Arc<str>>,
+    },
+    /// Another release of a workflow is in force. What its earlier ones asked for is performed as they say.
+    Release {
+        /// Index of the workflow in the host.
+        workflow: usize,
+        /// The workflow under that release.
+        plan: Arc<Plan>,
     },
     /// Start no more attempts; report when those under way have ended, or after this time.
     Drain(Duration),

@@ -18,6 +18,7 @@ use super::outage::Outage;
 use super::status::{EffectStatus, Figures};
 use crate::engine::assemble::Task;
 use crate::store::EntityId;
+use crate::workflow::EffectLimits;
 
 /// How much of what waits for one effect is kept in memory.
 #[derive(Clone, Copy, Debug)]
@@ -135,17 +136,17 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(workflow: usize, parallel: usize, breaker: Breaker, status: Arc<EffectStatus>, bounds: Bounds) -> Self {
+    pub(super) fn new(workflow: usize, limits: EffectLimits, status: Arc<EffectStatus>, bounds: Bounds) -> Self {
         Queue {
             bounds,
             workflow,
             effect: status.effect().clone(),
-            breaker,
+            breaker: Breaker::new(limits.breaker),
             outage: Outage::known(status.is_down()),
             status,
             lanes: HashMap::new(),
             under_way: 0,
-            parallel,
+            parallel: limits.parallel,
             ready: VecDeque::new(),
             counts: Counts::default(),
             unread: VecDeque::new(),
@@ -161,6 +162,12 @@ impl Queue {
             look_arranged: false,
             changed: true,
         }
+    }
+
+    /// Goes on by other limits. An open breaker stays open for as long as it was to.
+    pub(super) fn limit(&mut self, limits: EffectLimits) {
+        self.parallel = limits.parallel;
+        self.breaker.set(limits.breaker);
     }
 
     /// Takes a committed intent.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::super::ground::Ground;
 use super::super::handle::{QUIET_SENDERS, SourceHandle};
 use super::super::planted::{Mistake, planted};
+use super::super::ready::{Job, Loader, Readying, Workshop};
 use super::super::run::{Message, Turn};
 use super::super::start::{Opened, Parts, Surroundings as On};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
@@ -31,7 +32,7 @@ use crate::source::{Decoded, Decoder, Feed, HttpSettings, Taken, TakenLine, Unde
 use crate::store::faults::tests::set_before_read;
 use crate::store::{Batch, Location, StoreError, Writer};
 use crate::time::HostClock;
-use crate::workflow::{Surroundings, Workflow, load_in};
+use crate::workflow::{Surroundings, Workflow, load_in, load_release_in};
 
 /// Lines that the source hands on together, at most.
 const LINES_TOGETHER: usize = 4;
@@ -58,6 +59,29 @@ impl Committer for Handover {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(batch);
         Ok(())
     }
+}
+
+type Jobs = Arc<Mutex<VecDeque<Job>>>;
+
+/// Releases to make ready wait here for the scheduler.
+struct Waits(Jobs);
+
+impl Readying for Waits {
+    fn begin(&mut self, job: Job) -> Result<(), EngineError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        Ok(())
+    }
+}
+
+/// Has releases with the simulated effects.
+fn loader(world: &Shared) -> Arc<Loader> {
+    let world = world.clone();
+    Arc::new(move |path: &Path, text: &str, component: &Arc<[u8]>| {
+        let world = world.clone();
+        let open = move |_: &str, settings: &toml::Table, _: &Path| Ok(world.effect(settings));
+        let surroundings = Surroundings { environment: &|_| None, current: PathBuf::new(), open: &open, topics: &|_, _| Vec::new() };
+        load_release_in(path, text, component, &surroundings)
+    })
 }
 
 /// A store that refuses when it is told to.
@@ -104,6 +128,9 @@ impl ReadTrouble {
 /// The host while it lives.
 pub(super) struct Host {
     engine: Engine,
+    /// Releases to make ready.
+    jobs: Jobs,
+    workshop: Workshop,
     queue: Queue,
     commits: Commits<Unsteady>,
     refusal: Arc<Mutex<Option<i32>>>,
@@ -169,24 +196,29 @@ impl Seat {
 /// The workflow of `release`, over the store in `folder`.
 pub(super) fn workflow(folder: &Path, release: &str, scenario: &Scenario, world: &Shared) -> Workflow {
     let path = folder.join("workflow.toml");
-    std::fs::write(&path, manifest(release, scenario)).expect("the manifest can be written");
+    std::fs::write(&path, manifest(release, scenario, "")).expect("the manifest can be written");
     let current = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures");
     let world = world.clone();
-    let open = move |_: &str, _: &toml::Table, _: &Path| Ok(world.effect());
+    let open = move |_: &str, settings: &toml::Table, _: &Path| Ok(world.effect(settings));
     load_in(&path, &Surroundings { environment: &|_| None, current, open: &open, topics: &|_, _| Vec::new() }).unwrap_or_else(|findings| {
         let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
         panic!("the simulated workflow does not load; `cargo xtask reducers --fixtures` makes its components: {}", told.join("; "))
     })
 }
 
-fn manifest(release: &str, scenario: &Scenario) -> String {
+/// Where the component of that name lies.
+pub(super) fn component(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures").join(name).with_extension("wasm")
+}
+
+/// The manifest of a release; its effects can be told from those of others by `tag`.
+pub(super) fn manifest(release: &str, scenario: &Scenario, tag: &str) -> String {
     let retry = if scenario.event_clock {
         // Whatever the order of attempts, it ends the same.
         "retry = { attempts = 1000, first = '50ms', most = '1s', deadline = '100h' }"
     } else {
         "retry = { attempts = 4, first = '50ms', most = '2s', deadline = '20s' }"
     };
-    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fixtures").join(release).with_extension("wasm");
     format!(
         "name = 'simulated'\n\
          [reducer]\ncomponent = '{}'\nkey = 'account'\n\
@@ -194,12 +226,12 @@ fn manifest(release: &str, scenario: &Scenario) -> String {
          [source]\ntimer-wait = '2s'\ndedupe = {}\n\
          [limits]\ninbox = {INBOX}\nparallel = {PARALLEL}\n\
          [store]\n{}\nid = '51a1a7ed-0000-4000-8000-{:012x}'\n\
-         [effects.first]\ncapability = 'simulated'\n[effects.second]\ncapability = 'simulated'\n\
+         [effects.first]\ncapability = 'simulated'\ntag = '{tag}'\n[effects.second]\ncapability = 'simulated'\ntag = '{tag}'\n\
          [intents.call]\neffect = 'first'\noutcome = 'called'\n{retry}\n\
          [intents.follow]\neffect = 'second'\nafter = ['call']\non-exhausted = 'hold'\n{retry}\n\
          [intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n\
          [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n{}",
-        component.display(),
+        component(release).display(),
         scenario.dedupe,
         scenario.store,
         scenario.seed & 0xffff_ffff_ffff,
@@ -250,8 +282,10 @@ impl Host {
             workers: 0,
             traces: None,
             share: seat.share.clone(),
+            ..Options::default()
         };
-        let ground = Ground::open(vec![workflow], sandbox, &options, clock.clone(), (0, 0))?;
+        let ground = Ground::open(vec![workflow], sandbox, &options, (clock.clone(), loader(world)), (0, 0))?;
+        ground.catch_up(None)?;
         let opened = Opened::on(&ground, &options, &Parts::of_feed(options.feed.as_ref()), Summary::default())?;
         let refusal = Arc::new(Mutex::new(None));
         let (to_engine, messages) = unbounded();
@@ -263,7 +297,14 @@ impl Host {
         let mut random = StdRng::seed_from_u64(seat.jitter);
         let jitter = move || random.random();
         let bounds = if scenario.seed.is_multiple_of(2) { dispatch::Bounds::TINY } else { dispatch::Bounds::STANDARD };
-        runtime.spawn(dispatch::run(opened.shared.plans.clone(), to_engine.clone(), received, Box::new(jitter), bounds, seat.share.lease));
+        runtime.spawn(dispatch::run(
+            Vec::clone(&opened.shared.plans),
+            to_engine.clone(),
+            received,
+            Box::new(jitter),
+            bounds,
+            seat.share.lease,
+        ));
         let (lines, receiver) = bounded(2);
         let read = opened.positions.iter().flatten().map(|position| position.next_line).min().unwrap_or(0);
         let waiting = Rc::new(Waiting {
@@ -280,10 +321,14 @@ impl Host {
         let queue = Queue::default();
         let decoder = opened.decoder.clone();
         let writer = Box::new(Handover(queue.clone()));
-        let engine = opened.engine(On { workers: 0, writer, messages, source: Some(source), orders, runtime: None })?;
+        let (jobs, workshop) = (Jobs::default(), opened.workshop.clone());
+        let readying = Box::new(Waits(jobs.clone()));
+        let engine = opened.engine(On { workers: 0, writer, messages, source: Some(source), orders, readying, runtime: None })?;
         let trouble = Rc::default();
         Ok(Host {
             engine,
+            jobs,
+            workshop,
             queue,
             commits,
             refusal,
@@ -335,8 +380,15 @@ impl Host {
         taken
     }
 
+    /// Makes a release ready that is asked for.
+    fn ready(&self) {
+        let Some(job) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+        let _ = self.to_engine.send(Message::Readied(Box::new(self.workshop.readied(&job))));
+    }
+
     /// Lets the effects get on with what they can do now.
     pub(super) fn perform(&self) {
+        self.ready();
         self.runtime.block_on(async {
             for _ in 0..4 {
                 tokio::task::yield_now().await;
@@ -432,7 +484,8 @@ impl Host {
     /// What is held in memory beyond its bound.
     pub(super) fn excess(&self) -> Option<String> {
         let effects = self.engine.observed();
-        let of_effects = effects.effects.iter().flat_map(|effect| {
+        let all = effects.effects();
+        let of_effects = all.iter().flat_map(|effect| {
             [("intents of an effect", effect.in_memory(), self.lanes.most(MOST_ASKED)), ("attempts", effect.under_way(), PARALLEL)]
         });
         let mut held = self.engine.bounds().into_iter().chain(of_effects);

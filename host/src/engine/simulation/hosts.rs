@@ -14,6 +14,7 @@ use super::clock::SimulatedClock;
 use super::disk;
 use super::host::{Host, REFUSALS, ReadTrouble, Seat, workflow};
 use super::operators::Look;
+use super::releases::Deployer;
 use super::run::{FIRST, MENDED, MOST_STEPS, Ran, judge};
 use super::scenario::Scenario;
 use super::senders::Senders;
@@ -72,6 +73,7 @@ struct Fleet<'a> {
     members: Vec<Member>,
     lives: u32,
     release: &'static str,
+    deployer: Deployer,
     calm: bool,
     violations: Vec<String>,
 }
@@ -112,6 +114,7 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
         members,
         lives: 0,
         release: FIRST,
+        deployer: Deployer::of(scenario),
         calm: false,
         violations: Vec::new(),
     };
@@ -229,10 +232,14 @@ impl Fleet<'_> {
                 host.trouble_reads(ReadTrouble::default());
             }
             Look::at(&self.store).mend(&self.store);
+            self.deployer.mend(self.scenario, &self.store, &self.world.lock().knowledge);
         }
         if !self.calm && self.chance(self.scenario.acts) {
             let given_up = Look::at(&self.store).act(&self.store, &mut self.rng);
             self.world.lock().giving_up.extend(given_up);
+        }
+        if !self.calm {
+            self.deployer.act(self.scenario, &self.store);
         }
         Ok(self.calm && self.is_done())
     }

@@ -57,6 +57,10 @@ pub(super) struct Knowledge {
     pub(super) entries: Vec<Entry>,
     /// Where an event's or an outcome's entries stand among them.
     by_event: HashMap<String, Vec<usize>>,
+    /// The component and the tag of each release, by its manifest.
+    releases: BTreeMap<u64, (String, String)>,
+    /// The release of each decision that asked for something.
+    asked_under: HashMap<(String, u64), u64>,
     /// The intents of every accepted decision: case by name.
     cases: HashMap<Name, String>,
     /// Ids of intents whose outcome was a success, decided or waiting to be.
@@ -139,6 +143,7 @@ impl Knowledge {
         let sql = "SELECT e.key, o.sequence, o.position, o.status FROM outbox o JOIN entities e ON e.id = o.entity";
         let outbox = prompt.rows(sql, &[], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)));
         self.outbox = outbox.into_iter().collect();
+        self.read_releases(&prompt);
         self.read_pauses(&prompt, round);
         self.read_letters(&prompt, wall);
         self.read_forwarded(&prompt);
@@ -179,11 +184,41 @@ impl Knowledge {
                     let intents: Vec<Value> = serde_json::from_str(&entry.output).expect("JSON");
                     let named = (0..).zip(intents).map(|(index, intent)| ((entry.key.clone(), entry.sequence, index), case_of(&intent)));
                     self.cases.extend(named);
+                    self.asked_under.insert((entry.key.clone(), entry.sequence), entry.release);
                 }
             }
             self.by_event.entry(entry.event_id.clone()).or_default().push(self.entries.len());
             self.entries.push(entry);
         }
+    }
+
+    fn read_releases(&mut self, prompt: &Prompt) {
+        let known = self.releases.last_key_value().map_or(0, |(generation, _)| *generation);
+        let sql = "SELECT generation, text FROM releases JOIN manifests ON digest = manifest WHERE generation > ? ORDER BY generation";
+        for (generation, text) in prompt.rows(sql, &values![known], |row| Ok((row.get(0)?, row.get(1)?))) {
+            let manifest: toml::Table = toml::from_str::<toml::Table>(&String::clone(&text)).expect("a manifest");
+            let text = |section: &str, name: &str| match section.split('.').try_fold(&manifest, |table, part| table.get(part)?.as_table()) {
+                Some(table) => table.get(name).and_then(toml::Value::as_str).unwrap_or_default().to_owned(),
+                None => String::new(),
+            };
+            self.releases.insert(generation, (text("reducer", "component"), text("effects.first", "tag")));
+        }
+    }
+
+    /// The tag of the release that asked for an intent.
+    pub(super) fn tag_of(&self, (key, sequence, _): &Name) -> Option<&str> {
+        let release = self.asked_under.get(&(key.clone(), *sequence))?;
+        self.releases.get(release).map(|(_, tag)| tag.as_str())
+    }
+
+    /// Whether a release is one that bears poison.
+    pub(super) fn bears_poison(&self, release: u64) -> bool {
+        self.releases.get(&release).is_some_and(|(component, _)| !component.ends_with("simulated-v1.wasm"))
+    }
+
+    /// Whether the youngest release does.
+    pub(super) fn last_bears_poison(&self) -> bool {
+        self.releases.last_key_value().is_none_or(|(generation, _)| self.bears_poison(*generation))
     }
 
     fn read_inbox(&mut self, prompt: &Prompt, numbers: Numbers) {

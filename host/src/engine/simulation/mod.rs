@@ -11,6 +11,7 @@ mod hosts;
 mod knowledge;
 mod model;
 mod operators;
+mod releases;
 mod remains;
 mod run;
 mod scenario;

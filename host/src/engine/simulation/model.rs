@@ -35,6 +35,8 @@ const MOST_SENDERS: usize = 1000;
 #[derive(Default)]
 struct Account {
     state: Option<Value>,
+    /// Of its last decision.
+    release: u64,
     sequence: u64,
     now: u64,
     /// Asking decision, index and due time of the alarm that is set.
@@ -44,6 +46,8 @@ struct Account {
 struct Model<'a> {
     scenario: &'a Scenario,
     journal: (u64, u64),
+    /// Releases that bear poison.
+    bear: HashSet<u64>,
     accounts: BTreeMap<String, Account>,
     /// Intents for effects, and deliveries, by id: what to call them.
     asked: HashMap<String, String>,
@@ -72,6 +76,7 @@ pub(super) fn check(scenario: &Scenario, store: &Location, world: &World, sender
     let mut model = Model {
         scenario,
         journal: world.knowledge.journal,
+        bear: world.knowledge.entries.iter().map(|entry| entry.release).filter(|release| world.knowledge.bears_poison(*release)).collect(),
         accounts: BTreeMap::new(),
         asked: HashMap::new(),
         by_place: HashMap::new(),
@@ -113,6 +118,15 @@ pub(super) fn verify(
     let told: Vec<String> =
         report.told.iter().map(|m| format!("{} {}.{} {} {:?}", m.entity, m.sequence, m.ordinal, m.what, m.differences)).collect();
     (report.mismatches > 0).then(|| format!("verify finds {} mismatches: {}", report.mismatches, told.join("; ")))
+}
+
+/// A state as far as all releases have it.
+fn common(state: &str) -> Value {
+    let mut state: Value = serde_json::from_str(state).expect("JSON");
+    if let Some(fields) = state.as_object_mut() {
+        fields.remove("turns");
+    }
+    state
 }
 
 impl Model<'_> {
@@ -165,6 +179,10 @@ impl Model<'_> {
         if entry.now < account.now {
             self.wrong.push(format!("{place}: time went back"));
         }
+        if entry.release < account.release {
+            self.wrong.push(format!("{place}: decided by release {} after release {}", entry.release, account.release));
+        }
+        account.release = entry.release;
         let (before, alarm) = (account.now, account.alarm);
         account.sequence = entry.sequence;
         account.now = entry.now;
@@ -173,7 +191,7 @@ impl Model<'_> {
         }
         match entry.verdict.as_deref() {
             Some("faulted") => {
-                if record["behaviour"] != "poison" || entry.release != 1 {
+                if record["behaviour"] != "poison" || self.bear.contains(&entry.release) {
                     self.wrong.push(format!("{place}: faulted for no reason: {}", entry.output));
                 }
                 return;
@@ -189,7 +207,7 @@ impl Model<'_> {
             self.wrong.push(format!("{place}: asks for {output}, not {expected}"));
         }
         let folded = self.accounts[&entry.key].state.clone();
-        let state = entry.state.as_ref().map(|state| serde_json::from_str::<Value>(state).expect("JSON"));
+        let state = entry.state.as_deref().map(common);
         if state != folded {
             self.wrong.push(format!("{place}: the state is {state:?}, not {folded:?}"));
         }
@@ -329,7 +347,7 @@ impl Model<'_> {
         let states = prompt.rows("SELECT entity, state FROM states", &[], |row| Ok((row.get(0)?, row.get(1)?)));
         let states: BTreeMap<String, Option<String>> = states.into_iter().collect();
         for (key, account) in &self.accounts {
-            let state = states.get(key).map(|state| state.as_ref().map_or(Value::Null, |state| serde_json::from_str(state).expect("JSON")));
+            let state = states.get(key).map(|state| state.as_deref().map_or(Value::Null, common));
             if state != account.state {
                 self.wrong.push(format!("{key}: what is stored as its state is {state:?}, not {:?}", account.state));
             }

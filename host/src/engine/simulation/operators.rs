@@ -104,7 +104,7 @@ fn intent_json((entity, sequence, index): &Name) -> String {
     json!({ "entity": entity, "sequence": sequence, "index": index }).to_string()
 }
 
-fn ask(store: &Location, command: &str, subject: String) {
+pub(super) fn ask(store: &Location, command: &str, subject: String) {
     let warrant = Warrant { by: "somebody".into(), reason: Some("it seemed right".into()) };
     let question = Question { command, subjects: &[subject], warrant: &warrant };
     Writer::ask_beside(store, "simulated", &question).expect("the command can be asked");

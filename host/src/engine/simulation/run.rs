@@ -12,6 +12,7 @@ use super::clock::SimulatedClock;
 use super::disk;
 use super::host::{Host, REFUSALS, ReadTrouble, Seat};
 use super::operators::{self, Look};
+use super::releases::Deployer;
 use super::scenario::Scenario;
 use super::senders::Senders;
 use super::world::Shared;
@@ -53,6 +54,7 @@ struct Run<'a> {
     /// Whether nothing fails any more.
     calm: bool,
     senders: Senders,
+    deployer: Deployer,
     /// Whether the loop has turned since the effects had their turn.
     turned: bool,
     violations: Vec<String>,
@@ -71,6 +73,7 @@ pub(super) fn run(scenario: &Scenario, sandbox: &Sandbox, folder: &Path) -> Ran 
         world,
         clock,
         turned: false,
+        deployer: Deployer::of(scenario),
         folder,
         lives: 0,
         release: FIRST,
@@ -180,9 +183,15 @@ impl Run<'_> {
         if self.calm && step % 256 == 255 {
             host.trouble_reads(ReadTrouble::default());
             Look::at(&host.store).mend(&host.store);
+            if !self.scenario.event_clock {
+                self.deployer.mend(self.scenario, &host.store, &self.world.lock().knowledge);
+            }
         }
         if !self.calm && self.chance(self.scenario.acts) {
             self.operate(host);
+        }
+        if !self.calm {
+            self.deployer.act(self.scenario, &host.store);
         }
         Ok(self.calm && !self.scenario.event_clock && self.is_done(host))
     }

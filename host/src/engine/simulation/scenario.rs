@@ -44,6 +44,8 @@ pub(super) struct Scenario {
     pub(super) refusals: u32,
     /// In a hundred attempts: how often an effect does not simply succeed.
     pub(super) failures: u32,
+    /// In a thousand steps: how often somebody asks for another release.
+    pub(super) swaps: u32,
     /// Steps after which nothing fails any more.
     pub(super) troubled_steps: u32,
 }
@@ -145,6 +147,7 @@ impl Scenario {
             refusals: up_to(&mut rng, 200),
             failures: up_to(&mut rng, 60),
             troubled_steps: rng.random_range(300..1500),
+            swaps: swaps(seed, event_clock),
             lines,
         }
     }
@@ -171,6 +174,13 @@ fn dedupe(seed: u64) -> usize {
         1 => rng.random_range(6..40),
         _ => MUCH,
     }
+}
+
+/// Drawn apart, so that what else happens is what it was before there were any. On the events' own clock nothing may depend on
+/// when a release comes.
+fn swaps(seed: u64, event_clock: bool) -> u32 {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x5a9);
+    if event_clock || rng.random_ratio(1, 2) { 0 } else { rng.random_range(1..25) }
 }
 
 type Drawn = (Arc<[u8]>, Option<Event>);

@@ -143,7 +143,7 @@ fn on_virtual_time_trouble_leaves_no_trace() {
         let troubled = simulate(seed, &sandbox);
         let mut calm = Scenario::draw(seed);
         (calm.crashes, calm.refusals, calm.failures, calm.troubled_steps) = (0, 0, 0, u32::MAX);
-        (calm.acts, calm.read_failures) = (0, 0);
+        (calm.acts, calm.read_failures, calm.swaps) = (0, 0, 0);
         let folder = tempfile::tempdir().expect("a folder");
         let undisturbed = run(&calm, &sandbox, folder.path());
         assert_eq!(undisturbed.crashes, 0);

@@ -104,19 +104,25 @@ impl Shared {
         }
     }
 
-    pub(super) fn effect(&self) -> Arc<dyn Effect> {
-        Arc::new(Simulated { world: self.clone() })
+    /// An effect as a manifest opens it.
+    pub(super) fn effect(&self, settings: &toml::Table) -> Arc<dyn Effect> {
+        let tag = settings.get("tag").and_then(toml::Value::as_str).unwrap_or_default();
+        Arc::new(Simulated { world: self.clone(), tag: tag.into() })
     }
 }
 
 struct Simulated {
     world: Shared,
+    /// Which manifest opened it.
+    tag: Arc<str>,
 }
 
 impl Effect for Simulated {
     fn bind(&self, routes: &[Route<'_>]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>> {
-        let bound =
-            |route: &Route<'_>| Arc::new(Bound { world: self.world.clone(), case: route.case.replace('-', "_") }) as Arc<dyn Operation>;
+        let bound = |route: &Route<'_>| {
+            let (world, tag) = (self.world.clone(), self.tag.clone());
+            Arc::new(Bound { world, tag, case: route.case.replace('-', "_") }) as Arc<dyn Operation>
+        };
         Ok(routes.iter().map(bound).collect())
     }
 
@@ -127,6 +133,7 @@ impl Effect for Simulated {
 
 struct Bound {
     world: Shared,
+    tag: Arc<str>,
     case: String,
 }
 
@@ -172,7 +179,7 @@ impl Operation for Bound {
     fn perform(&self, call: Call) -> BoxFuture<'static, Result<Reply, EffectError>> {
         let name: Name = (call.entity.to_string(), call.sequence, call.index);
         let id = call.id.to_string();
-        let (fate, latency) = self.world.lock().attempt(self.world.1, &self.case, &name, call.id);
+        let (fate, latency) = self.world.lock().attempt(self.world.1, (&self.case, &self.tag), &name, call.id);
         let world = self.world.clone();
         Box::pin(async move {
             let mut abandoned = Abandoned { world: world.clone(), name: name.clone(), id: id.clone(), applied: false, answered: false };
@@ -275,13 +282,16 @@ impl World {
     }
 
     /// Holds an attempt that begins to the promises, and says what will become of it.
-    fn attempt(&mut self, life: u32, case: &str, name: &Name, id: IntentId) -> (Fate, Duration) {
+    fn attempt(&mut self, life: u32, (case, tag): (&str, &str), name: &Name, id: IntentId) -> (Fate, Duration) {
         let mut wrong = Vec::new();
         if !self.knowledge.is_outstanding(name) {
             wrong.push("is performed before its commit or after its conclusion".to_owned());
         }
         if self.knowledge.is_settled(name) {
             wrong.push("is performed although it was given up, or one it comes after failed".to_owned());
+        }
+        if let Some(asked) = self.knowledge.tag_of(name).filter(|asked| *asked != tag) {
+            wrong.push(format!("is performed as manifest {tag:?} says, and one of {asked:?} asked for it"));
         }
         let told = |name: &Name| self.told.get(&(life, name.clone()));
         match told(name) {

@@ -11,7 +11,7 @@ use super::failure::failed;
 use crate::store::StoreError;
 
 /// What brings the tables to version 1, 2, and so on. What a release had is never changed again.
-pub(super) const STEPS: Steps = Steps(&[include_str!("0001.sql")]);
+pub(super) const STEPS: Steps = Steps(&[include_str!("0001.sql"), include_str!("0002.sql")]);
 
 /// What brings tables from one version to the next.
 #[derive(Clone, Copy)]
@@ -137,7 +137,8 @@ mod tests {
     use crate::store::{Location, Store};
 
     /// As a later version of this program has it.
-    const LATER: Steps = Steps(&[include_str!("0001.sql"), "ALTER TABLE entities ADD COLUMN mood text NOT NULL DEFAULT 'good'"]);
+    const LATER: Steps =
+        Steps(&[include_str!("0001.sql"), include_str!("0002.sql"), "ALTER TABLE entities ADD COLUMN mood text NOT NULL DEFAULT 'good'"]);
 
     fn brought(steps: Steps, place: &Place) -> Result<(), StoreError> {
         wait_for(async {
@@ -164,10 +165,10 @@ mod tests {
             .unwrap()
             .unwrap()
         };
-        assert_eq!(versions(place), [1, 2]);
+        assert_eq!(versions(place), [1, 2, 3]);
         let refused = Store::open(&trial.location, None, (1, 2)).err().unwrap();
-        assert!(matches!(refused, StoreError::OtherVersion { found: 2, known: 1, .. }), "{refused}");
-        assert_eq!(versions(place), [1, 2]);
+        assert!(matches!(refused, StoreError::OtherVersion { found: 3, known: 2, .. }), "{refused}");
+        assert_eq!(versions(place), [1, 2, 3]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::value::{Columns, Value};
 pub(super) use transaction::{Transaction, after_erasing, begin_to_erase};
 
 /// Version of the tables. A store of another version is refused.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 
 /// How long a reader or the writer waits for another process's transaction.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

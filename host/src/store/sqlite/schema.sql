@@ -1,7 +1,9 @@
 -- The journal's tables. They are made to be read by a person with a SQL prompt: times are microseconds since the Unix
 -- epoch, JSON is text, hashes are blobs.
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE workflows (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, clock INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE workflows (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, clock INTEGER NOT NULL DEFAULT 0,
+  -- The generation of its youngest release.
+  release INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE components (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE manifests (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 -- Semantic profile and engine build of an entry.
@@ -10,6 +12,11 @@ CREATE TABLE releases (
   workflow INTEGER NOT NULL REFERENCES workflows, generation INTEGER NOT NULL, component TEXT NOT NULL REFERENCES components,
   manifest TEXT NOT NULL REFERENCES manifests, contract TEXT NOT NULL, state_type TEXT NOT NULL,
   PRIMARY KEY (workflow, generation)
+) STRICT, WITHOUT ROWID;
+
+-- The release that each engine goes on under; the epoch of an engine that has its store for itself is 0.
+CREATE TABLE in_force (
+  workflow INTEGER NOT NULL REFERENCES workflows, epoch INTEGER NOT NULL, generation INTEGER NOT NULL, PRIMARY KEY (workflow, epoch)
 ) STRICT, WITHOUT ROWID;
 
 -- One row an entity. `head` is the hash of its last entry and `head_row` that entry's row; `state_row` the row that holds

@@ -134,7 +134,7 @@ impl World {
     ) -> World {
         let mut workflow = parcels(changes);
         let (record, behaviour, began) = (Arc::new(Mutex::new(Record::default())), Arc::new(behaviour), Instant::now());
-        for (case, route) in (0..).zip(&mut workflow.routes) {
+        for (case, route) in (0..).zip(Arc::get_mut(&mut workflow.routes).unwrap()) {
             if let RoutePlan::Effect(route) = route {
                 route.operation = Arc::new(Scripted { case, began, record: record.clone(), behaviour: behaviour.clone() });
             }
@@ -176,6 +176,7 @@ impl World {
             sequence,
             index,
             case: *case,
+            terms: self.plan.terms.clone(),
             asked: sequence,
             event_id: "e".into(),
             correlation_id: "c".into(),
@@ -184,7 +185,7 @@ impl World {
             failed: None,
             settled: None,
         }));
-        let tasks = outbox[first..].iter().map(|intent| task(&self.plan, entity, outbox, intent, &self.payload)).collect();
+        let tasks = outbox[first..].iter().map(|intent| task(entity, outbox, intent, &self.payload)).collect();
         self.order(Order::Perform(tasks));
     }
 
@@ -240,11 +241,10 @@ impl World {
     }
 
     fn conclude(&mut self, key: IntentKey, conclusion: Conclusion) {
-        let plan = self.plan.clone();
         let outbox = self.outbox.get_mut(&key.entity).unwrap();
         let dependents: Vec<u32> = outbox
             .iter()
-            .filter(|intent| intent.sequence == key.sequence && waits(&plan, outbox, intent).contains(&key.index))
+            .filter(|intent| intent.sequence == key.sequence && waits(outbox, intent).contains(&key.index))
             .map(|intent| intent.index)
             .collect();
         let before = outbox.len();
@@ -266,8 +266,7 @@ impl World {
         let rows = &outbox[from..outbox.len().min(from + ROWS)];
         let rest = (from + ROWS < outbox.len()).then(|| (outbox[from + ROWS].sequence, outbox[from + ROWS].index));
         let is_of = |case: u32| matches!(&self.plan.workflow.routes[case as usize], RoutePlan::Effect(route) if route.effect == *effect);
-        let tasks =
-            rows.iter().filter(|intent| is_of(intent.case)).map(|intent| task(&self.plan, entity, outbox, intent, &self.payload)).collect();
+        let tasks = rows.iter().filter(|intent| is_of(intent.case)).map(|intent| task(entity, outbox, intent, &self.payload)).collect();
         FoundLane { lane: wanted.lane, tasks, rest }
     }
 
@@ -322,11 +321,11 @@ pub(super) fn key(entity: i64, sequence: u64, index: u32) -> IntentKey {
     IntentKey { entity, sequence, index }
 }
 
-fn task(plan: &Plan, entity: i64, outbox: &[Outstanding], intent: &Outstanding, payload: &Arc<Value>) -> Task {
+fn task(entity: i64, outbox: &[Outstanding], intent: &Outstanding, payload: &Arc<Value>) -> Task {
     Task {
         key: key(entity, intent.sequence, intent.index),
         name: name(entity),
-        waits: waits(plan, outbox, intent),
+        waits: waits(outbox, intent),
         intent: intent.clone(),
         payload: payload.clone(),
         maybe_done: false,

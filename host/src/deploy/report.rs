@@ -1,0 +1,68 @@
+//! What became of a deployment, for people and for programs.
+
+use std::time::Duration;
+
+use purefold_wit::Finding;
+use serde::{Serialize, Serializer};
+
+/// Whether a gate was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It was.
+    Passed,
+    /// It was not: nothing comes into force.
+    Refused,
+}
+
+/// One gate, and what it said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// Its name.
+    pub gate: &'static str,
+    /// Whether it was passed.
+    pub verdict: Verdict,
+    /// How long it took; in JSON in milliseconds.
+    #[serde(rename = "took_ms", serialize_with = "milliseconds")]
+    pub took: Duration,
+    /// What is worth telling.
+    pub told: Vec<String>,
+    /// What is wrong.
+    #[serde(serialize_with = "findings")]
+    pub findings: Vec<Finding>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The workflow.
+    pub workflow: String,
+    /// SHA-256 of the component, in hex.
+    pub component: String,
+    /// SHA-256 of the manifest, in hex.
+    pub manifest: String,
+    /// The gates, up to the first that was not passed.
+    pub steps: Vec<Step>,
+    /// The generation that it has come into force as.
+    pub generation: Option<u64>,
+    /// Hosts that go on under it.
+    pub hosts: Vec<String>,
+    /// Hosts that have not taken it up yet.
+    pub missing: Vec<String>,
+}
+
+fn milliseconds<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    code: &'a str,
+    place: &'a str,
+    cause: &'a str,
+    help: &'a str,
+}
+
+fn findings<S: Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(findings.iter().map(|Finding { code, place, cause, help }| Told { code, place, cause, help }))
+}

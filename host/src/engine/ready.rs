@@ -1,0 +1,296 @@
+//! Releases made ready, away from the threads that decide: loaded, compiled, held against what waits, their effects started.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use purefold_wit::{Contract, Finding};
+use tokio::runtime::Handle;
+
+use super::EngineError;
+use super::plan::{EarlierRelease, Plan};
+use super::run::Message;
+use crate::deploy::{Compiler, compatibility};
+use crate::journal::Warrant;
+use crate::sandbox::{DecisionCodec, Sandbox};
+use crate::store::{Reader, Release, Store, StoreError};
+use crate::trace::Traces;
+use crate::workflow::{Workflow, link};
+
+/// Releases before the one in force whose terms are kept although the store has no intent of theirs: a host that is a little
+/// behind may still commit some.
+const KEPT_TERMS: u64 = 8;
+
+/// Has the workflow of a release, from the path that its manifest is taken to stand at, the manifest's text and the component.
+pub type Loader = dyn Fn(&Path, &str, &Arc<[u8]>) -> Result<Workflow, Vec<Finding>> + Send + Sync;
+
+/// What readies releases of the workflows of one store.
+#[derive(Clone)]
+pub(super) struct Workshop {
+    pub(super) store: Arc<Store>,
+    pub(super) sandbox: Sandbox,
+    pub(super) loader: Arc<Loader>,
+    pub(super) compiler: Option<Compiler>,
+    pub(super) traces: Option<Arc<Traces>>,
+    /// Where effects are started on, where intents are performed.
+    pub(super) runtime: Option<Handle>,
+}
+
+/// What an operator brings into force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Deployment {
+    /// The command's id.
+    pub(super) command: i64,
+    pub(super) warrant: Warrant,
+    /// Digests of component and manifest, both in the store.
+    pub(super) component: String,
+    pub(super) manifest: String,
+}
+
+/// Which release is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// One that another host has brought into force, by its generation.
+    InForce(u64),
+    /// A new one.
+    New(Deployment),
+}
+
+/// A release to make ready.
+#[derive(Clone)]
+pub(super) struct Job {
+    /// Index of the workflow in the host.
+    pub(super) workflow: usize,
+    /// The host's workflows as they are.
+    pub(super) plans: Arc<Vec<Arc<Plan>>>,
+    pub(super) wanted: Wanted,
+}
+
+/// A release that is ready to be taken up.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) plan: Plan,
+    /// Its row, where it is not in the store yet.
+    pub(super) new: Option<Release>,
+}
+
+/// What became of a [`Job`].
+#[derive(Debug)]
+pub(super) struct Readied {
+    pub(super) workflow: usize,
+    pub(super) wanted: Wanted,
+    pub(super) result: Result<Ready, EngineError>,
+}
+
+/// Takes jobs and tells the engine what became of each.
+pub(super) trait Readying: Send {
+    /// Begins with `job`; one of a workflow at a time.
+    ///
+    /// # Errors
+    /// Where nothing can be begun.
+    fn begin(&mut self, job: Job) -> Result<(), EngineError>;
+}
+
+/// Readies each release on a thread of its own.
+pub(super) struct Threads {
+    pub(super) workshop: Workshop,
+    pub(super) to_engine: Sender<Message>,
+}
+
+impl Readying for Threads {
+    fn begin(&mut self, job: Job) -> Result<(), EngineError> {
+        let (workshop, to_engine) = (self.workshop.clone(), self.to_engine.clone());
+        let work = move || {
+            let readied = workshop.readied(&job);
+            // The engine is gone only when it ended: the next one takes up what is in force.
+            let _ = to_engine.send(Message::Readied(Box::new(readied)));
+        };
+        let thread = std::thread::Builder::new().name("release".into()).spawn(work);
+        thread.map(drop).map_err(|cause| EngineError::Thread { cause })
+    }
+}
+
+impl Workshop {
+    pub(super) fn readied(&self, job: &Job) -> Readied {
+        let current = &job.plans[job.workflow];
+        let result = match &job.wanted {
+            Wanted::InForce(generation) => self.in_force(current, *generation).map(|plan| Ready { plan, new: None }),
+            Wanted::New(deployment) => self.new_release(job, deployment),
+        };
+        Readied { workflow: job.workflow, wanted: job.wanted.clone(), result }
+    }
+
+    /// The workflow of `current` under the release of that generation, which the store has.
+    pub(super) fn in_force(&self, current: &Plan, generation: u64) -> Result<Plan, EngineError> {
+        let reader = self.store.reader()?;
+        let releases = reader.releases(current.id)?;
+        let release = releases.iter().find(|release| release.generation == generation);
+        let release = release.ok_or_else(|| StoreError::Corrupt(format!("release {generation} is missing")))?;
+        let plan = self.follow(current, &release.component, &release.manifest, generation, (&reader, &releases))?;
+        self.start(&plan, current)?;
+        Ok(plan)
+    }
+
+    fn new_release(&self, job: &Job, deployment: &Deployment) -> Result<Ready, EngineError> {
+        let current = &job.plans[job.workflow];
+        let reader = self.store.reader()?;
+        let releases = reader.releases(current.id)?;
+        let generation = releases.last().map_or(0, |release| release.generation) + 1;
+        let plan = self.follow(current, &deployment.component, &deployment.manifest, generation, (&reader, &releases))?;
+        let refused = |findings: &[Finding]| refusal(&current.workflow.name, generation, findings);
+        let others = job.plans.iter().enumerate().filter(|(index, _)| *index != job.workflow).map(|(_, plan)| &plan.workflow);
+        let linked = link(std::iter::once(&plan.workflow).chain(others));
+        if !linked.is_empty() {
+            return Err(refused(&linked));
+        }
+        self.start(&plan, current)?;
+        // Last of all: what was asked for meanwhile is looked at too.
+        let found =
+            compatibility(&reader, plan.id, &current.terms, &mut |generation| current.terms_of(generation).cloned(), &plan.workflow)?;
+        if !found.is_empty() {
+            return Err(refused(&found));
+        }
+        let contract = &plan.workflow.contract;
+        let new = Release {
+            generation,
+            component: deployment.component.clone(),
+            manifest: deployment.manifest.clone(),
+            contract: contract.fingerprint(),
+            state_type: contract.state_fingerprint(),
+        };
+        Ok(Ready { plan, new: Some(new) })
+    }
+
+    /// The plan that follows `current`.
+    fn follow(
+        &self,
+        current: &Plan,
+        component: &str,
+        manifest: &str,
+        generation: u64,
+        (reader, releases): (&Reader, &[Release]),
+    ) -> Result<Plan, EngineError> {
+        let name = &current.workflow.name;
+        let text = reader.manifest(manifest)?;
+        let component: Arc<[u8]> = if *component == *current.workflow.component_digest {
+            current.workflow.component.clone()
+        } else {
+            let bytes = reader.component(component)?;
+            let is_loaded = of_component(&current.earlier, component).is_some();
+            if let Some(compiler) = self.compiler.as_ref().filter(|_| !is_loaded) {
+                compiler.compile(&bytes).map_err(|reason| EngineError::Release { workflow: name.to_string(), generation, reason })?;
+            }
+            bytes.into()
+        };
+        let workflow = (self.loader)(&current.workflow.manifest.path, &text, &component);
+        let workflow = workflow.map_err(|findings| refusal(name, generation, &findings))?;
+        if workflow.name != *name {
+            let reason = format!("its manifest calls the workflow `{}`; a release is of the workflow that it follows", workflow.name);
+            return Err(EngineError::Release { workflow: name.to_string(), generation, reason });
+        }
+        let mut plan = Plan::new(workflow, &self.sandbox, current.id, current.journal)?;
+        plan.release = generation;
+        plan.profile_id = if plan.profile == current.profile { current.profile_id } else { self.store.writer()?.profile(&plan.profile)? };
+        plan.traces.clone_from(&self.traces);
+        plan.reducer = plan.reducer.counting_on(current.reducer.spent());
+        plan.reads_since = if plan.reads_like(current) { current.reads_since } else { generation };
+        if let Some(terms) = current.all_terms().into_iter().find(|terms| terms.hold_for(&plan.workflow)) {
+            plan.share(terms);
+        }
+        let asked = reader.releases_outstanding(plan.id)?;
+        let is_kept = |generation: u64| generation + KEPT_TERMS > current.release || asked.contains(&generation);
+        let past = current.past.iter().filter(|(generation, _)| is_kept(*generation)).cloned();
+        plan.past = past.chain([(current.release, current.terms.clone())]).collect();
+        // Figures and queues of effects go on.
+        let effects = std::mem::replace(&mut plan.effects, current.effects.clone());
+        plan.effects.extend(effects.into_iter().filter(|new| !current.effects.iter().any(|known| known.effect() == new.effect())));
+        plan.earlier = earlier(&plan, &self.sandbox, reader, releases, Some(current))?;
+        Ok(plan)
+    }
+
+    /// Starts the effects that `current` does not have.
+    fn start(&self, plan: &Plan, current: &Plan) -> Result<(), EngineError> {
+        let Some(runtime) = &self.runtime else { return Ok(()) };
+        if current.all_terms().iter().any(|terms| Arc::ptr_eq(terms, &plan.terms)) {
+            return Ok(());
+        }
+        super::start::start_terms(runtime, &plan.terms)
+    }
+
+    /// What earlier releases leave to `plan`: how to read their states, and under what their intents are performed.
+    pub(super) fn complete(&self, plan: &mut Plan, reader: &Reader, releases: &[Release]) -> Result<(), EngineError> {
+        plan.earlier = earlier(plan, &self.sandbox, reader, releases, None)?;
+        let current = plan.release;
+        for generation in reader.releases_outstanding(plan.id)?.into_iter().filter(|generation| *generation != current) {
+            let Some(release) = releases.iter().find(|release| release.generation == generation) else { continue };
+            let (text, component) = (reader.manifest(&release.manifest)?, reader.component(&release.component)?.into());
+            let workflow = (self.loader)(&plan.workflow.manifest.path, &text, &component).map_err(|findings| EngineError::PastRelease {
+                workflow: plan.workflow.name.to_string(),
+                generation,
+                reason: told(&findings),
+            })?;
+            let known = plan.all_terms().into_iter().find(|terms| terms.hold_for(&workflow)).cloned();
+            let terms = known.unwrap_or_else(|| {
+                let codec = DecisionCodec::new(&workflow.contract, &workflow.manifest.limits());
+                Arc::new(super::terms::Terms::of(&workflow, codec))
+            });
+            plan.add_effects(&terms);
+            plan.past.push((generation, terms));
+        }
+        Ok(())
+    }
+}
+
+fn of_component<'a>(earlier: &'a [EarlierRelease], component: &str) -> Option<&'a EarlierRelease> {
+    earlier.iter().find(|earlier| *earlier.component == *component)
+}
+
+fn refusal(workflow: &str, generation: u64, findings: &[Finding]) -> EngineError {
+    EngineError::Release { workflow: workflow.to_owned(), generation, reason: told(findings) }
+}
+
+pub(super) fn told(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What is needed to read states that earlier releases wrote. `known` may have some of it.
+pub(crate) fn earlier(
+    plan: &Plan,
+    sandbox: &Sandbox,
+    reader: &Reader,
+    releases: &[Release],
+    known: Option<&Plan>,
+) -> Result<Vec<EarlierRelease>, EngineError> {
+    let limits = *plan.reducer.limits();
+    let current = plan.workflow.contract.state_fingerprint();
+    // All of one type: nothing is ever taken over, and each can read the others' states.
+    let all_alike = releases.iter().all(|release| release.state_type == current);
+    let mut earlier: Vec<EarlierRelease> = Vec::new();
+    for release in releases.iter().filter(|release| release.generation < plan.release) {
+        let own = (plan.workflow.component_digest.clone(), plan.reducer.clone(), plan.codec.clone());
+        let (component, reducer, codec) = if all_alike || *release.component == *plan.workflow.component_digest {
+            own
+        } else if let Some(same) = of_component(&earlier, &release.component)
+            .or_else(|| known.and_then(|known| of_component(&known.earlier, &release.component)))
+            .filter(|same| *same.reducer.limits() == limits)
+        {
+            (same.component.clone(), same.reducer.clone(), same.codec.clone())
+        } else if let Some(known) = known
+            && *known.workflow.component_digest == *release.component
+            && *known.reducer.limits() == limits
+        {
+            (known.workflow.component_digest.clone(), known.reducer.clone(), known.codec.clone())
+        } else {
+            let component = reader.component(&release.component)?;
+            let contract = Contract::read(&component).map_err(|findings| EngineError::Stored {
+                what: "component",
+                reason: findings.first().map(ToString::to_string).unwrap_or_default(),
+            })?;
+            let codec = DecisionCodec::new(&contract, &limits);
+            (release.component.as_str().into(), sandbox.load(&component, Arc::new(contract), limits)?, codec)
+        };
+        let (generation, state_type) = (release.generation, release.state_type.clone());
+        earlier.push(EarlierRelease { generation, component, reducer, codec, state_type });
+    }
+    Ok(earlier)
+}

@@ -1,0 +1,288 @@
+//! Releases that come into force while hosts run, and while none does: `deploy`, `rollback`, `releases`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::chance::{Chance, number_of};
+use crate::place::{Place, Running};
+use crate::program::{Done, fixture, signal};
+use crate::store::database;
+use crate::tables::number;
+use crate::wire::event;
+
+/// Swaps under load, where the variable does not say; `cargo xtask swaps` sets it.
+const SWAPS_VARIABLE: &str = "PUREFOLD_SWAPS";
+const SWAPS: u64 = 8;
+
+/// Another seed is another set of moments.
+const SEED_VARIABLE: &str = "PUREFOLD_SWAP_SEED";
+
+const STORE: &str = "swapped.db";
+
+/// The simulated workflow on backends of its own.
+const MANIFEST: &str = r#"
+name = "swapped"
+
+[reducer]
+component = "swapped.wasm"
+key = "account"
+
+[inputs]
+"move" = "moved"
+
+[store]
+sqlite = "swapped.db"
+
+[effects.first]
+capability = "publish"
+jsonl = "first.jsonl"
+
+[effects.second]
+capability = "publish"
+jsonl = "second.jsonl"
+
+[intents.call]
+effect = "first"
+topic = "called.v1"
+outcome = "called"
+
+[intents.follow]
+effect = "second"
+topic = "followed.v1"
+after = ["call"]
+
+[intents.set-alarm]
+effect = "timer"
+
+[intents.cancel-alarm]
+effect = "timer"
+
+[intents.pass]
+effect = "deliver"
+input = "passed"
+key = "account"
+"#;
+
+fn step(account: u64, number: u64, calls: u64) -> String {
+    let data = json!({
+        "account": format!("account-{account}"), "number": number, "calls": calls, "follows": 0, "alarm": null, "cancel": false,
+        "pass_to": null, "behaviour": "plain",
+    });
+    event("move", &format!("step-{number}"), "/steps", 0.0, None, &data)
+}
+
+fn begun() -> Place {
+    let place = Place::new(MANIFEST, &fixture("simulated-v1"));
+    place.stream([step(0, 1, 1), step(1, 2, 0)]);
+    arrival(&place).well();
+    place
+}
+
+fn arrival(place: &Place) -> Done {
+    place.running(&["--until-idle"]).output().expect("purefold can be started").into()
+}
+
+fn deploy(place: &Place, component: &str, rest: &[&str]) -> Done {
+    let component = fixture(component);
+    let mut arguments = vec![component.to_str().expect("a path is text")];
+    arguments.extend(rest);
+    place.ask("deploy", &arguments)
+}
+
+fn decided(place: &Place, account: u64) -> Vec<String> {
+    place.rows(
+        STORE,
+        &format!("SELECT release, kind FROM entries WHERE entity = 'account-{account}' AND kind IN ('decided', 'migrated') ORDER BY sequence, ordinal"),
+    )
+}
+
+#[test]
+fn a_release_comes_into_force_gate_by_gate_and_goes_back() {
+    let place = begun();
+    let lines = deploy(&place, "simulated-v3", &["--by", "ann", "--reason", "it counts turns", "--json"]).well().json();
+    let gates: Vec<&Value> = lines[..5].iter().map(|line| &line["gate"]).collect();
+    assert_eq!(gates, ["checks", "signature", "compilation", "compatibility", "swap"]);
+    assert!(lines[..5].iter().all(|line| line["verdict"] == "passed" && line["took_ms"].is_u64()), "{lines:?}");
+    assert_eq!(lines[3]["told"], json!(["states are taken over as their entities are next decided for; there is a way back"]));
+    assert_eq!((&lines[5]["generation"], &lines[5]["workflow"]), (&json!(2), &json!("swapped")));
+    place.append([step(0, 3, 0)]);
+    // The files beside the manifest are still those of the first release.
+    arrival(&place).well();
+    assert_eq!(place.state(STORE, "account-0")["turns"], 1);
+
+    let releases = place.ask("releases", &["--json"]).well().json();
+    assert_eq!(releases.len(), 2);
+    assert_eq!(
+        (&releases[1]["generation"], &releases[1]["by"], &releases[1]["reason"], &releases[1]["in_force"]),
+        (&json!(2), &json!("ann"), &json!("it counts turns"), &json!(true))
+    );
+    assert!(place.ask("releases", &[]).well().out.contains("2 in force"));
+
+    let back = place.ask("rollback", &["--by", "bob"]).well();
+    assert!(back.out.contains("release 3 is in force"), "{}", back.out);
+    place.append([step(0, 4, 0), step(1, 5, 0)]);
+    arrival(&place).well();
+    assert_eq!(place.state(STORE, "account-0").get("turns"), None);
+    assert_eq!(decided(&place, 1), ["1 | decided", "2 | migrated", "3 | migrated", "3 | decided"]);
+    place.verifies();
+    assert!(place.ask("rollback", &["--to", "1"]).exits(1).err.contains("is what is in force, as release 3"));
+    assert!(place.ask("rollback", &["--to", "7"]).exits(1).err.contains("there are 1, 2, 3"));
+}
+
+#[test]
+fn what_a_release_cannot_take_is_told_by_field_and_nothing_comes_into_force() {
+    let place = begun();
+    let refused = deploy(&place, "migrate-v1", &["--json"]).exits(1);
+    let lines = refused.json();
+    assert_eq!((&lines[0]["gate"], &lines[0]["verdict"]), (&json!("checks"), &json!("refused")));
+    assert_eq!(lines.last().expect("a report")["generation"], Value::Null);
+    std::fs::write(place.path("broken.wasm"), b"\0asm").expect("it can be written");
+    let broken = place.path("broken.wasm");
+    assert!(place.ask("deploy", &[broken.to_str().expect("text")]).exits(1).out.contains("checks"));
+    assert_eq!(place.ask("releases", &["--json"]).well().json().len(), 1);
+}
+
+#[test]
+fn a_host_that_runs_goes_on_under_the_release_that_is_deployed() {
+    let place = begun();
+    let mut host = Running::start({
+        let mut command = place.running(&["--follow"]);
+        command.stderr(Stdio::null());
+        command
+    });
+    let store = place.path(STORE);
+    let done = |number_of: u64| number(&store, &format!("SELECT count(*) FROM entries WHERE event_id = 'step-{number_of}'")) == 1;
+    place.append([step(0, 3, 1)]);
+    host.until("it runs", || done(3));
+    let deployed = deploy(&place, "simulated-v3", &[]).well();
+    assert!(deployed.out.contains("release 2 is in force"), "{}", deployed.out);
+    place.append([step(0, 4, 1)]);
+    host.until("it goes on", || done(4));
+    place.mend("topic = \"called.v1\"", "topic = \"called.v2\"");
+    deploy(&place, "simulated-v3", &[]).well();
+    place.append([step(0, 5, 1)]);
+    host.until("it goes on", || number(&store, "SELECT count(*) FROM outbox") == 0 && done(5));
+    place.ask("rollback", &["--to", "1"]).well();
+    place.append([step(0, 6, 1)]);
+    host.until("it goes on", || number(&store, "SELECT count(*) FROM outbox") == 0 && done(6));
+    signal(host.child(), "TERM");
+    host.end().well();
+    let topics: Vec<String> =
+        place.published("first.jsonl").iter().map(|event| event["type"].as_str().expect("a type").to_owned()).collect();
+    assert_eq!(topics, ["called.v1", "called.v1", "called.v1", "called.v2", "called.v1"], "each as its release says");
+    let releases = "SELECT group_concat(release, ' ') FROM (SELECT DISTINCT release FROM entries WHERE entity = 'account-0' AND kind = 'decided' ORDER BY 1)";
+    assert_eq!(place.value(STORE, releases), "1 2 3 4");
+    place.verifies();
+}
+
+/// Writes steps for as long as it is to, as fast as a file's reader may be expected to follow.
+fn writes(stream: &Path, written: &AtomicU64, stop: &AtomicBool) {
+    let mut file = OpenOptions::new().append(true).open(stream).expect("there is a stream");
+    while !stop.load(Ordering::Relaxed) {
+        let number = written.load(Ordering::Relaxed) + 1;
+        writeln!(file, "{}", step(number % 5, number, number % 2)).expect("the stream can be written");
+        written.store(number, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}
+
+fn swapped_under_load(place: &Place, hosts: usize) {
+    let (swaps, seed) = (number_of(SWAPS_VARIABLE, SWAPS), number_of(SEED_VARIABLE, 1));
+    let mut chance = Chance::new(seed);
+    let (written, stop) = (Arc::new(AtomicU64::new(2)), Arc::new(AtomicBool::new(false)));
+    let writer = {
+        let (written, stop, stream) = (written.clone(), stop.clone(), place.path("stream.jsonl"));
+        std::thread::spawn(move || writes(&stream, &written, &stop))
+    };
+    let started = || {
+        let mut command = place.running(&["--follow"]);
+        command.stderr(Stdio::null());
+        Running::start(command)
+    };
+    let mut running: Vec<Running> = (0..hosts).map(|_| started()).collect();
+    let mut kills = 0;
+    for _ in 0..swaps {
+        let component = ["simulated-v1", "simulated-v2", "simulated-v3"][usize::try_from(chance.below(3)).expect("an index")];
+        if chance.below(3) == 0 {
+            // Somewhere before, during or after it comes into force.
+            let place: &Place = place;
+            let wait = Duration::from_millis(chance.below(400));
+            let at = usize::try_from(chance.below(hosts as u64)).expect("an index");
+            std::thread::scope(|scope| {
+                scope.spawn(move || drop(deploy(place, component, &[])));
+                std::thread::sleep(wait);
+                running.remove(at).kill();
+                running.push(started());
+            });
+            kills += 1;
+        } else {
+            drop(deploy(place, component, &[]));
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("the writer ends");
+    let written = written.load(Ordering::Relaxed);
+    let decided = || place.value(STORE, "SELECT count(*) FROM entries WHERE kind = 'decided' AND event_id LIKE 'step-%'");
+    let is_done = || decided() == written.to_string() && place.value(STORE, "SELECT count(*) FROM outbox") == "0";
+    running[0].until("everything is decided and performed", is_done);
+    for mut host in running {
+        signal(host.child(), "TERM");
+        host.end().well();
+    }
+    let events = place.value(STORE, "SELECT count(DISTINCT event_id) FROM entries WHERE kind = 'decided' AND event_id LIKE 'step-%'");
+    assert_eq!(events, written.to_string(), "each event is decided once");
+    let older = "SELECT count(*) FROM (SELECT release, lag(release) OVER (PARTITION BY entity ORDER BY sequence, ordinal) AS before \
+                 FROM entries WHERE kind = 'decided') AS pairs WHERE release < before";
+    assert_eq!(place.value(STORE, older), "0", "nothing is decided by an older release after a younger");
+    let releases: u64 = place.value(STORE, "SELECT count(*) FROM releases").parse().expect("a number");
+    assert!(releases > swaps / 3, "{releases} releases of {swaps} swaps");
+    eprintln!("{written} events, {swaps} swaps, {releases} releases, {kills} kills; seed {seed}");
+    place.verifies();
+}
+
+#[test]
+fn swaps_under_load_with_kills_lose_and_repeat_nothing() {
+    swapped_under_load(&begun(), 1);
+}
+
+#[test]
+fn swaps_reach_every_host_that_shares_a_store() {
+    let mut place = Place::new(MANIFEST, &fixture("simulated-v1"));
+    place.keep_journal_in(database());
+    // A file of published events has one writer.
+    for file in ["first.jsonl", "second.jsonl"] {
+        place.mend(&format!("\"{file}\""), &format!("\"${{WRITER}}-{file}\""));
+    }
+    place.variable("WRITER", "nobody");
+    place.stream([step(0, 1, 1), step(1, 2, 0)]);
+    arrival(&place).well();
+    let started = |writer: &str| {
+        let mut command = place.command("run", &[]);
+        command.env("WRITER", writer).stderr(Stdio::null());
+        Running::start(command)
+    };
+    let mut hosts = [started("one"), started("two")];
+    // Whoever comes or goes makes the other one begin anew: both have their share, and said what they go on under.
+    let shared = "SELECT count(DISTINCT shards.epoch) FROM shards JOIN hosts ON hosts.epoch = shards.epoch \
+                  JOIN in_force ON in_force.epoch = shards.epoch";
+    let live = || place.value(STORE, shared) == "2";
+    hosts[0].until("both are there", live);
+    let report = deploy(&place, "simulated-v3", &["--json"]).well().json().pop().expect("a report");
+    assert_eq!(report["generation"], 2);
+    assert_eq!(report["hosts"].as_array().map(Vec::len), Some(2), "{report}");
+    assert_eq!(place.value(STORE, "SELECT count(*) FROM in_force WHERE generation = 2"), "2");
+    let releases = place.ask("releases", &["--json"]).well().json();
+    assert_eq!(releases[1]["hosts"].as_array().map(Vec::len), Some(2), "{releases:?}");
+    for mut host in hosts {
+        signal(host.child(), "TERM");
+        host.end().well();
+    }
+    place.verifies();
+}
