@@ -8,6 +8,7 @@ use hashbrown::HashSet;
 use super::input::{EntityName, EventOrigin, Line};
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
+use crate::source::topic_of;
 use crate::store::{DeliveryRow, ForwardedRow};
 
 /// How often the tables are looked into where nobody tells of something new.
@@ -121,7 +122,10 @@ impl Engine {
         let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == forwarded.workflow) else { return Ok(()) };
         let ForwardedRow { id, source, line, bytes, .. } = forwarded;
         let origin = EventOrigin::Forwarded { id, source, line: Line(line) };
-        let decoded = self.decoder.decode(&bytes, origin, self.clock.wall()).into_iter().find(|(taker, _)| *taker == workflow);
+        // Where its type alone does not say what it means, its topic does.
+        let read_from = self.reader.source_name(source)?;
+        let topic = read_from.as_deref().and_then(topic_of);
+        let decoded = self.decoder.decode_from(topic, &bytes, origin, self.clock.wall()).into_iter().find(|(taker, _)| *taker == workflow);
         match decoded {
             Some((_, Ok((key, event)))) => {
                 if self.intake.knows(event.fingerprint) && !planted(Mistake::ForwardedTwice) {

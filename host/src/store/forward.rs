@@ -47,6 +47,14 @@ impl Reader {
         self.rows(&query, &values![limit], forwarded)
     }
 
+    /// The name of the source of that id.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn source_name(&self, source: i64) -> Result<Option<String>, StoreError> {
+        self.row("SELECT name FROM sources WHERE id = ?", &values![source], |row| row.get(0))
+    }
+
     /// Lines of a source after `line` whose events wait for another host.
     ///
     /// # Errors
