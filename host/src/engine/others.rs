@@ -70,6 +70,11 @@ impl Others {
         self.backlog >= u64::from(MOST_FORWARDED)
     }
 
+    /// Whether something waits for a younger release than the one here.
+    pub(super) fn waits_for_release(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Another release is in force here: what could not be read under the one before is looked at again.
     pub(super) fn look_again(&mut self) {
         for id in self.unread.drain(..) {
@@ -102,6 +107,11 @@ impl Engine {
         self.state.others.caught_up |= is_all || (forwarded.is_empty() && self.state.work.is_empty());
         self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
         for event in forwarded {
+            // Nothing passes what waits for a younger release: it may be of the same entity.
+            if self.state.others.waits_for_release() {
+                self.state.others.unread.push(event.id);
+                continue;
+            }
             self.take_forwarded(event)?;
         }
         for delivery in delivered {

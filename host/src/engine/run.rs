@@ -436,6 +436,7 @@ impl Engine {
             && state.backlog.len() + self.intake.open() < MOST_OPEN_LINES
             && (!self.course.perform || (state.outstanding < self.most_outstanding() && self.flowing() < MOST_FLOWING as u64))
             && state.deliveries < MOST_DELIVERIES
+            && !state.others.waits_for_release()
             && !state.others.are_behind()
             && (state.others.caught_up || !self.share.is_shared() || planted(Mistake::OthersPassed))
     }

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_leaves_nothing_behind() {
-        const BROKEN: Steps = Steps(&[include_str!("0001.sql"), "CREATE TABLE half (id bigint); SELECT nothing FROM nowhere"]);
+        const BROKEN: Steps =
+            Steps(&[include_str!("0001.sql"), include_str!("0002.sql"), "CREATE TABLE half (id bigint); SELECT nothing FROM nowhere"]);
         let trial = Trial::postgres();
         let Location::Postgres(place) = &trial.location else { unreachable!("it is on PostgreSQL") };
         assert!(brought(BROKEN, place).is_err());
