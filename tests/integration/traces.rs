@@ -7,7 +7,7 @@ use crate::tables;
 
 /// All columns but row ids, and which row came before: those count commits, not decisions.
 const JOURNAL: &str = "
-    SELECT workflows.name, entities.key, journal.sequence, journal.ordinal, kind, release, profiles.text, journal.now, event_id, correlation_id,
+    SELECT workflows.name, entities.key, journal.sequence, journal.ordinal, kind, journal.release, profiles.text, journal.now, event_id, correlation_id,
         input, verdict, state, output, hex(event_hash), hex(hash), hex(bytes)
     FROM journal JOIN entities ON entities.id = journal.entity JOIN workflows ON workflows.id = entities.workflow
         JOIN profiles ON profiles.id = journal.profile LEFT JOIN events ON events.row = journal.row

@@ -93,11 +93,7 @@ impl Intake {
         clock: u64,
         share: &Share,
     ) -> Result<Self, StoreError> {
-        // A line that is read again was known as a duplicate by what the later ones have driven out of the window since.
-        let sorted = |row: &SourceRow| row.read_line.saturating_sub(row.next_line);
-        let again: u64 = takers.iter().filter(|taker| !taker.anew).flat_map(|taker| &taker.rows).map(sorted).sum();
-        let remembered = window.saturating_add(again);
-        let accepted = if planted(Mistake::DuplicatesForgotten) { Vec::new() } else { reader.accepted(remembered)? };
+        let accepted = if planted(Mistake::DuplicatesForgotten) { Vec::new() } else { reader.accepted(window)? };
         let last_accepted = reader.numbered_to("accepted", "row")?;
         let last_forwarded = reader.numbered_to("forwarded", "id")?;
         let mut tracks = Vec::with_capacity(takers.len());
@@ -110,7 +106,7 @@ impl Intake {
                 } else {
                     done_before.extend(reader.dead_lines(row.id, row.next_line)?);
                     // A line after the position is done for good, even where its event has left the window.
-                    done_before.extend(reader.lines_accepted_before(remembered, row.id, row.next_line)?);
+                    done_before.extend(reader.lines_accepted_before(window, row.id, row.next_line)?);
                     // What another host is to decide is done here.
                     done_before.extend(reader.forwarded_lines(row.id, row.next_line)?);
                     let accepted = accepted.iter().filter(|(_, source, line, _)| *source == row.id && *line > row.next_line);

@@ -259,8 +259,7 @@ impl Engine {
     /// Whether the event of a dead letter waits to be decided.
     fn is_redriven(&self, letter: i64) -> bool {
         let is_it = |event: &EventInput| matches!(event.origin, EventOrigin::DeadLetter { id, .. } if id == letter);
-        self.state.draft.dead_letters_removed.contains(&letter)
-            || self.state.work.values().any(|work| work.pending.events.iter().any(is_it))
+        self.state.work.values().any(|work| work.pending.events.iter().any(is_it))
     }
 
     /// The dead letter of that id, or why there is none.
