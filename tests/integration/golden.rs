@@ -7,42 +7,19 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use rusqlite::Connection;
-use serde_json::json;
 
 use crate::faults::poke;
 use crate::place::Place;
 use crate::program::fixture;
+use crate::releases::{add, first_release};
 use crate::repository::root;
 use crate::tables;
-use crate::wire::event;
 
 /// Names the folder into which this version's histories are written.
 const TARGET_VARIABLE: &str = "PUREFOLD_GOLDEN";
 
 /// Events of the demo that the reference workflow's history is made of.
 const EVENTS: usize = 160;
-
-const ADDING: &str = r#"
-name = "adding"
-
-[reducer]
-component = "adding.wasm"
-key = "id"
-
-[inputs]
-"fixture.add.v1" = "add"
-
-[store]
-sqlite = "adding.db"
-
-[effects.events]
-capability = "publish"
-jsonl = "events.jsonl"
-
-[intents.note]
-effect = "events"
-topic = "fixture.noted.v1"
-"#;
 
 /// A history of this version: its name, its store, and what must be in it, each a query that finds something.
 struct History {
@@ -96,13 +73,7 @@ fn faults() -> History {
 
 /// Three releases, with states taken over from one to the next.
 fn migrations() -> History {
-    let add = |entity: &str, number: u32, amount: u32| {
-        let data = json!({"id": entity, "amount": amount});
-        event("fixture.add.v1", &format!("{entity}-{number}"), "/adders", f64::from(number), None, &data)
-    };
-    let place = Place::new(ADDING, &fixture("migrate-v1"));
-    place.stream([add("a", 1, 5), add("b", 2, 7)]);
-    place.run_as_far_as_the_stream();
+    let place = first_release();
     for (release, number) in [("migrate-v2", 3), ("migrate-v3", 4)] {
         place.install(&fixture(release));
         place.append([add("a", number, 1)]);

@@ -28,13 +28,13 @@ effect = "events"
 topic = "fixture.noted.v1"
 "#;
 
-fn add(entity: &str, number: u32, amount: u32) -> String {
+pub(crate) fn add(entity: &str, number: u32, amount: u32) -> String {
     let data = json!({"id": entity, "amount": amount});
     event("fixture.add.v1", &format!("{entity}-{number}"), "/adders", f64::from(number), None, &data)
 }
 
 /// The first release, after it has added 5 to `a` and 7 to `b`.
-fn first_release() -> Place {
+pub(crate) fn first_release() -> Place {
     let place = Place::new(MANIFEST, &fixture("migrate-v1"));
     place.stream([add("a", 1, 5), add("b", 2, 7)]);
     place.run_as_far_as_the_stream();

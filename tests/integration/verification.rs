@@ -13,7 +13,7 @@ use crate::tables;
 const STORE: &str = "registration.db";
 
 /// A journal after the demo, with timers set, in one file.
-fn demo() -> &'static Place {
+pub(crate) fn demo() -> &'static Place {
     static DEMO: OnceLock<Place> = OnceLock::new();
     DEMO.get_or_init(|| {
         let place = Place::registration();
@@ -24,7 +24,8 @@ fn demo() -> &'static Place {
     })
 }
 
-fn copy_of(original: &Place) -> Place {
+/// A copy of it that can be altered.
+pub(crate) fn copy_of(original: &Place) -> Place {
     let place = Place::registration();
     fs::copy(original.path(STORE), place.path(STORE)).unwrap();
     place

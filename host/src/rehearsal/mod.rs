@@ -15,7 +15,7 @@
 //! let workflow = load_to_read("workflow.toml".as_ref()).map_err(|findings| format!("{findings:?}"))?;
 //! let mut rehearsal = Rehearsal::new(vec![workflow], &Sandbox::new()?)?;
 //! rehearsal.set_now(1_770_984_000_000_000);
-//! let step = rehearsal.event(br#"{"specversion":"1.0","id":"1","source":"/a","type":"…","data":{}}"#)?;
+//! let step = rehearsal.event(br#"{"specversion":"1.0","id":"1","source":"/a","type":"a","data":{}}"#)?;
 //! for happened in &step.entries {
 //!     println!("{}: {:?}", happened.name.key, happened.entry.verdict);
 //! }

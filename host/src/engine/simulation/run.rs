@@ -216,11 +216,7 @@ impl Run<'_> {
             host.read(self.scenario, most);
             return;
         }
-        let world = self.world.lock();
-        let wrong = self.senders.hear(self.scenario, &world.knowledge, host.elapsed(), &mut self.rng);
-        drop(world);
-        self.violations.extend(wrong);
-        self.senders.send(host, self.scenario, &mut self.rng);
+        self.violations.extend(self.senders.go_on(host, self.scenario, &self.world, &mut self.rng));
     }
 
     /// An operator does something.

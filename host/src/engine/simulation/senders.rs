@@ -12,6 +12,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::host::Host;
 use super::knowledge::Knowledge;
 use super::scenario::Scenario;
+use super::world::Shared;
 use crate::source::{Decided, Decoded, Fate, Reply, Taken, TakenRequest, Ticket};
 
 /// Events that are sent together.
@@ -82,7 +83,7 @@ impl Senders {
     }
 
     /// Sends what is due.
-    pub(super) fn send(&mut self, host: &Host, scenario: &Scenario, rng: &mut StdRng) {
+    fn send(&mut self, host: &Host, scenario: &Scenario, rng: &mut StdRng) {
         let now = host.elapsed();
         let mut sent = Vec::new();
         let mut batch = Vec::new();
@@ -115,8 +116,15 @@ impl Senders {
         }
     }
 
+    /// Answers are heard, and events sent. Gives what is wrong with the answers.
+    pub(super) fn go_on(&mut self, host: &mut Host, scenario: &Scenario, world: &Shared, rng: &mut StdRng) -> Vec<String> {
+        let wrong = self.hear(scenario, &world.lock().knowledge, host.elapsed(), rng);
+        self.send(host, scenario, rng);
+        wrong
+    }
+
     /// Hears the answers, and holds them to what is durable. Gives what is wrong with them.
-    pub(super) fn hear(&mut self, scenario: &Scenario, knowledge: &Knowledge, now: Duration, rng: &mut StdRng) -> Vec<String> {
+    fn hear(&mut self, scenario: &Scenario, knowledge: &Knowledge, now: Duration, rng: &mut StdRng) -> Vec<String> {
         let mut wrong = Vec::new();
         for post in &mut self.posts {
             let Some((reply, until)) = &mut post.waits else { continue };
