@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::place::Place;
 use crate::program::{Done, purefold};
+use crate::repository::root;
+use crate::store::database;
 use crate::verification::{copy_of, demo};
 
 const STORE: &str = "registration.db";
@@ -152,4 +154,19 @@ fn a_bundle_larger_than_is_allowed_and_what_is_none_are_refused() {
     let none = verify(&place.path(STORE), &[]).exits(2);
     assert!(none.err.contains("no audit bundle"), "{}", none.err);
     assert_eq!(verify(&place.path("nowhere"), &[]).code, Some(3));
+}
+
+#[test]
+fn a_journal_in_postgresql_is_exported_as_one_in_a_file() {
+    let mut place = Place::registration();
+    place.keep_journal_in(database());
+    place.stream_from(&root().join("demo/events.jsonl"));
+    place.run_as_far_as_the_stream();
+    let bundle = exported(&place, "b", &[]);
+    let mut command = purefold(["verify", "--bundle", text(&bundle), "--json"]);
+    // No such server is asked for anything.
+    let done: Done = command.env("STORE_URL", "postgres://nobody@localhost:1/none").output().expect("purefold can be started").into();
+    let (there, here) = (counts(&place.ask("verify", &["--json"]).well()), counts(&done.well()));
+    assert_eq!(there, here);
+    assert_eq!(here["decisions"], counts(&demo().ask("verify", &["--json"]).well())["decisions"]);
 }
