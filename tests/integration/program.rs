@@ -61,7 +61,7 @@ pub(crate) fn target_folder() -> PathBuf {
 }
 
 /// `target/debug` or `target/release`: this test program lies in its `deps`.
-fn profile_folder() -> PathBuf {
+pub(crate) fn profile_folder() -> PathBuf {
     let me = env::current_exe().expect("a running program has a path");
     me.parent().and_then(Path::parent).expect("cargo puts tests into deps").to_path_buf()
 }

@@ -1,5 +1,7 @@
 //! What goes over the wire in the reference domain: the nodes' events as they send them, and what nodes do with those they hear.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 /// The topics that nodes write.
@@ -21,6 +23,12 @@ pub(crate) fn at(seconds: f64) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests last minutes")]
     let micros = (seconds * 1e6).round() as u64;
     purefold_wit::instant::format(START + micros).expect("tests end before the year 9999")
+}
+
+/// The time, in microseconds since the epoch.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    u64::try_from(since.as_micros()).expect("it is before 9999")
 }
 
 /// A CloudEvent as one line of JSON.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use purefold_nodes::event::instant;
 use purefold_nodes::{Form, Node, Outgoing};
 use serde_json::json;
 
@@ -57,6 +58,48 @@ fn what_was_sent_while_no_host_ran_is_taken_when_one_does() {
     for node in &nodes {
         world.until("the registration", || world.row(node).is_some() && world.service(node).is_some());
     }
+}
+
+#[test]
+fn a_node_whose_heartbeats_waited_while_no_host_ran_does_not_expire() {
+    let world = World::new();
+    let mut nodes: Vec<Node> = (0..3).map(|_| world.node("effect")).collect();
+    let beats: Vec<u64> = nodes
+        .iter_mut()
+        .map(|node| {
+            world.activate(node);
+            // It is alive until 90 seconds after what its clock says: for three more.
+            let at = now() - seconds(87);
+            world.send(&node.heartbeat(at).unwrap());
+            world.until("the deadline", || world.state(&node.id)["liveness_deadline"] == instant(at + seconds(90)));
+            at
+        })
+        .collect();
+    world.stop();
+    // Much is read before what the first two sent while nobody listened; the third is silent.
+    let mut others: Vec<Node> = (0..200).map(|_| world.node("compute")).collect();
+    world.send_all(others.iter_mut().map(|node| Outgoing::Event(node.announce(now(), None).unwrap(), Form::Structured)));
+    let signs: Vec<u64> = nodes
+        .iter_mut()
+        .take(2)
+        .map(|node| {
+            let at = now();
+            world.send(&node.heartbeat(at).unwrap());
+            at
+        })
+        .collect();
+    while now() < beats[2] + seconds(91) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    world.start();
+    world.until("that the silent one expires", || world.phase(&nodes[2]).as_deref() == Some("liveness_expired"));
+    for (node, at) in nodes.iter().zip(signs) {
+        world.until("the sign of life", || world.state(&node.id)["liveness_deadline"] == instant(at + seconds(90)));
+        assert_eq!(world.phase(node).as_deref(), Some("active"));
+        let fired: Vec<String> = world.decisions(&node.id).into_iter().filter(|decision| decision.starts_with("timer")).collect();
+        assert_eq!(fired, [""; 0], "no deadline of its own passed");
+    }
+    world.verifies();
 }
 
 #[test]

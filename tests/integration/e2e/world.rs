@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use purefold_nodes::event::ACCEPTED;
 use purefold_nodes::random::Random;
@@ -22,6 +22,7 @@ use crate::client::{Client, Response};
 use crate::place::Running;
 use crate::program::{Done, purefold, signal, target_folder};
 use crate::repository::root;
+pub(super) use crate::wire::now;
 
 /// Longest wait for something that should happen at once: a machine under load is slow, a test that hangs says nothing.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -498,12 +499,6 @@ fn drain(mut told: BufReader<ChildStderr>, log: Arc<Mutex<String>>) {
             line.clear();
         }
     });
-}
-
-/// Microseconds since the epoch.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    u64::try_from(since.as_micros()).expect("it is before 9999")
 }
 
 /// So many seconds, in microseconds.

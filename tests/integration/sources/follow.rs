@@ -4,10 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
+use purefold_nodes as nodes;
+use purefold_nodes::random::Random;
+
 use crate::place::{Place, Running};
 use crate::program::signal;
 use crate::tables::number;
-use crate::wire::Node;
+use crate::wire::{Node, now};
 
 const CORRELATION: &str = "eeeeeeee-0000-4000-8000-0000000000ad";
 const LETTERS: &str = "SELECT count(*) FROM dead_letters";
@@ -113,6 +116,48 @@ fn a_file_that_was_renamed_while_nobody_read_is_found_by_its_last_line() {
     place.stream([introspection(4)]);
     let refused = place.running(&["--until-idle"]).output().map(crate::program::Done::from).unwrap().exits(2);
     assert!(refused.err.contains("stream.jsonl"), "{}", refused.err);
+}
+
+#[test]
+fn a_node_whose_heartbeats_waited_in_the_file_does_not_expire() {
+    let place = Place::registration();
+    let mut random = Random::new(11);
+    let mut nodes = [(); 2].map(|()| nodes::Node::of_kind("effect", now(), &mut random));
+    let line = |message: nodes::Message| message.structured(message.kind).unwrap();
+    let correlation = random.uuid();
+    let begin = |node: &mut nodes::Node| {
+        let announced = line(node.announce(now(), Some(&correlation)).unwrap());
+        [announced, line(node.ack(now(), &correlation).unwrap())]
+    };
+    place.stream(nodes.iter_mut().flat_map(begin));
+    let mut running = start(&place);
+    let journal = place.path("registration.db");
+    let active = "SELECT count(*) FROM states WHERE json_extract(state, '$.phase') = 'active'";
+    running.until("that they are active", || number(&journal, active) == 2);
+    // They are alive until 90 seconds after what their clocks say: for two more.
+    let behind = now() - 88_000_000;
+    place.append(nodes.iter_mut().map(|node| line(node.heartbeat(behind).unwrap())));
+    let due = format!("SELECT count(*) FROM timers WHERE due = {}", behind + 90_000_001);
+    running.until("the deadlines", || number(&journal, &due) == 2);
+    running.kill();
+    // Nobody reads what the first one sends now, behind much else; the second is silent.
+    let at = now();
+    place.append((10..2_000).map(introspection).chain([line(nodes[0].heartbeat(at).unwrap())]));
+    while now() < behind + 91_000_000 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let mut running = start(&place);
+    let silent =
+        format!("SELECT count(*) FROM states WHERE entity = '{}' AND json_extract(state, '$.phase') = 'liveness_expired'", nodes[1].id);
+    running.until("that the silent one expires", || number(&journal, &silent) == 1);
+    running.until("the sign of life", || {
+        place.state("registration.db", &nodes[0].id)["liveness_deadline"] == nodes::event::instant(at + 90_000_000)
+    });
+    assert_eq!(place.state("registration.db", &nodes[0].id)["phase"], "active");
+    let fired = format!("SELECT count(*) FROM entries WHERE entity = '{}' AND CAST(input AS TEXT) LIKE '{{\"timer%'", nodes[0].id);
+    assert_eq!(number(&journal, &fired), 0, "no deadline of its own passed");
+    stop(running);
+    place.verifies();
 }
 
 #[test]

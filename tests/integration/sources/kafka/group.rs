@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use super::{Host, PATIENCE, Stream, assert_decided_once, decided};
 struct Other {
     stop: Arc<AtomicBool>,
     owns: Arc<AtomicBool>,
+    /// How often it was given or lost partitions.
+    changes: Arc<AtomicUsize>,
     thread: JoinHandle<BTreeSet<String>>,
 }
 
@@ -33,19 +35,23 @@ impl Other {
             .unwrap();
         consumer.subscribe(&[&stream.topic]).unwrap();
         let (stop, owns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (is_stopped, tells) = (stop.clone(), owns.clone());
+        let changes = Arc::new(AtomicUsize::new(0));
+        let (is_stopped, tells, counts) = (stop.clone(), owns.clone(), changes.clone());
         let thread = std::thread::spawn(move || {
             let mut read = BTreeSet::new();
+            let mut before = 0;
             while !is_stopped.load(Ordering::Relaxed) {
                 if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
                     let event: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
                     read.insert(event["id"].as_str().unwrap().to_owned());
                 }
-                tells.store(consumer.assignment().unwrap().count() > 0, Ordering::Relaxed);
+                let count = consumer.assignment().unwrap().count();
+                tells.store(count > 0, Ordering::Relaxed);
+                counts.fetch_add(usize::from(std::mem::replace(&mut before, count) != count), Ordering::Relaxed);
             }
             read
         });
-        Other { stop, owns, thread }
+        Other { stop, owns, changes, thread }
     }
 
     #[track_caller]
@@ -142,6 +148,29 @@ fn the_brokers_may_say_who_reads_what() {
     host.stop();
     super::run(&place).well();
     assert_decided_once(&place, 0..30);
+}
+
+/// Without a name of its own, a host that was killed has to wait until the brokers give up the member that it was.
+#[test]
+fn a_member_with_a_name_is_back_at_once_and_nobody_else_is_bothered() {
+    const SESSION: Duration = Duration::from_secs(40);
+    let stream = Stream::new(4);
+    let other = Other::join(&stream);
+    other.until_it_owns_something();
+    let place = stream.place(&format!(", session-timeout = \"{}s\", instance = \"one\"", SESSION.as_secs()));
+    let mut host = Host::start(&place);
+    until_it_reads(&mut host, &stream, |partitions| partitions == 2);
+    let before = other.changes.load(Ordering::Relaxed);
+    let begun = Instant::now();
+    host.kill();
+    let mut host = Host::start(&place);
+    until_it_reads(&mut host, &stream, |partitions| partitions == 2);
+    stream.announce(100..200);
+    host.until_figure("purefold_events_total{kind=\"taken\"}", |taken| taken.is_some_and(|taken| taken > 0.0));
+    assert!(begun.elapsed() < SESSION, "{:?}", begun.elapsed());
+    assert_eq!(other.changes.load(Ordering::Relaxed), before, "the other one's partitions stay as they are");
+    host.stop();
+    other.leave();
 }
 
 #[test]
