@@ -1,5 +1,6 @@
 //! purefold: the host for pure reducers.
 
+pub mod bundle;
 pub mod deploy;
 pub mod engine;
 pub mod explore;

@@ -3,7 +3,7 @@
 //!
 //! What is signed here can be checked by any minisign, and the other way round.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 
 use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKeyBox, SignatureBox};
 
@@ -64,8 +64,15 @@ impl SigningKey {
     /// # Errors
     /// Where the system has no randomness.
     pub fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, String> {
-        let signed =
-            minisign::sign(None, &self.0, Cursor::new(bytes), Some(comment), Some("signature of a file that purefold made or checked"));
+        self.sign_all_of(Cursor::new(bytes), comment)
+    }
+
+    /// As [`SigningKey::sign`], of all that can be read, however long it is.
+    ///
+    /// # Errors
+    /// As [`SigningKey::sign`], and where it cannot be read.
+    pub fn sign_all_of(&self, data: impl Read, comment: &str) -> Result<String, String> {
+        let signed = minisign::sign(None, &self.0, data, Some(comment), Some("signature of a file that purefold made or checked"));
         signed.map(SignatureBox::into_string).map_err(|error| error.to_string())
     }
 }
@@ -113,13 +120,21 @@ pub enum SignatureError {
 /// # Errors
 /// Where none did.
 pub fn check(bytes: &[u8], signature: &str, keys: &[TrustedKey]) -> Result<Signed, SignatureError> {
+    check_all_of(Cursor::new(bytes), signature, keys)
+}
+
+/// As [`check`], of all that can be read, however long it is.
+///
+/// # Errors
+/// As [`check`]; what cannot be read was not signed.
+pub fn check_all_of(data: impl Read + Seek, signature: &str, keys: &[TrustedKey]) -> Result<Signed, SignatureError> {
     let unreadable = |error: minisign::PError| SignatureError::Unreadable(error.to_string());
     let signature = SignatureBox::from_string(signature.trim()).map_err(unreadable)?;
     let id = id_of(signature.keynum());
     let Some(trusted) = keys.iter().find(|key| key.key.keynum() == signature.keynum()) else {
         return Err(SignatureError::Untrusted(id));
     };
-    if minisign::verify(&trusted.key, &signature, Cursor::new(bytes), true, false, false).is_err() {
+    if minisign::verify(&trusted.key, &signature, data, true, false, false).is_err() {
         return Err(SignatureError::Wrong(id));
     }
     Ok(Signed { key: id, comment: signature.trusted_comment().map_err(unreadable)? })

@@ -6,6 +6,7 @@ mod acceptance;
 mod author;
 mod backends;
 mod bounds;
+mod bundles;
 mod chance;
 mod chaos;
 mod client;

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use purefold::replay::{self, Lineage, Onset};
-use purefold::sandbox::Sandbox;
+use purefold::replay::{self, Onset};
 use serde_json::json;
 
 use super::exit::Exit;
 use super::table::visible;
-use super::{entity, open, report, verify};
+use super::{open, report, verify};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -26,17 +25,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let sandbox = Sandbox::new()?;
-    let lineage = Lineage::load(&stored.reader, &sandbox, stored.id, &stored.workflow.manifest.path)?;
-    let Some(condition) = open::condition(&arguments.r#where, &lineage.in_force()?.workflow.contract) else { return Ok(Exit::Wrong) };
-    let only = match &arguments.entity {
-        Some(key) => match entity::known(&stored, key)? {
-            Some(row) => Some(row),
-            None => return Ok(Exit::Negative),
-        },
-        None => None,
+    let open::Past { stored, lineage, entity: only } = match open::past(&arguments.workflow, arguments.entity.as_deref())? {
+        Ok(found) => found,
+        Err(exit) => return Ok(exit),
     };
+    let Some(condition) = open::condition(&arguments.r#where, &lineage.in_force()?.workflow.contract) else { return Ok(Exit::Wrong) };
     let bar = verify::progress("entities looked at")?;
     let location = &stored.workflow.manifest.store.location;
     let found = replay::bisect(location, stored.id, &condition, only.as_ref(), verify::threads(), |entities| bar.set_position(entities))?;

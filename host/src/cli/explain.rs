@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use purefold::replay::{self, Change, Lineage};
-use purefold::sandbox::Sandbox;
+use purefold::replay::{self, Change};
 
 use super::exit::Exit;
 use super::table::{Side, Style, Table};
-use super::{entity, open, report};
+use super::{open, report};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -25,10 +24,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let Some(row) = entity::known(&stored, &arguments.key)? else { return Ok(Exit::Negative) };
-    let sandbox = Sandbox::new()?;
-    let lineage = Lineage::load(&stored.reader, &sandbox, stored.id, &stored.workflow.manifest.path)?;
+    let (open::Past { stored, lineage, .. }, row) = match open::past_of(&arguments.workflow, &arguments.key)? {
+        Ok(found) => found,
+        Err(exit) => return Ok(exit),
+    };
     let found = replay::explain(&stored.reader, &lineage, &row)?;
     let asked = arguments.field.as_ref().map(|field| field.replace('-', "_"));
     let is_asked = |change: &&Change| {

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use purefold::replay::{self, Lineage, Sought};
-use purefold::sandbox::Sandbox;
+use purefold::replay::{self, Sought};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::{entity, open, report, verify};
+use super::{open, report, verify};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("sought").required(true).args(["where", "intent", "fault"]))]
@@ -35,10 +34,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let Some(row) = entity::known(&stored, &arguments.key)? else { return Ok(Exit::Negative) };
-    let sandbox = Sandbox::new()?;
-    let lineage = Lineage::load(&stored.reader, &sandbox, stored.id, &stored.workflow.manifest.path)?;
+    let (open::Past { stored, lineage, .. }, row) = match open::past_of(&arguments.workflow, &arguments.key)? {
+        Ok(found) => found,
+        Err(exit) => return Ok(exit),
+    };
     let contract = &lineage.in_force()?.workflow.contract;
     let sought = match (&arguments.r#where, &arguments.intent, &arguments.fault) {
         (Some(text), ..) => match open::condition(text, contract) {

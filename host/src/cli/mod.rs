@@ -13,7 +13,10 @@ mod erase;
 mod exit;
 mod explain;
 mod explore;
+mod export;
+mod folder;
 mod fuzz;
+mod import;
 mod intents;
 mod journal;
 mod json;
@@ -81,6 +84,10 @@ enum Command {
     WhatIf(what_if::Arguments),
     /// Find the shortest part of an entity's history that still shows something, as a scenario
     Minimise(minimise::Arguments),
+    /// Write an audit bundle: a workflow's history with all that is needed to execute it again, in one file
+    Export(export::Arguments),
+    /// Make a fresh store of an audit bundle, for all commands that read one
+    Import(import::Arguments),
     /// Measure decisions and the durable pipeline with a workflow's own reducer
     Bench(bench::Arguments),
     /// Decide one line at a time: JSON lines in, one JSON line out for each
@@ -145,6 +152,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Bisect(arguments) => bisect::run(&arguments),
         Command::WhatIf(arguments) => what_if::run(&arguments),
         Command::Minimise(arguments) => minimise::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Reduce(arguments) => reduce::run(&arguments),
         Command::State(arguments) => state::run(&arguments),

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use purefold::gate::COMPONENT_BYTES_MOST;
-use purefold::replay::Condition;
-use purefold::store::Reader;
+use purefold::replay::{Condition, Lineage};
+use purefold::sandbox::Sandbox;
+use purefold::store::{EntityRow, Reader};
 use purefold::workflow::{self, Workflow};
 use purefold_wit::Contract;
+
+use super::exit::Exit;
 
 /// Loads the workflows, or tells everything that is wrong with them.
 pub(super) fn workflows(paths: &[PathBuf]) -> Option<Vec<Workflow>> {
@@ -67,6 +70,37 @@ pub(super) fn stored(path: &Path) -> anyhow::Result<Option<Stored>> {
         return Ok(None);
     };
     Ok(Some(Stored { workflow, reader, id }))
+}
+
+/// A workflow with the releases that decided its history, to decide again.
+pub(super) struct Past {
+    pub(super) stored: Stored,
+    pub(super) lineage: Lineage,
+    /// The entity that was asked for.
+    pub(super) entity: Option<EntityRow>,
+}
+
+/// Opens a workflow's store with all of its releases, and looks for the entity `key` where one is given. What is wrong with that was told
+/// and is the exit.
+pub(super) fn past(path: &Path, key: Option<&str>) -> anyhow::Result<Result<Past, Exit>> {
+    let Some(stored) = stored(path)? else { return Ok(Err(Exit::Wrong)) };
+    let entity = match key {
+        None => None,
+        Some(key) => match super::entity::known(&stored, key)? {
+            None => return Ok(Err(Exit::Negative)),
+            known => known,
+        },
+    };
+    let lineage = Lineage::load(&stored.reader, &Sandbox::new()?, stored.id, &stored.workflow.manifest.path)?;
+    Ok(Ok(Past { stored, lineage, entity }))
+}
+
+/// As [`past`], of one entity.
+pub(super) fn past_of(path: &Path, key: &str) -> anyhow::Result<Result<(Past, EntityRow), Exit>> {
+    Ok(match past(path, Some(key))? {
+        Err(exit) => Err(exit),
+        Ok(mut past) => past.entity.take().map(|entity| (past, entity)).ok_or(Exit::Negative),
+    })
 }
 
 /// `workflow` with the component at `path` in the place of its own; none where that was told to be wrong. Nothing can be performed by

@@ -38,6 +38,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 /// Writes the signature of `file`, which holds `bytes`, beside it.
 pub(super) fn write_signature(key: &SigningKey, file: &Path, bytes: &[u8], comment: &str) -> anyhow::Result<PathBuf> {
     let signature = key.sign(bytes, comment).map_err(anyhow::Error::msg)?;
+    write_beside(file, &signature)
+}
+
+/// Writes a signature beside what it signs.
+pub(super) fn write_beside(file: &Path, signature: &str) -> anyhow::Result<PathBuf> {
     let beside = PathBuf::from(format!("{}{SIGNATURE_SUFFIX}", file.display()));
     std::fs::write(&beside, signature).with_context(|| format!("cannot write {}", beside.display()))?;
     Ok(beside)

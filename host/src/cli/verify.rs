@@ -1,20 +1,30 @@
 //! `purefold verify`: checks the journal's chains and executes every decision again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use purefold::engine::Plan;
-use purefold::replay::{self, Mismatch};
+use purefold::replay::{self, Lineage, Mismatch};
 use purefold::sandbox::Sandbox;
+use purefold::store::{Location, Reader};
 
 use super::exit::Exit;
-use super::{open, report};
+use super::folder::Folder;
+use super::import::Trust;
+use super::table::visible;
+use super::{import, open, report};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The workflow's manifest
-    #[arg(value_name = "WORKFLOW")]
-    workflow: PathBuf,
+    #[arg(value_name = "WORKFLOW", required_unless_present = "bundle", conflicts_with = "bundle")]
+    workflow: Option<PathBuf>,
+    /// An audit bundle instead: neither manifest nor store is needed
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: Trust,
     /// Keep what was checked in this file, and go on where a run that was cut off ended
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -24,13 +34,46 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some(open::Stored { workflow, reader, id }) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let location = workflow.manifest.store.location.clone();
     let sandbox = Sandbox::new()?;
+    if let Some(bundle) = &arguments.bundle {
+        return of_bundle(arguments, bundle, &sandbox);
+    }
+    let path = arguments.workflow.as_deref().context("name a manifest, or a bundle by --bundle")?;
+    let Some(open::Stored { workflow, reader, id }) = open::stored(path)? else { return Ok(Exit::Wrong) };
+    let location = workflow.manifest.store.location.clone();
     let plan = Plan::new(workflow, &sandbox, id, reader.journal()?)?;
+    check(arguments, &plan, &sandbox, &location)
+}
+
+/// Unpacks the bundle for as long as it is checked.
+fn of_bundle(arguments: &Arguments, bundle: &Path, sandbox: &Sandbox) -> anyhow::Result<Exit> {
+    let folder = Folder::make(&std::env::temp_dir(), "bundle")?;
+    let store = folder.0.join(import::STORE);
+    let unpacked = match import::unpack(bundle, &arguments.trust, &store)? {
+        Ok(unpacked) => unpacked,
+        Err(exit) => return Ok(exit),
+    };
+    let location = Location::Sqlite(store);
+    let reader = Reader::open(&location)?;
+    let Some((id, _)) = reader.workflow(&unpacked.head.workflow)? else {
+        eprintln!("error: the rows of the bundle are of another workflow than it says");
+        return Ok(Exit::Negative);
+    };
+    // No path in the manifests of its releases is followed.
+    let lineage = Lineage::load(&reader, sandbox, id, &folder.0.join("workflow.toml"))?;
+    if let Some(signed) = unpacked.signed {
+        eprintln!("signed by key {}: {}", signed.key, visible(&signed.comment));
+    }
+    if unpacked.head.partial {
+        eprintln!("note: the bundle holds some of the entities of {} only", visible(&unpacked.head.workflow));
+    }
+    check(arguments, lineage.in_force()?, sandbox, &location)
+}
+
+fn check(arguments: &Arguments, plan: &Plan, sandbox: &Sandbox, location: &Location) -> anyhow::Result<Exit> {
     let threads = threads();
     let bar = progress("entries checked")?;
-    let found = replay::verify_from(&plan, &sandbox, &location, threads, arguments.resume.as_deref(), |entries| bar.set_position(entries))?;
+    let found = replay::verify_from(plan, sandbox, location, threads, arguments.resume.as_deref(), |entries| bar.set_position(entries))?;
     bar.finish_and_clear();
     for mismatch in &found.told {
         report::line(&if arguments.json { serde_json::to_string(mismatch)? } else { text(mismatch) })?;

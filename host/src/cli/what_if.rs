@@ -3,13 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use purefold::replay::{self, Departure, Edit, Lineage, WhatIf};
-use purefold::sandbox::Sandbox;
+use purefold::replay::{self, Departure, Edit, WhatIf};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::table::visible;
-use super::{entity, open, report};
+use super::{open, report};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("edits").required(true).multiple(true).args(["change", "drop", "insert"]))]
@@ -52,10 +51,10 @@ fn insert(text: &str) -> Result<Edit, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some(stored) = open::stored(&arguments.workflow)? else { return Ok(Exit::Wrong) };
-    let Some(row) = entity::known(&stored, &arguments.key)? else { return Ok(Exit::Negative) };
-    let sandbox = Sandbox::new()?;
-    let lineage = Lineage::load(&stored.reader, &sandbox, stored.id, &stored.workflow.manifest.path)?;
+    let (open::Past { stored, lineage, .. }, row) = match open::past_of(&arguments.workflow, &arguments.key)? {
+        Ok(found) => found,
+        Err(exit) => return Ok(exit),
+    };
     let edits: Vec<Edit> = [&arguments.change, &arguments.drop, &arguments.insert].into_iter().flatten().cloned().collect();
     let found = replay::what_if(&stored.reader, &lineage, &row, &edits)?;
     if let Some(sequence) = found.unused.first() {

@@ -8,8 +8,8 @@ use crate::store::{EntityRow, Reader, Row, StoreError, StoredEntry};
 /// Entries of a chain whose places are read together. Of a longer chain every one of so many is remembered.
 const CHAINED_TOGETHER: u32 = 1024;
 
-/// Entries that are read together, with all they hold.
-const ENTRIES_TOGETHER: usize = 64;
+/// Entries that are read together, with all they hold. Most histories are shorter: they are read once, and not looked through before.
+pub(super) const ENTRIES_TOGETHER: usize = 128;
 
 /// Gives `each` the entity's entries that there are, first to last, with their events' bytes where they are kept, until it breaks off.
 ///
@@ -20,6 +20,19 @@ pub(super) fn forward(
     row: &EntityRow,
     mut each: impl FnMut(&StoredEntry, Option<&[u8]>) -> Result<ControlFlow<()>, ReplayError>,
 ) -> Result<(), ReplayError> {
+    if row.head_row <= 0 {
+        return Ok(());
+    }
+    let latest = reader.entries_back_from(row.head_row, ENTRIES_TOGETHER)?;
+    if latest.last().is_some_and(|first| first.previous_row == 0) {
+        for read in latest.into_iter().rev() {
+            if each(&read.stored?, read.event.as_deref())?.is_break() {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    drop(latest);
     let mut anchors = Vec::new();
     let mut next = row.head_row;
     while next > 0 {
@@ -31,10 +44,8 @@ pub(super) fn forward(
         let rows: Vec<Row> = page(reader, anchor)?.into_iter().map(|(row, _)| row).collect();
         // They stand from the latest back.
         for together in rows.rchunks(ENTRIES_TOGETHER) {
-            let (mut entries, events) = (reader.entries_in(together)?, reader.events_in(together)?);
-            for row in together.iter().rev() {
-                let stored = entries.remove(row).unwrap_or_else(|| reader.entry(*row))?;
-                if each(&stored, events.get(row).map(Vec::as_slice))?.is_break() {
+            for read in reader.entries_back_from(together[0], together.len())?.into_iter().rev() {
+                if each(&read.stored?, read.event.as_deref())?.is_break() {
                     return Ok(());
                 }
             }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use purefold_wit::Contract;
+use purefold_wit::{Contract, Type};
 
 use super::diff::Difference;
+use super::history::ENTRIES_TOGETHER;
 use super::pages;
 use super::releases::Releases;
 use super::walk::{Left, Walk};
@@ -15,10 +16,7 @@ use super::whole::{self, Whole};
 use super::{Lineage, ReplayError};
 use crate::engine::Plan;
 use crate::sandbox::{DecisionCodec, Limits, Reducer, Sandbox};
-use crate::store::{CheckedHead, CheckedHeads, EntityRow, Location, Reader, Row, StoreError};
-
-/// Entries that are read together, with all they hold.
-const ENTRIES_TOGETHER: usize = 64;
+use crate::store::{CheckedHead, CheckedHeads, EntityRow, Location, ReadEntry, Reader, Row, StoreError};
 
 /// Entries of a chain whose places are read together.
 const CHAINED_TOGETHER: u32 = 1024;
@@ -85,7 +83,16 @@ pub(super) struct Replayer {
     /// The release's own machine and routes, where its manifest loads.
     pub(super) plan: Option<Arc<Plan>>,
     /// By the semantic profile of the entries.
-    pub(super) reducers: Mutex<HashMap<Arc<str>, (Reducer, DecisionCodec)>>,
+    pub(super) reducers: Mutex<HashMap<Arc<str>, Arc<Ready>>>,
+}
+
+/// A reducer under the limits of one profile.
+pub(super) struct Ready {
+    pub(super) reducer: Reducer,
+    pub(super) codec: DecisionCodec,
+    /// What the state and the intents of a decision are, as they are compared.
+    pub(super) state: Type,
+    pub(super) intents: Type,
 }
 
 pub(super) struct Verifier<'a> {
@@ -147,11 +154,12 @@ pub fn verify_from(
         verifier.entity(&reader, &own, None)?;
     }
     let looked = || progress(verifier.progress.load(Ordering::Relaxed));
-    pages::each(&reader, plan.id, |entities| entities, readers, looked, |reader, entities| verifier.page(reader, entities, resume))?;
+    let readers =
+        pages::each(&reader, plan.id, |entities| entities, readers, looked, |reader, entities| verifier.page(reader, entities, resume))?;
     if let Some(mismatch) = verifier.whole.compare(&reader, plan)? {
         verifier.tell(mismatch);
     }
-    verifier.whole.orphans(&reader, plan.id, |mismatch| verifier.tell(mismatch))?;
+    verifier.whole.orphans(readers, plan.id, |mismatch| verifier.tell(mismatch))?;
     let mut report = verifier.report.into_inner().unwrap_or_else(PoisonError::into_inner);
     progress(report.entries);
     report.told.sort_by(|a, b| (&a.entity, a.sequence, a.ordinal, a.what).cmp(&(&b.entity, b.sequence, b.ordinal, b.what)));
@@ -201,7 +209,12 @@ impl Verifier<'_> {
     /// is left pending after it, where all is well.
     fn entity(&self, reader: &Reader, row: &EntityRow, before: Option<CheckedHead>) -> Result<Option<Left>, ReplayError> {
         self.whole.entity(row);
-        let (rows, is_whole) = self.rows(reader, row)?;
+        // What was checked before is not read again: only where it stands.
+        let mut held = if before.is_none() { self.short(reader, row)? } else { None };
+        let (rows, is_whole) = match &held {
+            Some(held) => (held.iter().map(|read| read.row).collect(), true),
+            None => self.rows(reader, row)?,
+        };
         self.whole.chain(row, &rows, !is_whole);
         if !is_whole {
             return Ok(None);
@@ -221,9 +234,9 @@ impl Verifier<'_> {
         let mut last = None;
         // They stand from the latest back.
         for together in new.rchunks(ENTRIES_TOGETHER) {
-            let (mut entries, events) = (reader.entries_in(together)?, reader.events_in(together)?);
-            for journal_row in together.iter().rev() {
-                let stored = match entries.remove(journal_row).unwrap_or_else(|| reader.entry(*journal_row)) {
+            let read = held.take().map_or_else(|| reader.entries_back_from(together[0], together.len()), Ok)?;
+            for ReadEntry { row: journal_row, stored, event, .. } in read.into_iter().rev() {
+                let stored = match stored {
                     Ok(stored) => stored,
                     Err(error @ (StoreError::Sql(_) | StoreError::Corrupt(_))) => {
                         let path = format!("journal row {journal_row}");
@@ -234,7 +247,7 @@ impl Verifier<'_> {
                     }
                     Err(error) => return Err(error.into()),
                 };
-                walk.entry(events.get(journal_row), &stored)?;
+                walk.entry(event.as_deref(), &stored)?;
                 last = Some(stored);
             }
         }
@@ -242,6 +255,15 @@ impl Verifier<'_> {
         self.progress.fetch_add(walk.counted.entries, Ordering::Relaxed);
         self.report().add(&walk.counted);
         walk.end(reader, last.as_ref())
+    }
+
+    /// All entries of an entity, the latest first, where they are few and each follows the one before.
+    fn short(&self, reader: &Reader, row: &EntityRow) -> Result<Option<Vec<ReadEntry>>, ReplayError> {
+        if row.head_row <= 0 {
+            return Ok(None);
+        }
+        let read = reader.entries_back_from(row.head_row, ENTRIES_TOGETHER)?;
+        Ok(read.last().is_some_and(|first| first.previous_row == 0).then_some(read))
     }
 
     /// The rows of an entity's chain from the latest back, and whether they lead to its beginning.
@@ -274,14 +296,19 @@ impl Verifier<'_> {
     }
 
     /// Gives the release's reducer under the limits of `profile`.
-    pub(super) fn reducer(&self, release: &Replayer, profile: &Arc<str>) -> Result<Option<(Reducer, DecisionCodec)>, ReplayError> {
+    pub(super) fn reducer(&self, release: &Replayer, profile: &Arc<str>) -> Result<Option<Arc<Ready>>, ReplayError> {
         let mut reducers = release.reducers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = reducers.get(profile) {
             return Ok(Some(known.clone()));
         }
         let Some(limits) = Limits::from_semantic_profile(profile) else { return Ok(None) };
-        let reducer = self.sandbox.load(&release.component, release.contract.clone(), limits)?;
-        let loaded = (reducer, DecisionCodec::new(&release.contract, &limits));
+        let contract = &release.contract;
+        let loaded = Arc::new(Ready {
+            reducer: self.sandbox.load(&release.component, contract.clone(), limits)?,
+            codec: DecisionCodec::new(contract, &limits),
+            state: Type::Option(Type::Record(contract.state.clone()).into()),
+            intents: Type::List(Type::Variant(contract.intent.clone()).into()),
+        });
         reducers.insert(profile.clone(), loaded.clone());
         Ok(Some(loaded))
     }

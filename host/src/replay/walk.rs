@@ -1,11 +1,13 @@
 //! One entity's chain, walked forward: each entry held to the hash before it and to what deciding again gives.
 
+use std::sync::Arc;
+
 use purefold_wit::{Type, UnknownFields, Value};
 
 use super::ReplayError;
 use super::derived::Derived;
 use super::diff::{Difference, differences};
-use super::verify::{Replayer, Report, Verifier};
+use super::verify::{Ready, Replayer, Report, Verifier};
 use crate::engine::{Plan, check};
 use crate::journal::{EntryHash, Kind, Verdict, hex, intent_id, seed, sha256};
 use crate::sandbox::{Context, Decision, ENGINE_BUILD};
@@ -20,6 +22,8 @@ const LIMIT_FAULTS: [&str; 4] = ["fuel", "memory", "stack", "trap"];
 /// The state before the next entry, as far as it can be known.
 enum Known {
     State(Option<Box<[u8]>>),
+    /// As the decision before left it: the value that was encoded, and the release whose type it is of.
+    Decided(Box<[u8]>, Value, u64),
     /// It was erased or truncated.
     Gone,
 }
@@ -48,6 +52,8 @@ pub(super) struct Walk<'a> {
     head: EntryHash,
     sequence: u64,
     state: Known,
+    /// What decided last, and by which release and profile: mostly the next entry's too.
+    ready: Option<(u64, Arc<str>, Arc<Ready>)>,
     /// An erased entry that no entry `erased` has followed yet.
     unaccounted: Option<(u64, u32)>,
     /// Whether timers may have been pending that nothing is known of.
@@ -72,6 +78,7 @@ impl<'a> Walk<'a> {
             head: begins.map_or([0; 32], |checkpoint| checkpoint.hash),
             sequence: begins.map_or(0, |checkpoint| checkpoint.sequence),
             state: if begins.is_some() { Known::Gone } else { Known::State(None) },
+            ready: None,
             is_truncated: begins.is_some(),
             unaccounted: None,
             derived: Derived::default(),
@@ -135,7 +142,7 @@ impl<'a> Walk<'a> {
             self.mismatch((row.sequence, row.ordinal), "tables", found);
         }
         let Walk { sequence, derived, derivable, is_truncated, .. } = self;
-        let is_well = !self.wrong && matches!(self.state, Known::State(_));
+        let is_well = !self.wrong && !matches!(self.state, Known::Gone);
         Ok(is_well.then_some(Left { sequence, derived, derivable, is_truncated }))
     }
 
@@ -145,7 +152,7 @@ impl<'a> Walk<'a> {
     }
 
     /// `event` is what its event's bytes are, where they are kept.
-    pub(super) fn entry(&mut self, event: Option<&Vec<u8>>, stored: &StoredEntry) -> Result<(), ReplayError> {
+    pub(super) fn entry(&mut self, event: Option<&[u8]>, stored: &StoredEntry) -> Result<(), ReplayError> {
         let entry = &stored.entry;
         let at = (entry.sequence, entry.ordinal);
         let hash = entry.hash_over(&stored.payloads(), &self.head, &self.verifier.plan.workflow.name, &self.row.key, &stored.profile);
@@ -199,27 +206,47 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The reducer of a release under the limits of `profile`, where this version can keep to them.
+    fn ready(&mut self, release: &Replayer, generation: u64, profile: &Arc<str>) -> Result<Option<Arc<Ready>>, ReplayError> {
+        if let Some((_, _, ready)) = self.ready.as_ref().filter(|(of, under, _)| *of == generation && under == profile) {
+            return Ok(Some(ready.clone()));
+        }
+        let ready = self.verifier.reducer(release, profile)?;
+        self.ready = ready.clone().map(|ready| (generation, profile.clone(), ready));
+        Ok(ready)
+    }
+
     fn decided(&mut self, stored: &StoredEntry) -> Result<Decided, ReplayError> {
         let entry = &stored.entry;
-        let before = match &self.state {
-            Known::State(state) if !stored.input_is_erased() && !self.verifier.releases.gone.contains(&entry.release) => state.clone(),
-            _ => return Ok(self.not_executed(stored)),
-        };
+        if matches!(self.state, Known::Gone) || stored.input_is_erased() || self.verifier.releases.gone.contains(&entry.release) {
+            return Ok(self.not_executed(stored));
+        }
         self.counted.decisions += 1;
-        let Some(release) = self.verifier.releases.replayers.get(&entry.release) else {
+        let verifier = self.verifier;
+        let Some(release) = verifier.releases.replayers.get(&entry.release) else {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
         };
-        let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else {
+        let Some(ready) = self.ready(release, entry.release, &stored.profile)? else {
             return Ok(Decided::wrong("profile", stored.profile.to_string(), "a profile that this version can keep to"));
         };
+        let Ready { reducer, codec, .. } = &*ready;
         let unreadable = |error: purefold_wit::DecodeError| Decided::wrong(&error.path, error.reason, "what the type admits");
         let input = match codec.input().decode("input", &entry.input, UnknownFields::Refuse) {
             Ok(input) => input,
             Err(error) => return Ok(unreadable(error)),
         };
         // Where it cannot be read, the entry that wrote it is the one that is named.
-        let Ok(state) = before.as_deref().map(|json| codec.decode_state(json)).transpose() else {
-            return Ok(Decided::default());
+        let read;
+        let state = match &self.state {
+            Known::Gone | Known::State(None) => None,
+            Known::Decided(_, value, of) if *of == entry.release => Some(value),
+            Known::State(Some(json)) | Known::Decided(json, ..) => match codec.decode_state(json) {
+                Ok(value) => {
+                    read = value;
+                    Some(&read)
+                }
+                Err(_) => return Ok(Decided::default()),
+            },
         };
         let plan = self.verifier.plan;
         let context = Context {
@@ -230,14 +257,14 @@ impl<'a> Walk<'a> {
             correlation_id: entry.correlation_id.clone(),
             seed: seed(plan.journal, &plan.workflow.name, &self.row.key, entry.sequence),
         };
-        let mut decision = reducer.reduce(&context, state.as_ref(), &input)?;
+        let mut decision = reducer.reduce(&context, state, &input)?;
         let stored_fault = fault_code(entry.verdict, &entry.output);
         if self.is_truncated && stored_fault.as_deref() == Some("too-many-timers") {
             self.counted.not_executed += 1;
             return Ok(Decided::default());
         }
         if let Some(own) = self.plan_of(entry.release).filter(|_| self.derivable) {
-            decision = check(own, &self.derived.timers(), state.as_ref(), decision);
+            decision = check(own, &self.derived.timers(), state, decision);
         } else if stored_fault.as_deref().is_some_and(|code| HOST_FAULTS.contains(&code)) && matches!(decision, Decision::Accepted { .. }) {
             // The machine and routes of that release are not loaded: that it came back accepted is all that can be said.
             return Ok(Decided::default());
@@ -259,18 +286,10 @@ impl<'a> Walk<'a> {
             found.push(Difference { path: "verdict".into(), stored: name(entry.verdict), replayed: name(Some(verdict)) });
         } else {
             let null = b"null".as_slice();
-            let state_type = Type::Option(Type::Record(release.contract.state.clone()).into());
-            found.extend(differences(
-                "state",
-                &state_type,
-                entry.state.as_deref().unwrap_or(null),
-                encoded.state.as_deref().unwrap_or(null),
-            ));
+            let (before, after) = (entry.state.as_deref().unwrap_or(null), encoded.state.as_deref().unwrap_or(null));
+            found.extend(differences("state", &ready.state, before, after));
             match verdict {
-                Verdict::Accepted => {
-                    let intents = Type::List(Type::Variant(release.contract.intent.clone()).into());
-                    found.extend(differences("intents", &intents, &entry.output, &encoded.output));
-                }
+                Verdict::Accepted => found.extend(differences("intents", &ready.intents, &entry.output, &encoded.output)),
                 Verdict::Rejected => found.extend(differences("rejection", &release.contract.rejection, &entry.output, &encoded.output)),
                 Verdict::Faulted if fault_code(entry.verdict, &entry.output) != fault_code(entry.verdict, &encoded.output) => {
                     let text = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
@@ -279,12 +298,15 @@ impl<'a> Walk<'a> {
                 Verdict::Faulted => {}
             }
         }
-        if verdict == Verdict::Accepted {
-            // What replay gives goes on, so that an altered state is named where it stands and nowhere after.
-            self.state = Known::State(encoded.state);
-        }
         let intents = match decision {
-            Decision::Accepted { intents, .. } => Some(intents),
+            Decision::Accepted { state, intents } => {
+                // What replay gives goes on, so that an altered state is named where it stands and nowhere after.
+                self.state = match (encoded.state, state) {
+                    (Some(json), Some(value)) => Known::Decided(json, value, entry.release),
+                    (json, _) => Known::State(json),
+                };
+                Some(intents)
+            }
             _ => None,
         };
         Ok(Decided { differences: found, intents })
@@ -303,9 +325,9 @@ impl<'a> Walk<'a> {
         if erased.is_some_and(|erased| erased.output.is_some()) {
             return Decided::default();
         }
-        let codec = |release: &Replayer| self.verifier.reducer(release, &stored.profile).ok().flatten().map(|(_, codec)| codec);
-        let codec = self.verifier.releases.replayers.get(&entry.release).and_then(codec);
-        let intents = match codec.map(|codec| codec.decode_intents(&entry.output)) {
+        let ready = |release: &Replayer| self.verifier.reducer(release, &stored.profile).ok().flatten();
+        let ready = self.verifier.releases.replayers.get(&entry.release).and_then(ready);
+        let intents = match ready.map(|ready| ready.codec.decode_intents(&entry.output)) {
             Some(Ok(Value::List(intents))) => Some(intents),
             _ => None,
         };
@@ -318,8 +340,10 @@ impl<'a> Walk<'a> {
         let entry = &stored.entry;
         let state_is_erased = stored.erased.is_some_and(|erased| erased.state.is_some());
         let after = if state_is_erased { Known::Gone } else { Known::State(entry.state.clone()) };
+        let can_be_executed = !state_is_erased && !self.verifier.releases.gone.contains(&entry.release);
         let before = match std::mem::replace(&mut self.state, after) {
-            Known::State(before) if !state_is_erased && !self.verifier.releases.gone.contains(&entry.release) => before,
+            Known::State(before) if can_be_executed => before,
+            Known::Decided(before, ..) if can_be_executed => Some(before),
             _ => {
                 self.counted.not_executed += 1;
                 return Ok(Decided::default());
@@ -328,7 +352,7 @@ impl<'a> Walk<'a> {
         let Some(release) = self.verifier.releases.replayers.get(&entry.release) else {
             return Ok(Decided::wrong("release", entry.release.to_string(), "a release of this workflow"));
         };
-        let Some((reducer, codec)) = self.verifier.reducer(release, &stored.profile)? else { return Ok(Decided::default()) };
+        let Some(ready) = self.verifier.reducer(release, &stored.profile)? else { return Ok(Decided::default()) };
         let Some(before) = before else {
             return Ok(Decided::wrong("state", "a migrated state".into(), "none to migrate"));
         };
@@ -340,20 +364,20 @@ impl<'a> Walk<'a> {
                 let Ok(before) = purefold_wit::Codec::new(previous).decode("state", &before, UnknownFields::Refuse) else {
                     return Ok(Decided::default());
                 };
-                reducer.migrate(&before)?
+                ready.reducer.migrate(&before)?
             }
             // Back to a type that the release before knows how to give back.
             (_, Some(earlier)) if earlier.contract.downgrades_to() == Some(release.contract.state_fingerprint()) => {
-                let Some((newer, newer_codec)) = self.verifier.reducer(earlier, &stored.profile)? else { return Ok(Decided::default()) };
-                let Ok(before) = newer_codec.decode_state(&before) else { return Ok(Decided::default()) };
-                newer.downgrade(&before)?
+                let Some(newer) = self.verifier.reducer(earlier, &stored.profile)? else { return Ok(Decided::default()) };
+                let Ok(before) = newer.codec.decode_state(&before) else { return Ok(Decided::default()) };
+                newer.reducer.downgrade(&before)?
             }
             _ => None,
         };
         let Some(Ok(migrated)) = migrated else {
             return Ok(Decided::wrong("state", "a migrated state".into(), "no function of the releases gives it"));
         };
-        let (_, encoded) = codec.encode(Decision::Accepted { state: Some(migrated), intents: Vec::new() });
+        let (_, encoded) = ready.codec.encode(Decision::Accepted { state: Some(migrated), intents: Vec::new() });
         let state_type = Type::Record(release.contract.state.clone());
         let stored_state = entry.state.as_deref().unwrap_or_default();
         let found = differences("state", &state_type, stored_state, encoded.state.as_deref().unwrap_or_default());

@@ -124,18 +124,43 @@ impl Whole {
         Ok((!mismatch.differences.is_empty()).then_some(mismatch))
     }
 
-    /// Tells the entries of this workflow, or of no entity at all, that no chain leads to.
-    pub(super) fn orphans(&self, reader: &Reader, workflow: i64, mut tell: impl FnMut(Mismatch)) -> Result<(), StoreError> {
-        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Tells the entries of this workflow, or of no entity at all, that no chain leads to. Each of the `readers` looks through a part of
+    /// the journal, on a thread of its own.
+    pub(super) fn orphans(&self, readers: Vec<Reader>, workflow: i64, tell: impl Fn(Mismatch) + Sync) -> Result<(), ReplayError> {
+        let Some(last) = readers.first().map(Reader::last_entry).transpose()? else { return Ok(()) };
+        let parts = Row::try_from(readers.len()).unwrap_or(Row::MAX);
+        let begin = |part: Row| if part == 0 { Row::MIN } else { last / parts * part };
         let seen = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tell, seen) = (&tell, &*seen);
+        std::thread::scope(|scope| {
+            let looking: Vec<_> = (0..)
+                .zip(readers)
+                .map(|(part, reader)| {
+                    let until = if part + 1 == parts { Row::MAX } else { begin(part + 1) };
+                    scope.spawn(move || self.orphans_between(&reader, workflow, (begin(part), until), seen, tell))
+                })
+                .collect();
+            looking.into_iter().try_for_each(|looking| looking.join().map_err(|_| ReplayError::Thread)?.map_err(Into::into))
+        })
+    }
+
+    /// As [`Whole::orphans`], in the rows after the first and up to the second.
+    fn orphans_between(
+        &self,
+        reader: &Reader,
+        workflow: i64,
+        (mut after, until): (Row, Row),
+        seen: &SeenRows,
+        tell: &impl Fn(Mismatch),
+    ) -> Result<(), StoreError> {
         // No host gives out other numbers.
         let is_seen = |row: Row| row < 0 || seen.has(row);
-        let mut after = Row::MIN;
-        loop {
+        let is_broken = |entity: &EntityId| self.broken.lock().unwrap_or_else(PoisonError::into_inner).contains(entity);
+        while after < until {
             let page = reader.rows_after(after, PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = *last;
-            for (row, entity) in page.iter().filter(|(row, entity)| !is_seen(*row) && !broken.contains(entity)) {
+            for (row, entity) in page.iter().filter(|(row, entity)| *row <= until && !is_seen(*row) && !is_broken(entity)) {
                 let Some(orphan) = reader.orphan(*row)?.filter(|orphan| orphan.workflow.is_none_or(|of| of == workflow)) else { continue };
                 let stored = match &orphan.key {
                     Some(_) => "an entry that none of its entity's later entries follows".to_owned(),
@@ -147,6 +172,7 @@ impl Whole {
                 tell(Mismatch { entity, sequence, ordinal, what: "orphan", differences });
             }
         }
+        Ok(())
     }
 }
 

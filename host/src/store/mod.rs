@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod alike;
+mod archive;
 mod batch;
 mod change;
 mod checked;
@@ -15,6 +16,7 @@ mod error;
 mod events;
 pub(crate) mod faults;
 mod forward;
+mod history;
 mod inspect;
 mod lease;
 mod load;
@@ -35,6 +37,7 @@ pub(crate) mod trial;
 pub(crate) mod value;
 mod write;
 
+pub use archive::{Carried, Cell, Filling, RowError};
 pub use batch::{
     AcceptedRow, AskedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, ForwardedRow, InboxRow,
     IntentKey, OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceReset, SourceRow, TimerRow, Truncation,
@@ -44,6 +47,7 @@ pub use epoch::Numbers;
 pub use erase::Erased;
 pub use error::{Outlook, StoreError};
 pub use events::DeadLetter;
+pub use history::ReadEntry;
 pub use inspect::{Chain, Ended, Link, Orphan, OutboxLine, Snapshot, Standing, WaitingInput};
 pub use lease::{HostRow, Ownership};
 pub use load::Loaded;

@@ -61,7 +61,7 @@ pub struct OutstandingRow {
 }
 
 pub(super) const ENTITY: &str = "id, workflow, key, sequence, ordinal, now, head, head_row, state_row, parked";
-const ENTRY: &str = "journal.row, previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
+pub(super) const ENTRY: &str = "journal.row, journal.previous_row, profiles.text, hash, journal.sequence, journal.ordinal, kind, release, journal.now, event_id, \
                      correlation_id, journal.input, verdict, journal.state, journal.output, event_hash, erased.row, erased.input, \
                      erased.state, erased.output";
 const ENTRIES: &str = "journal JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row";
@@ -106,7 +106,7 @@ fn json(row: &Columns<'_>, column: usize) -> Result<Box<[u8]>, StoreError> {
     Ok(row.get::<Option<Json>>(column)?.map(|json| json.0).unwrap_or_default())
 }
 
-fn stored_entry(row: &Columns<'_>) -> Result<StoredEntry, StoreError> {
+pub(super) fn stored_entry(row: &Columns<'_>) -> Result<StoredEntry, StoreError> {
     let verdict: Option<Arc<str>> = row.get(12)?;
     Ok(StoredEntry {
         row: row.get(0)?,

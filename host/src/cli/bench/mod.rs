@@ -25,6 +25,7 @@ use purefold::workflow::Workflow;
 
 use self::processors::{Usage, Used, Watched};
 use super::exit::Exit;
+use super::folder::Folder;
 use super::table::{Side, Style, Table};
 use super::{open, report};
 
@@ -100,13 +101,13 @@ struct Measured {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if let Some(topic) = &arguments.kafka {
-        let folder = Folder::make(&arguments.folder)?;
+        let folder = Folder::make(&arguments.folder, "bench")?;
         return kafka::run(arguments, topic, &folder.0, &Sandbox::new()?);
     }
     let Some(original) = open::workflows(std::slice::from_ref(&arguments.workflow)).and_then(|mut loaded| loaded.pop()) else {
         return Ok(Exit::Wrong);
     };
-    let folder = Folder::make(&arguments.folder)?;
+    let folder = Folder::make(&arguments.folder, "bench")?;
     let sandbox = Sandbox::new()?;
     if arguments.watching {
         watching::run(arguments, &original, &folder.0, arguments.rounds.into(), &sandbox)?;
@@ -174,24 +175,6 @@ const STORE: &str = "bench.db";
 
 /// The component's.
 const COMPONENT: &str = "reducer.wasm";
-
-/// A folder that goes with the measurement.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make(parent: &Path) -> anyhow::Result<Self> {
-        let folder = parent.join(format!("purefold-bench-{}", std::process::id()));
-        std::fs::create_dir(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        Ok(Folder(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Left over it does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Copies manifest and component, with the store under the folder.
 fn copy(workflow: &Workflow, folder: &Path) -> anyhow::Result<PathBuf> {

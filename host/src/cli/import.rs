@@ -1,0 +1,147 @@
+//! `purefold import`: a fresh store of what an audit bundle holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use purefold::bundle::{self, BundleError, Head};
+use purefold::signing::{self, Signed, TrustedKey};
+use purefold::store::{Location, Reader};
+use serde_json::json;
+
+use super::exit::Exit;
+use super::report;
+use super::table::visible;
+
+/// The store's file in the folder.
+pub(super) const STORE: &str = "store.db";
+
+/// The manifest in force.
+const MANIFEST: &str = "workflow.toml";
+
+/// The component in force.
+const COMPONENT: &str = "reducer.wasm";
+
+/// Bytes of a GiB.
+const GIB: u64 = 1 << 30;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The bundle
+    bundle: PathBuf,
+    /// The folder to make: it gets a store, the manifest and the component in force
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+    #[command(flatten)]
+    trust: Trust,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whom a bundle is believed, and how much of it.
+#[derive(clap::Args)]
+pub(super) struct Trust {
+    /// A public key, or the file of one, that must have signed the bundle; may be given several times
+    #[arg(long, value_name = "KEY")]
+    trusted_keys: Vec<String>,
+    /// What the bundle may unpack to
+    #[arg(long, value_name = "GIB", default_value_t = bundle::MOST_BYTES / GIB, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    most_gib: u64,
+}
+
+impl Trust {
+    /// The keys; none where one was told to be of no use.
+    fn keys(&self) -> anyhow::Result<Option<Vec<TrustedKey>>> {
+        let mut keys = Vec::with_capacity(self.trusted_keys.len());
+        for given in &self.trusted_keys {
+            let file = Path::new(given);
+            let text = match file.metadata() {
+                Ok(data) if data.len() <= signing::MOST_BYTES => {
+                    std::fs::read_to_string(file).with_context(|| format!("cannot read {given}"))?
+                }
+                _ => given.clone(),
+            };
+            match TrustedKey::read(&text) {
+                Ok(key) => keys.push(key),
+                Err(reason) => {
+                    eprintln!("error: {given} is neither a public key nor the file of one: {reason}");
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(keys))
+    }
+}
+
+/// What became of a bundle.
+pub(super) struct Unpacked {
+    pub(super) head: Head,
+    pub(super) signed: Option<Signed>,
+}
+
+/// Unpacks a bundle into the file `store`; where that cannot be done, it was told, and how to exit.
+pub(super) fn unpack(file: &Path, trust: &Trust, store: &Path) -> anyhow::Result<Result<Unpacked, Exit>> {
+    let Some(keys) = trust.keys()? else { return Ok(Err(Exit::Wrong)) };
+    match bundle::unpack(file, &keys, trust.most_gib * GIB, store) {
+        Ok((head, signed)) => Ok(Ok(Unpacked { head, signed })),
+        Err(error) => refused(error).map(Err),
+    }
+}
+
+/// Tells why a bundle is refused, and how to exit.
+pub(super) fn refused(error: BundleError) -> anyhow::Result<Exit> {
+    let exit = match &error {
+        error if error.is_negative() => Exit::Negative,
+        error if error.is_wrong_input() => Exit::Wrong,
+        _ => return Err(error.into()),
+    };
+    eprintln!("error: {}", visible(&error.to_string()));
+    Ok(exit)
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let folder = &arguments.to;
+    std::fs::create_dir(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let store = folder.join(STORE);
+    let filled = unpack(&arguments.bundle, &arguments.trust, &store).and_then(|unpacked| match unpacked {
+        Ok(unpacked) => beside(folder, &store, &unpacked.head.workflow).map(|()| Ok(unpacked)),
+        Err(exit) => Ok(Err(exit)),
+    });
+    let Ok(Ok(Unpacked { head, signed })) = filled else {
+        // The folder is this command's own, and what is half in it is of no use.
+        let _ = std::fs::remove_dir_all(folder);
+        return filled.map(|exit| exit.err().unwrap_or(Exit::Wrong));
+    };
+    let manifest = folder.join(MANIFEST);
+    if arguments.json {
+        let line = json!({
+            "workflow": head.workflow, "journal": head.journal, "partial": head.partial, "manifest": manifest.display().to_string(),
+            "signed_by": signed.map(|signed| signed.key),
+        });
+        report::line(&line.to_string())?;
+    } else {
+        report::line(&format!("{} of journal {}: {}", visible(&head.workflow), head.journal, manifest.display()))?;
+        if let Some(Signed { key, comment }) = signed {
+            report::line(&format!("signed by key {key}: {}", visible(&comment)))?;
+        }
+    }
+    Ok(Exit::Well)
+}
+
+/// Puts the manifest and the component in force beside the store, so that commands that take a manifest find both.
+fn beside(folder: &Path, store: &Path, workflow: &str) -> anyhow::Result<()> {
+    let reader = Reader::open(&Location::Sqlite(store.into()))?;
+    let (id, _) = reader.workflow(workflow)?.context("the bundle's rows are of another workflow than it says")?;
+    let releases = reader.releases(id)?;
+    let release = releases.last().context("the bundle holds no release")?;
+    let mut table: toml::Table = reader.manifest(&release.manifest)?.parse().context("the manifest in the bundle cannot be read")?;
+    table.insert("store".into(), toml::Table::from_iter([("sqlite".to_owned(), STORE.into())]).into());
+    if let Some(reducer) = table.get_mut("reducer").and_then(toml::Value::as_table_mut) {
+        reducer.insert("component".into(), COMPONENT.into());
+        // A component was asked for its signature when it came into the store that this is a copy of.
+        reducer.remove("trusted-keys");
+    }
+    std::fs::write(folder.join(COMPONENT), reader.component(&release.component)?)?;
+    std::fs::write(folder.join(MANIFEST), toml::to_string(&table)?)?;
+    Ok(())
+}
