@@ -6,6 +6,7 @@ mod acceptance;
 mod author;
 mod backends;
 mod bounds;
+mod budgets;
 mod chance;
 mod chaos;
 mod client;
