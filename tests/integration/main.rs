@@ -44,6 +44,7 @@ mod store;
 mod surroundings;
 mod tables;
 mod traces;
+mod trust;
 mod vectors;
 mod verification;
 mod wire;

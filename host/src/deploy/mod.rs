@@ -13,6 +13,7 @@ mod migration;
 mod report;
 mod shadow;
 mod signature;
+mod trust;
 mod waiting;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub use budget::Budget;
 pub use compatible::{States, Waiting, check, takes};
 pub use compile::{COMPILE_COMMAND, CompileLimits, Compiler};
 pub use report::{Report, Step, Verdict};
+pub use trust::{may_trust, trusted_keys};
 pub use waiting::{closed_terms, compatibility};
 
 /// A release that is to come into force.
