@@ -23,6 +23,7 @@ mod hosts;
 mod languages;
 mod layering;
 mod lifecycle;
+mod migrating;
 mod observability;
 mod operators;
 mod orders;

@@ -407,8 +407,7 @@ impl Fold<'_> {
         if ready.inbox.is_none() {
             self.wait(ready, input.clone());
         }
-        let reason = serde_json::json!({ "code": fault.code, "reason": fault.reason }).to_string().into_bytes();
-        self.note_entry(Kind::Parked, ready.event_id.clone(), ready.correlation_id.clone(), input, reason.into());
+        self.note_entry(Kind::Parked, ready.event_id.clone(), ready.correlation_id.clone(), input, fault_told(fault));
     }
 
     /// A timer that fell due stays in force while its input waits: what is decided before it may set it anew or take it back.
@@ -477,6 +476,11 @@ impl Fold<'_> {
         self.out.dirty = true;
         self.out.entries.push(FoldedEntry { entry, hash, event, state });
     }
+}
+
+/// Why an entity is parked, as its entry says it.
+pub(super) fn fault_told(fault: &Fault) -> Box<[u8]> {
+    serde_json::json!({ "code": fault.code, "reason": fault.reason }).to_string().into_bytes().into()
 }
 
 /// Holds an accepted decision to the machine and to the bounds that the routes set. `timers` are the names of those pending before it.

@@ -20,6 +20,7 @@ mod input;
 mod intake;
 pub mod key;
 mod migrate;
+mod migrating;
 mod operators;
 mod order;
 mod others;
