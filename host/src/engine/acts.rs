@@ -54,6 +54,10 @@ impl Fold<'_> {
 
     /// Takes the state over, with no input that it would be for. Where that fails, the entity is parked, and inputs wait from then on.
     fn migrate_now(&mut self) -> Result<(), EngineError> {
+        // The state that an erasure keeps is the one that its entry follows: another one comes with a later commit.
+        if self.out.erasing.is_some() {
+            return Ok(());
+        }
         let Some(fault) = self.migrate()? else { return Ok(()) };
         if !self.out.entity.row.parked {
             self.out.entity.row.parked = true;

@@ -27,8 +27,8 @@ pub(super) const PAGE_INTERVAL: Duration = Duration::from_millis(1);
 /// Takes over the states of one workflow.
 struct Pass {
     workflow: usize,
-    /// The commands that wait for it; none where another host answers.
-    asked: Vec<(i64, Warrant)>,
+    /// The commands that wait for it.
+    asked: Vec<Asked>,
     /// The release that the states become of.
     release: u64,
     after: EntityId,
@@ -42,6 +42,14 @@ struct Pass {
     again: bool,
     /// When it is looked at next, where there is only to wait for others.
     next_look: Duration,
+}
+
+/// A command that is open.
+struct Asked {
+    command: i64,
+    warrant: Warrant,
+    /// Whether this host is to answer; else it goes on until another one has.
+    is_mine: bool,
 }
 
 /// The passes under way, one of a workflow at a time.
@@ -59,9 +67,9 @@ impl Migrations {
         self.0.iter().any(|pass| pass.next_look <= now)
     }
 
-    /// Begins with a workflow, where nothing is under way for it. `asked` is the command that this host is to answer.
-    pub(super) fn begin(&mut self, workflow: usize, asked: Option<&CommandRow>) {
-        let asked = asked.map(|command| (command.id, command.warrant.clone()));
+    /// Begins with a workflow, where nothing is under way for it.
+    pub(super) fn begin(&mut self, workflow: usize, command: &CommandRow, is_mine: bool) {
+        let asked = Asked { command: command.id, warrant: command.warrant.clone(), is_mine };
         let known = self.0.iter().position(|pass| pass.workflow == workflow);
         let at = known.unwrap_or_else(|| {
             self.0.push(Pass {
@@ -77,7 +85,15 @@ impl Migrations {
             });
             self.0.len() - 1
         });
-        self.0[at].asked.extend(asked);
+        self.0[at].asked.push(asked);
+    }
+
+    /// Forgets what others have answered; `open` are the commands that nobody has.
+    pub(super) fn retain(&mut self, open: &[CommandRow]) {
+        for pass in &mut self.0 {
+            pass.asked.retain(|asked| asked.is_mine || open.iter().any(|command| command.id == asked.command));
+        }
+        self.0.retain(|pass| !pass.asked.is_empty());
     }
 }
 
@@ -135,7 +151,8 @@ impl Engine {
             // What is parked has been tried, or is tried once: its inputs wait whatever comes of it.
             if state.release < since && !(state.parked && pass.again) {
                 let name = EntityName { workflow: pass.workflow, key: state.key.clone() };
-                let (command, warrant) = pass.asked.first().cloned().unwrap_or_default();
+                let asked = pass.asked.first().map(|asked| (asked.command, asked.warrant.clone()));
+                let (command, warrant) = asked.unwrap_or_default();
                 self.pending(name.clone()).orders.push(Order { command, what: OrderKind::Migrate, warrant });
                 pass.found = true;
                 pass.handed.push(name);
@@ -157,8 +174,10 @@ impl Engine {
 
     /// Nothing of this host's is left. Answers, where it is this host that does, and no other has any left.
     fn conclude_pass(&mut self, pass: &mut Pass, plan: &Arc<Plan>) -> Result<Looked, EngineError> {
-        if pass.asked.is_empty() {
-            return Ok(Looked::Over);
+        // Whoever does not answer looks on: a release that comes into force here only now has states of its own.
+        if !pass.asked.iter().any(|asked| asked.is_mine) {
+            pass.next_look = self.clock.elapsed() + OTHERS_INTERVAL;
+            return Ok(Looked::Goes);
         }
         let (left, parked) = self.reader.count_states_before(plan.id, plan.states_since())?;
         if left > parked {
@@ -172,7 +191,8 @@ impl Engine {
             format!("migrated: but {parked} states cannot be taken over by release {}, and their entities are parked", plan.release)
         };
         tracing::info!(workflow = %plan.workflow.name, release = plan.release, parked, "all states are taken over that can be");
-        self.state.draft.answers.extend(pass.asked.drain(..).map(|(command, _)| (command, answer.clone())));
-        Ok(Looked::Over)
+        let mine = pass.asked.extract_if(.., |asked| asked.is_mine);
+        self.state.draft.answers.extend(mine.map(|asked| (asked.command, answer.clone())));
+        Ok(if pass.asked.is_empty() { Looked::Over } else { Looked::Goes })
     }
 }

@@ -70,6 +70,7 @@ impl Engine {
         let commands = self.reader.commands(&workflows)?;
         // What is not open any more will never be seen again.
         self.state.commands_seen.retain(|seen| commands.iter().any(|command| command.id == *seen));
+        self.state.migrations.retain(&commands);
         for command in commands {
             if self.state.commands_seen.contains(&command.id) {
                 continue;
@@ -78,7 +79,7 @@ impl Engine {
                 match (command.command.as_str(), self.workflow_of(&command)) {
                     // Each host does it for its own entities; one of them answers.
                     ("truncate", _) => self.state.sweep.begin(),
-                    ("migrate", Some(workflow)) => self.state.migrations.begin(workflow, None),
+                    ("migrate", Some(workflow)) => self.state.migrations.begin(workflow, &command, false),
                     _ => {}
                 }
                 self.state.commands_seen.insert(command.id);
@@ -144,7 +145,7 @@ impl Engine {
             },
             "deploy" => self.deploy(workflow, command)?,
             "migrate" => {
-                self.state.migrations.begin(workflow, Some(command));
+                self.state.migrations.begin(workflow, command, true);
                 None
             }
             "truncate" if !self.shared.plans[workflow].workflow.manifest.retention.forgets() => Some(
