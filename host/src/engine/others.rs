@@ -1,9 +1,11 @@
 //! What other hosts on the same store leave for this one: events that they read and this one owns, deliveries to its
 //! entities, pauses. What it leaves for them is committed like everything else (`Intake::forward`, `deliveries`).
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::input::{EntityName, EventOrigin, Line};
 use super::planted::{Mistake, planted};
@@ -44,6 +46,13 @@ impl TakenRows {
         self.0.retain(|known| *known > known_to || there.contains(known));
         found.into_iter().filter(|row| self.0.len() < MOST_TAKEN && self.0.insert(id(row))).collect()
     }
+
+    /// These were not taken after all.
+    fn forget(&mut self, ids: impl IntoIterator<Item = i64>) {
+        for id in ids {
+            self.0.remove(&id);
+        }
+    }
 }
 
 /// What is known of other hosts' doings.
@@ -62,6 +71,8 @@ pub(super) struct Others {
     pub(super) backlog: u64,
     /// Events that hosts under a younger release left, which cannot be read under the one here.
     unread: Vec<i64>,
+    /// Topics of the sources that such events came from; as many as the store has sources.
+    topics: HashMap<i64, Option<Arc<str>>>,
 }
 
 impl Others {
@@ -75,11 +86,13 @@ impl Others {
         !self.unread.is_empty()
     }
 
-    /// Another release is in force here: what could not be read under the one before is looked at again.
+    /// Another release is in force here: what could not be read under the one before is looked at again, before any line.
     pub(super) fn look_again(&mut self) {
-        for id in self.unread.drain(..) {
-            self.forwarded.0.remove(&id);
+        if self.unread.is_empty() {
+            return;
         }
+        self.forwarded.forget(self.unread.drain(..));
+        (self.caught_up, self.next_look) = (false, Duration::ZERO);
     }
 }
 
@@ -103,20 +116,25 @@ impl Engine {
         let forwarded = self.state.others.forwarded.new_of(forwarded, events, |row| row.id);
         let delivered = self.state.others.deliveries.new_of(delivered, deliveries, |row| row.id);
         self.state.others.quiet = forwarded.is_empty() && delivered.is_empty();
-        // Rows of a workflow that does not run here stay, and are not waited for.
-        self.state.others.caught_up |= is_all || (forwarded.is_empty() && self.state.work.is_empty());
-        self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
-        for event in forwarded {
-            // Nothing passes what waits for a younger release: it may be of the same entity.
-            if self.state.others.waits_for_release() {
-                self.state.others.unread.push(event.id);
-                continue;
-            }
-            self.take_forwarded(event)?;
-        }
+        let is_seen = is_all || (forwarded.is_empty() && self.state.work.is_empty());
         for delivery in delivered {
             self.take_delivery(delivery);
         }
+        let mut left = VecDeque::from(forwarded);
+        while let Some(event) = left.pop_front() {
+            let id = event.id;
+            // Nothing passes what waits for a younger release: it may be of the same entity.
+            if self.state.others.waits_for_release() {
+                self.state.others.unread.push(id);
+            } else if let Err(error) = self.take_forwarded(event) {
+                // They come again with the next look, in their order.
+                self.state.others.forwarded.forget(std::iter::once(id).chain(left.iter().map(|event| event.id)));
+                return Err(error);
+            }
+        }
+        // Rows of a workflow that does not run here stay, and are not waited for.
+        self.state.others.caught_up |= is_seen;
+        self.state.others.next_look = if self.state.others.quiet { now + LOOK_INTERVAL } else { now };
         Ok(())
     }
 
@@ -132,10 +150,9 @@ impl Engine {
         let Some(workflow) = self.shared.plans.iter().position(|plan| plan.id == forwarded.workflow) else { return Ok(()) };
         let ForwardedRow { id, source, line, bytes, .. } = forwarded;
         let origin = EventOrigin::Forwarded { id, source, line: Line(line) };
-        // Where its type alone does not say what it means, its topic does.
-        let read_from = self.reader.source_name(source)?;
-        let topic = read_from.as_deref().and_then(topic_of);
-        let decoded = self.decoder.decode_from(topic, &bytes, origin, self.clock.wall()).into_iter().find(|(taker, _)| *taker == workflow);
+        let topic = self.topic_of_source(source)?;
+        let decoded =
+            self.decoder.decode_from(topic.as_deref(), &bytes, origin, self.clock.wall()).into_iter().find(|(taker, _)| *taker == workflow);
         match decoded {
             Some((_, Ok((key, event)))) => {
                 if self.intake.knows(event.fingerprint) && !planted(Mistake::ForwardedTwice) {
@@ -160,5 +177,15 @@ impl Engine {
             None => {}
         }
         Ok(())
+    }
+
+    /// The topic that a source reads: it says what an event means where its type alone does not.
+    fn topic_of_source(&mut self, source: i64) -> Result<Option<Arc<str>>, EngineError> {
+        if let Some(topic) = self.state.others.topics.get(&source) {
+            return Ok(topic.clone());
+        }
+        let topic: Option<Arc<str>> = self.reader.source_name(source)?.as_deref().and_then(topic_of).map(Into::into);
+        self.state.others.topics.insert(source, topic.clone());
+        Ok(topic)
     }
 }
