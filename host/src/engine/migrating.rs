@@ -62,9 +62,9 @@ impl Migrations {
         !self.0.is_empty()
     }
 
-    /// Whether there is something to look at now: not only to wait for others.
-    pub(super) fn is_due(&self, now: Duration) -> bool {
-        self.0.iter().any(|pass| pass.next_look <= now)
+    /// Whether there is something to look at now: not only to wait for a commit, which tells of itself, or for other hosts.
+    pub(super) fn is_due(&self, now: Duration, committed: u64) -> bool {
+        self.0.iter().any(|pass| pass.handed.is_empty() && pass.waits_for <= committed && pass.next_look <= now)
     }
 
     /// Begins with a workflow, where nothing is under way for it.

@@ -284,7 +284,7 @@ impl Engine {
 
     /// How long there is nothing to look after by itself.
     fn patience(&mut self) -> Duration {
-        if self.state.migrations.is_due(self.clock.elapsed()) {
+        if self.state.stopping.is_none() && self.state.migrations.is_due(self.clock.elapsed(), self.state.committed) {
             return PAGE_INTERVAL;
         }
         let timeout = if self.share.is_shared() { LOOK_INTERVAL } else { COMMAND_INTERVAL.min(PROGRESS_INTERVAL) };
