@@ -24,10 +24,10 @@ const SWAPS: u64 = 8;
 /// Another seed is another set of moments.
 const SEED_VARIABLE: &str = "PUREFOLD_SWAP_SEED";
 
-const STORE: &str = "swapped.db";
+pub(crate) const STORE: &str = "swapped.db";
 
 /// The simulated workflow on backends of its own.
-const MANIFEST: &str = r#"
+pub(crate) const MANIFEST: &str = r#"
 name = "swapped"
 
 [reducer]
@@ -70,7 +70,13 @@ input = "passed"
 key = "account"
 "#;
 
-fn step(account: u64, number: u64, calls: u64) -> String {
+/// What another release counts is wanted.
+const TURNS: &[&str] = &["--expect", "state.turns"];
+
+/// For those who swap as fast as they can: history is not looked at.
+const UNTRIED: &[&str] = &["--sample", "0"];
+
+pub(crate) fn step(account: u64, number: u64, calls: u64) -> String {
     let data = json!({
         "account": format!("account-{account}"), "number": number, "calls": calls, "follows": 0, "alarm": null, "cancel": false,
         "pass_to": null, "behaviour": "plain",
@@ -78,18 +84,18 @@ fn step(account: u64, number: u64, calls: u64) -> String {
     event("move", &format!("step-{number}"), "/steps", 0.0, None, &data)
 }
 
-fn begun() -> Place {
+pub(crate) fn begun() -> Place {
     let place = Place::new(MANIFEST, &fixture("simulated-v1"));
     place.stream([step(0, 1, 1), step(1, 2, 0)]);
     arrival(&place).well();
     place
 }
 
-fn arrival(place: &Place) -> Done {
+pub(crate) fn arrival(place: &Place) -> Done {
     place.running(&["--until-idle"]).output().expect("purefold can be started").into()
 }
 
-fn deploy(place: &Place, component: &str, rest: &[&str]) -> Done {
+pub(crate) fn deploy(place: &Place, component: &str, rest: &[&str]) -> Done {
     let component = fixture(component);
     let mut arguments = vec![component.to_str().expect("a path is text")];
     arguments.extend(rest);
@@ -106,12 +112,13 @@ fn decided(place: &Place, account: u64) -> Vec<String> {
 #[test]
 fn a_release_comes_into_force_gate_by_gate_and_goes_back() {
     let place = begun();
-    let lines = deploy(&place, "simulated-v3", &["--by", "ann", "--reason", "it counts turns", "--json"]).well().json();
-    let gates: Vec<&Value> = lines[..5].iter().map(|line| &line["gate"]).collect();
-    assert_eq!(gates, ["checks", "signature", "compilation", "compatibility", "swap"]);
-    assert!(lines[..5].iter().all(|line| line["verdict"] == "passed" && line["took_ms"].is_u64()), "{lines:?}");
+    let lines =
+        deploy(&place, "simulated-v3", &["--expect", "state.turns", "--by", "ann", "--reason", "it counts turns", "--json"]).well().json();
+    let gates: Vec<&Value> = lines[..7].iter().map(|line| &line["gate"]).collect();
+    assert_eq!(gates, ["checks", "signature", "compilation", "compatibility", "migration", "shadow", "swap"]);
+    assert!(lines[..7].iter().all(|line| line["verdict"] == "passed" && line["took_ms"].is_u64()), "{lines:?}");
     assert_eq!(lines[3]["told"], json!(["states are taken over as their entities are next decided for; there is a way back"]));
-    assert_eq!((&lines[5]["generation"], &lines[5]["workflow"]), (&json!(2), &json!("swapped")));
+    assert_eq!((&lines[7]["generation"], &lines[7]["workflow"]), (&json!(2), &json!("swapped")));
     place.append([step(0, 3, 0)]);
     // The files beside the manifest are still those of the first release.
     arrival(&place).well();
@@ -161,12 +168,12 @@ fn a_host_that_runs_goes_on_under_the_release_that_is_deployed() {
     let done = |number_of: u64| number(&store, &format!("SELECT count(*) FROM entries WHERE event_id = 'step-{number_of}'")) == 1;
     place.append([step(0, 3, 1)]);
     host.until("it runs", || done(3));
-    let deployed = deploy(&place, "simulated-v3", &[]).well();
+    let deployed = deploy(&place, "simulated-v3", TURNS).well();
     assert!(deployed.out.contains("release 2 is in force"), "{}", deployed.out);
     place.append([step(0, 4, 1)]);
     host.until("it goes on", || done(4));
     place.mend("topic = \"called.v1\"", "topic = \"called.v2\"");
-    deploy(&place, "simulated-v3", &[]).well();
+    deploy(&place, "simulated-v3", TURNS).well();
     place.append([step(0, 5, 1)]);
     host.until("it goes on", || number(&store, "SELECT count(*) FROM outbox") == 0 && done(5));
     place.ask("rollback", &["--to", "1"]).well();
@@ -216,14 +223,14 @@ fn swapped_under_load(place: &Place, hosts: usize) {
             let wait = Duration::from_millis(chance.below(400));
             let at = usize::try_from(chance.below(hosts as u64)).expect("an index");
             std::thread::scope(|scope| {
-                scope.spawn(move || drop(deploy(place, component, &[])));
+                scope.spawn(move || drop(deploy(place, component, UNTRIED)));
                 std::thread::sleep(wait);
                 running.remove(at).kill();
                 running.push(started());
             });
             kills += 1;
         } else {
-            drop(deploy(place, component, &[]));
+            drop(deploy(place, component, UNTRIED));
         }
     }
     stop.store(true, Ordering::Relaxed);
@@ -274,7 +281,7 @@ fn swaps_reach_every_host_that_shares_a_store() {
                   JOIN in_force ON in_force.epoch = shards.epoch";
     let live = || place.value(STORE, shared) == "2";
     hosts[0].until("both are there", live);
-    let report = deploy(&place, "simulated-v3", &["--json"]).well().json().pop().expect("a report");
+    let report = deploy(&place, "simulated-v3", &["--expect", "state.turns", "--json"]).well().json().pop().expect("a report");
     assert_eq!(report["generation"], 2);
     assert_eq!(report["hosts"].as_array().map(Vec::len), Some(2), "{report}");
     assert_eq!(place.value(STORE, "SELECT count(*) FROM in_force WHERE generation = 2"), "2");

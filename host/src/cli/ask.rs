@@ -26,6 +26,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same for a release, which is made ready first.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// The same for what concerns every entity.
+const LONG_TIMEOUT: Duration = Duration::from_hours(24);
+
 /// How often answers are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -101,6 +104,9 @@ const QUICK: Patience = Patience { answer: ANSWER_TIMEOUT, work: (WORK_TIMEOUT, 
 
 /// For a release: it is loaded and compiled before.
 pub(super) const RELEASE: Patience = Patience { answer: RELEASE_TIMEOUT, work: (RELEASE_TIMEOUT, RELEASE_TIMEOUT), keeps_releases: true };
+
+/// For what goes on as long as there is something to do: what is not done by then, the next host does.
+pub(super) const LONG: Patience = Patience { answer: LONG_TIMEOUT, work: (LONG_TIMEOUT, RELEASE_TIMEOUT), keeps_releases: true };
 
 struct Asker<'a> {
     reload: &'a Reload<'a>,

@@ -1,24 +1,26 @@
 //! `purefold deploy` and `purefold rollback`: a release is looked at gate by gate, and comes into force where hosts run.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use purefold::deploy::{self, Candidate, CompileLimits, Compiler, Report, Step, Verdict};
+use indicatif::{ProgressBar, ProgressStyle};
+use purefold::deploy::{self, Budget, Candidate, CompileLimits, Compiler, Found, Gate, Report, Step, Verdict};
 use purefold::gate::COMPONENT_BYTES_MOST;
 use purefold::journal::{Warrant, hex, sha256};
 use purefold::sandbox::Sandbox;
-use purefold::store::{Question, Reader, Writer};
+use purefold::store::{Location, Question, Reader, Writer};
 use purefold::workflow::{Manifest, Workflow, load_release_closed};
 
 use super::ask::{self, is_refused};
+use super::budget::{BudgetArguments, StatesArguments};
 use super::exit::Exit;
 use super::open::Stored;
-use super::report;
 use super::table::{Style, visible};
 use super::warrant::Signed;
+use super::{radius, report, shadow, verify};
 
 /// How long hosts may take to take a release up, once it is in force.
 const TAKEN_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,12 +28,20 @@ const TAKEN_UP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often it is looked whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Entities whose states cannot be taken over that a text names; all are counted, and `--json` tells more.
+const MOST_NAMED: usize = 5;
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The workflow's manifest, which comes into force with the component
     workflow: PathBuf,
     /// The component, whatever the manifest says of where it lies
     component: PathBuf,
+    #[command(flatten)]
+    budget: BudgetArguments,
+    /// Stop before the swap, and tell whose next step would be another one
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     signed: Signed,
     /// One JSON object for each gate, then one for all of it
@@ -46,6 +56,11 @@ pub(super) struct RollbackArguments {
     /// The release to go back to; the one before the release in force, where it is left out
     #[arg(long, value_name = "GENERATION")]
     to: Option<u64>,
+    #[command(flatten)]
+    states: StatesArguments,
+    /// Stop before the swap, and tell whose next step would be another one
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     signed: Signed,
     /// One JSON object for each gate, then one for all of it
@@ -70,6 +85,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         component,
         reader,
         id,
+        gates: deploy::gates(),
+        budget: arguments.budget.budget(),
+        dry_run: arguments.dry_run,
         warrant: arguments.signed.warrant(),
         json: arguments.json,
     })
@@ -106,6 +124,9 @@ pub(super) fn roll_back(arguments: &RollbackArguments) -> anyhow::Result<Exit> {
         component: component.into(),
         reader,
         id,
+        gates: deploy::gates_back(),
+        budget: arguments.states.budget(),
+        dry_run: arguments.dry_run,
         warrant: arguments.signed.warrant(),
         json: arguments.json,
     })
@@ -119,6 +140,9 @@ struct Ask<'a> {
     component: Arc<[u8]>,
     reader: Reader,
     id: i64,
+    gates: Vec<Box<dyn Gate>>,
+    budget: Budget,
+    dry_run: bool,
     warrant: Warrant,
     json: bool,
 }
@@ -147,6 +171,7 @@ fn store(path: &Path, text: &str) -> anyhow::Result<Option<(Reader, i64)>> {
 }
 
 fn deploy(ask: &Ask<'_>) -> anyhow::Result<Exit> {
+    let bar = progress()?;
     let mut candidate = Candidate {
         path: ask.path.to_path_buf(),
         manifest: ask.text.clone(),
@@ -157,33 +182,44 @@ fn deploy(ask: &Ask<'_>) -> anyhow::Result<Exit> {
         releases: ask.reader.releases(ask.id)?,
         compiler: compiler()?,
         sandbox: Sandbox::new()?,
+        budget: ask.budget.clone(),
+        threads: verify::threads(),
+        progress: Box::new(|done| bar.set_position(done)),
         workflow: None,
+        trial: None,
+        found: Found::default(),
     };
     let mut told: io::Result<()> = Ok(());
     let steps = deploy::pass(
-        &deploy::gates(),
+        &ask.gates,
         &mut candidate,
-        |name| begins(name, ask.json),
+        |name| begins(&bar, name),
         |step| {
             if told.is_ok() {
-                told = ends(step, ask.json);
+                told = bar.suspend(|| ends(step, ask));
             }
         },
     )?;
+    bar.finish_and_clear();
     told?;
     let (component, manifest) = (hex(&sha256(&ask.component)), hex(&sha256(ask.text.as_bytes())));
     let passed = steps.iter().all(|step| step.verdict == Verdict::Passed);
     let Some(workflow) = candidate.workflow.take().filter(|_| passed) else {
-        let report =
-            Report { workflow: String::new(), component, manifest, steps, generation: None, hosts: Vec::new(), missing: Vec::new() };
+        let report = Report { component, manifest, steps, ..Report::default() };
         finish(&report, "refused: nothing has come into force", ask.json)?;
         return Ok(Exit::Negative);
     };
     let name = workflow.name.to_string();
+    if ask.dry_run {
+        let report = Report { workflow: name, component, manifest, steps, ..Report::default() };
+        return rehearse(&mut candidate, &workflow.manifest.store.location, report, ask.json);
+    }
     drop(workflow);
     let began = Instant::now();
-    begins(SWAP, ask.json);
+    let bar = progress()?;
+    begins(&bar, SWAP);
     let answer = swap(ask, (&component, &manifest))?;
+    bar.finish_and_clear();
     let Some(answer) = answer else { return Ok(Exit::Wrong) };
     let generation = answer.rsplit(' ').next().and_then(|word| word.parse().ok()).filter(|_| !is_refused(&answer));
     let (hosts, missing) = match generation {
@@ -191,11 +227,11 @@ fn deploy(ask: &Ask<'_>) -> anyhow::Result<Exit> {
         None => (Vec::new(), Vec::new()),
     };
     let verdict = if generation.is_some() { Verdict::Passed } else { Verdict::Refused };
-    let step = Step { gate: SWAP, verdict, took: began.elapsed(), told: vec![answer.clone()], findings: Vec::new() };
-    ends(&step, ask.json)?;
+    let step = Step { gate: SWAP, verdict, took: began.elapsed(), told: vec![answer.clone()], ..Step::default() };
+    ends(&step, ask)?;
     let mut steps = steps;
     steps.push(step);
-    let report = Report { workflow: name, component, manifest, steps, generation, hosts, missing };
+    let report = Report { workflow: name, component, manifest, steps, generation, hosts, missing, radius: None };
     let text = match generation {
         None => answer,
         Some(generation) if report.hosts.is_empty() && report.missing.is_empty() => format!("release {generation} is in force"),
@@ -203,6 +239,16 @@ fn deploy(ask: &Ask<'_>) -> anyhow::Result<Exit> {
     };
     finish(&report, &text, ask.json)?;
     Ok(if generation.is_some() && report.missing.is_empty() { Exit::Well } else { Exit::Negative })
+}
+
+/// Tells how far the release would reach, in place of the swap.
+fn rehearse(candidate: &mut Candidate<'_>, location: &Location, report: Report, json: bool) -> anyhow::Result<Exit> {
+    candidate.load_trial()?;
+    let Some(trial) = &candidate.trial else { anyhow::bail!("the candidate cannot be tried") };
+    let radius = radius::tell(location, &trial.lineage, &trial.plan, &candidate.budget.expected, json)?;
+    let summary = radius::summary(&radius);
+    finish(&Report { radius: Some(radius), ..report }, &format!("{summary}; nothing has come into force"), json)?;
+    Ok(Exit::Well)
 }
 
 /// What follows the gates.
@@ -245,15 +291,21 @@ fn taken_up(reader: &Reader, id: i64, generation: u64) -> anyhow::Result<(Vec<St
     }
 }
 
-fn begins(name: &str, json: bool) {
-    if !json && io::stderr().is_terminal() {
-        eprint!("{name} …\r");
-    }
+/// A line on a terminal: the gate that is being passed, and how far it is.
+fn progress() -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed} {pos}")?);
+    Ok(bar)
 }
 
-fn ends(step: &Step, json: bool) -> io::Result<()> {
+fn begins(bar: &ProgressBar, name: &'static str) {
+    bar.reset();
+    bar.set_message(name);
+}
+
+fn ends(step: &Step, ask: &Ask<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if json {
+    if ask.json {
         return report::json_line(&mut out, step);
     }
     let style = Style::of_stdout();
@@ -265,8 +317,24 @@ fn ends(step: &Step, json: bool) -> io::Result<()> {
     for told in &step.told {
         writeln!(out, "  {}", visible(told))?;
     }
+    if let Some(shadow) = &step.shadow {
+        let mut text = Vec::new();
+        shadow::text(&mut text, shadow, step.verdict == Verdict::Passed)?;
+        indented(&mut out, &text)?;
+    }
+    for (entity, why) in step.migration.iter().flat_map(|migration| &migration.failures).take(MOST_NAMED) {
+        writeln!(out, "  {}, of release {}: {}: {}", visible(entity), why.release, why.code, visible(&why.reason))?;
+    }
     for finding in &step.findings {
         writeln!(out, "  {}", visible(&finding.to_string()))?;
+    }
+    Ok(())
+}
+
+/// What stands below a gate.
+fn indented(out: &mut dyn Write, text: &[u8]) -> io::Result<()> {
+    for line in String::from_utf8_lossy(text).lines() {
+        writeln!(out, "{}{line}", if line.is_empty() { "" } else { "  " })?;
     }
     Ok(())
 }

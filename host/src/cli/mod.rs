@@ -3,6 +3,7 @@
 mod ask;
 mod bench;
 mod bisect;
+mod budget;
 mod check;
 mod compile;
 mod component;
@@ -23,17 +24,20 @@ mod json;
 mod key;
 mod logging;
 mod machine;
+mod migrate;
 mod minimise;
 mod new;
 mod open;
 mod parked;
 mod pause;
+mod radius;
 mod reduce;
 mod releases;
 mod replay;
 mod report;
 mod run;
 mod schema;
+mod shadow;
 mod sign;
 mod source;
 mod state;
@@ -67,6 +71,8 @@ enum Command {
     Deploy(deploy::Arguments),
     /// Bring an earlier release into force again
     Rollback(deploy::RollbackArguments),
+    /// Take states over by the release in force now
+    Migrate(migrate::Arguments),
     /// Show which releases there were, and which are in force where
     Releases(releases::Arguments),
     /// Compile the component on standard input, within limits
@@ -144,6 +150,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Deploy(arguments) => deploy::run(&arguments),
         Command::Rollback(arguments) => deploy::roll_back(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Releases(arguments) => releases::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

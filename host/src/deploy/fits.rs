@@ -3,7 +3,6 @@
 use toml::Table;
 
 use super::{Candidate, Gate, Refusal, closed_terms, compatibility};
-use crate::engine::EngineError;
 
 /// Sections of the manifest that a host reads when it starts, and not again.
 const READ_AT_START: [&str; 3] = ["source", "store", "traces"];
@@ -36,7 +35,7 @@ impl Gate for Compatibility {
                 "one-way: states are taken over as their entities are next decided for, and nothing gives them back".to_owned()
             });
         }
-        let text = reader.manifest(&last.manifest).map_err(EngineError::from)?;
+        let text = reader.manifest(&last.manifest)?;
         let section = |text: &str, name: &str| text.parse::<Table>().ok().and_then(|table| table.get(name).cloned());
         for name in READ_AT_START.iter().filter(|name| section(&text, name) != section(&candidate.manifest, name)) {
             told.push(format!("`[{name}]` differs: hosts that run go on with theirs until they are started again"));

@@ -3,13 +3,17 @@
 //! A gate looks at a [`Candidate`] and says what it found. [`gates`] lists them in their order; whoever adds one adds a file and
 //! a line there.
 
+mod budget;
 mod checks;
 mod compatible;
 mod compilation;
 mod compile;
 mod fits;
+mod migration;
 mod report;
+mod shadow;
 mod signature;
+mod trust;
 mod waiting;
 
 use std::path::PathBuf;
@@ -18,14 +22,17 @@ use std::time::Instant;
 
 use purefold_wit::Finding;
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Plan};
+use crate::replay::{Lineage, MigrationReport, ReplayError, ShadowReport};
 use crate::sandbox::Sandbox;
-use crate::store::{Reader, Release};
-use crate::workflow::Workflow;
+use crate::store::{Reader, Release, StoreError};
+use crate::workflow::{Workflow, load_release_closed};
 
+pub use budget::Budget;
 pub use compatible::{States, Waiting, check, takes};
 pub use compile::{COMPILE_COMMAND, CompileLimits, Compiler};
 pub use report::{Report, Step, Verdict};
+pub use trust::{may_trust, trusted_keys};
 pub use waiting::{closed_terms, compatibility};
 
 /// A release that is to come into force.
@@ -48,8 +55,51 @@ pub struct Candidate<'a> {
     pub compiler: Compiler,
     /// Where it is loaded to be tried.
     pub sandbox: Sandbox,
+    /// By how much it may differ from what there is.
+    pub budget: Budget,
+    /// On how many threads it is tried.
+    pub threads: usize,
+    /// Is told how far a gate is that takes its time: decisions compared, states taken over.
+    pub progress: Box<dyn Fn(u64) + 'a>,
     /// The workflow that it is, as soon as a gate has loaded it.
     pub workflow: Option<Workflow>,
+    /// The candidate among the releases that decided, as soon as it is tried on history.
+    pub trial: Option<Trial>,
+    /// What the gate found that it passes at the moment.
+    pub found: Found,
+}
+
+/// A candidate as it would decide, among the releases that decided.
+pub struct Trial {
+    /// These.
+    pub lineage: Lineage,
+    /// The candidate; it performs nothing.
+    pub plan: Arc<Plan>,
+}
+
+/// What gates find that is more than a line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// What taking over the states comes to.
+    pub migration: Option<MigrationReport>,
+    /// What would have been decided otherwise.
+    pub shadow: Option<ShadowReport>,
+}
+
+impl Candidate<'_> {
+    /// Loads the releases that decided, and the candidate after them.
+    ///
+    /// # Errors
+    /// Where one of them cannot be loaded.
+    pub fn load_trial(&mut self) -> Result<(), Refusal> {
+        if self.trial.is_none() {
+            let lineage = Lineage::load(self.reader, &self.sandbox, self.id, &self.path)?;
+            let workflow = load_release_closed(&self.path, &self.manifest, &self.component).map_err(Refusal::Findings)?;
+            let plan = lineage.candidate(self.reader, &self.sandbox, workflow)?;
+            self.trial = Some(Trial { lineage, plan });
+        }
+        Ok(())
+    }
 }
 
 /// What keeps a candidate from passing a gate.
@@ -60,7 +110,19 @@ pub enum Refusal {
     Findings(Vec<Finding>),
     /// The gate itself failed.
     #[error(transparent)]
-    Failed(#[from] EngineError),
+    Failed(#[from] ReplayError),
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Refusal::Failed(error.into())
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Refusal::Failed(error.into())
+    }
 }
 
 /// One of the gates.
@@ -78,7 +140,21 @@ pub trait Gate {
 /// The gates, in their order.
 #[must_use]
 pub fn gates() -> Vec<Box<dyn Gate>> {
-    vec![Box::new(checks::Checks), Box::new(signature::Signature), Box::new(compilation::Compilation), Box::new(fits::Compatibility)]
+    let mut gates = gates_back();
+    gates.push(Box::new(shadow::ShadowReplay));
+    gates
+}
+
+/// The gates for what was in force before. What was decided since was decided otherwise: that is why somebody goes back.
+#[must_use]
+pub fn gates_back() -> Vec<Box<dyn Gate>> {
+    vec![
+        Box::new(checks::Checks),
+        Box::new(signature::Signature),
+        Box::new(compilation::Compilation),
+        Box::new(fits::Compatibility),
+        Box::new(migration::Migration),
+    ]
 }
 
 /// Has the candidate pass one gate after the other, up to the first that it does not pass. `begins` and `ends` are told of each.
@@ -90,7 +166,7 @@ pub fn pass(
     candidate: &mut Candidate<'_>,
     mut begins: impl FnMut(&'static str),
     mut ends: impl FnMut(&Step),
-) -> Result<Vec<Step>, EngineError> {
+) -> Result<Vec<Step>, ReplayError> {
     let mut steps = Vec::with_capacity(gates.len());
     for gate in gates {
         begins(gate.name());
@@ -100,7 +176,8 @@ pub fn pass(
             Err(Refusal::Findings(findings)) => (Verdict::Refused, Vec::new(), findings),
             Err(Refusal::Failed(error)) => return Err(error),
         };
-        let step = Step { gate: gate.name(), verdict, took: began.elapsed(), told, findings };
+        let Found { migration, shadow } = std::mem::take(&mut candidate.found);
+        let step = Step { gate: gate.name(), verdict, took: began.elapsed(), told, findings, migration, shadow };
         ends(&step);
         steps.push(step);
         if verdict == Verdict::Refused {

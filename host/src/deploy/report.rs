@@ -5,18 +5,21 @@ use std::time::Duration;
 use purefold_wit::Finding;
 use serde::{Serialize, Serializer};
 
+use crate::replay::{MigrationReport, RadiusReport, ShadowReport};
+
 /// Whether a gate was passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It was.
     Passed,
     /// It was not: nothing comes into force.
+    #[default]
     Refused,
 }
 
 /// One gate, and what it said.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Step {
     /// Its name.
     pub gate: &'static str,
@@ -30,10 +33,16 @@ pub struct Step {
     /// What is wrong.
     #[serde(serialize_with = "findings")]
     pub findings: Vec<Finding>,
+    /// What taking over the states comes to, where that was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationReport>,
+    /// What would have been decided otherwise, where history was replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowReport>,
 }
 
 /// All of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// The workflow.
     pub workflow: String,
@@ -43,6 +52,9 @@ pub struct Report {
     pub manifest: String,
     /// The gates, up to the first that was not passed.
     pub steps: Vec<Step>,
+    /// Whose next step would be another one, where that was asked for in place of the swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius: Option<RadiusReport>,
     /// The generation that it has come into force as.
     pub generation: Option<u64>,
     /// Hosts that go on under it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::EngineError;
-use super::fold::{Fold, Folded, Moment};
+use super::fold::{Fold, Folded, Moment, fault_told};
 use super::input::{FailureKind, Order, OrderKind};
 use super::outcome::concluded_input;
 use super::planted::{Mistake, planted};
@@ -19,6 +19,10 @@ impl Fold<'_> {
                     None => continue,
                     Some(refused) => refused,
                 },
+                OrderKind::Migrate => {
+                    self.migrate_now()?;
+                    continue;
+                }
                 OrderKind::RedriveHead | OrderKind::DropHead => self.resume(what, &warrant)?,
                 OrderKind::RedriveIntent(sequence, index) => self.redrive_intent(sequence, index, &warrant),
                 OrderKind::GiveUpIntent(sequence, index) => self.give_up_intent(sequence, index, &warrant),
@@ -34,9 +38,7 @@ impl Fold<'_> {
             return Ok("refused: the entity is not parked".into());
         }
         let head = self.out.entity.inbox.first().map(|row| (row.id, row.event_id.clone(), row.correlation_id.clone(), row.input.clone()));
-        let Some((id, event_id, correlation_id, input)) = head else {
-            return Err(EngineError::Stored { what: "inbox", reason: "a parked entity has an empty one".into() });
-        };
+        let Some((id, event_id, correlation_id, input)) = head else { return self.resume_alone(what, warrant) };
         let (kind, answer) = if what == OrderKind::DropHead {
             let head = self.out.entity.inbox.remove(0);
             self.take_waiting_timer(&head);
@@ -48,6 +50,31 @@ impl Fold<'_> {
         self.out.entity.row.parked = false;
         self.act(kind, event_id, correlation_id, input, warrant);
         Ok(answer.into())
+    }
+
+    /// Takes the state over, with no input that it would be for. Where that fails, the entity is parked, and inputs wait from then on.
+    fn migrate_now(&mut self) -> Result<(), EngineError> {
+        // The state that an erasure keeps is the one that its entry follows: another one comes with a later commit.
+        if self.out.erasing.is_some() {
+            return Ok(());
+        }
+        let Some(fault) = self.migrate()? else { return Ok(()) };
+        if !self.out.entity.row.parked {
+            self.out.entity.row.parked = true;
+            self.note_entry(Kind::Parked, "".into(), "".into(), (*b"null").into(), fault_told(&fault));
+        }
+        Ok(())
+    }
+
+    /// Has an entity go on that was parked for its state, and that nothing waits for.
+    fn resume_alone(&mut self, what: OrderKind, warrant: &Warrant) -> Result<String, EngineError> {
+        if what == OrderKind::DropHead {
+            return Ok("refused: no input waits; its state could not be taken over: deploy a release that can, then redrive it".into());
+        }
+        self.out.entity.row.parked = false;
+        self.act(Kind::Resumed, "".into(), "".into(), (*b"null").into(), warrant);
+        self.migrate_now()?;
+        Ok("resumed".into())
     }
 
     fn redrive_intent(&mut self, sequence: u64, index: u32, warrant: &Warrant) -> String {

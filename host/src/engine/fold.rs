@@ -126,30 +126,7 @@ pub(super) struct Fold<'a> {
 /// # Errors
 /// Only for the host's own failures: nothing may be committed then.
 pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, moment: Moment) -> Result<Folded, EngineError> {
-    let out = Folded {
-        entity,
-        pending,
-        dirty: false,
-        entries: Vec::new(),
-        emitted: Vec::new(),
-        concluded: Vec::new(),
-        changed: Vec::new(),
-        timers: Vec::new(),
-        deliveries: Vec::new(),
-        delivered: Vec::new(),
-        inbox_added: Vec::new(),
-        inbox_removed: Vec::new(),
-        dead: Vec::new(),
-        done: Vec::new(),
-        answered: Vec::new(),
-        redriven: Vec::new(),
-        erasing: None,
-        answers: Vec::new(),
-        verdicts: [0; 3],
-        trails: Vec::new(),
-        more: true,
-    };
-    let mut fold = Fold { plan, ids, moment, request: None, out };
+    let mut fold = Fold::of(plan, ids, entity, pending, moment);
     fold.notes();
     fold.orders()?;
     for _ in 0..MOST_INPUTS {
@@ -171,6 +148,36 @@ pub fn fold(plan: &Plan, ids: &Ids, entity: Box<Entity>, pending: Pending, momen
     let Folded { entity, pending, .. } = &mut fold.out;
     pending.conclusions.retain(|(key, _)| entity.outstanding.iter().any(|o| (o.sequence, o.index) == (key.sequence, key.index)));
     Ok(fold.out)
+}
+
+impl<'a> Fold<'a> {
+    /// Nothing folded yet.
+    pub(super) fn of(plan: &'a Plan, ids: &'a Ids, entity: Box<Entity>, pending: Pending, moment: Moment) -> Self {
+        let out = Folded {
+            entity,
+            pending,
+            dirty: false,
+            entries: Vec::new(),
+            emitted: Vec::new(),
+            concluded: Vec::new(),
+            changed: Vec::new(),
+            timers: Vec::new(),
+            deliveries: Vec::new(),
+            delivered: Vec::new(),
+            inbox_added: Vec::new(),
+            inbox_removed: Vec::new(),
+            dead: Vec::new(),
+            done: Vec::new(),
+            answered: Vec::new(),
+            redriven: Vec::new(),
+            erasing: None,
+            answers: Vec::new(),
+            verdicts: [0; 3],
+            trails: Vec::new(),
+            more: true,
+        };
+        Fold { plan, ids, moment, request: None, out }
+    }
 }
 
 impl Fold<'_> {
@@ -400,8 +407,7 @@ impl Fold<'_> {
         if ready.inbox.is_none() {
             self.wait(ready, input.clone());
         }
-        let reason = serde_json::json!({ "code": fault.code, "reason": fault.reason }).to_string().into_bytes();
-        self.note_entry(Kind::Parked, ready.event_id.clone(), ready.correlation_id.clone(), input, reason.into());
+        self.note_entry(Kind::Parked, ready.event_id.clone(), ready.correlation_id.clone(), input, fault_told(fault));
     }
 
     /// A timer that fell due stays in force while its input waits: what is decided before it may set it anew or take it back.
@@ -439,65 +445,6 @@ impl Fold<'_> {
         }
     }
 
-    /// Takes the state over from the release that wrote it, step by step. Gives the fault that keeps it from going on.
-    fn migrate(&mut self) -> Result<Option<Fault>, EngineError> {
-        let plan = self.plan;
-        let Some(state) = self.out.entity.state.clone() else { return Ok(None) };
-        if self.out.entity.state_release == plan.release {
-            return Ok(None);
-        }
-        let from = self.out.entity.state_release;
-        let Some(start) = plan.earlier.iter().position(|earlier| earlier.generation == from) else { return Ok(None) };
-        let mut state = state;
-        let current = plan.workflow.contract.state_fingerprint();
-        let steps = plan.earlier[start..].iter().map(|r| (r.generation, &r.reducer, &r.codec, r.state_type.as_str()));
-        let steps: Vec<_> = steps.chain([(plan.release, &plan.reducer, &plan.codec, current.as_str())]).collect();
-        for step in steps.windows(2) {
-            let [(_, before, _, state_type), (generation, reducer, codec, target)] = *step else { continue };
-            if target == state_type {
-                continue;
-            }
-            // Forward by what comes after, or back by what came before.
-            let taken = if reducer.contract().migrates_from().as_deref() == Some(state_type) {
-                reducer.migrate(&state)?
-            } else if before.contract().downgrades_to().as_deref() == Some(target) {
-                before.downgrade(&state)?
-            } else {
-                None
-            };
-            let migrated = match taken {
-                Some(Ok(migrated)) => migrated,
-                Some(Err(fault)) => return Ok(Some(fault)),
-                None => return Ok(Some(Fault { code: "migrate-missing", reason: format!("release {generation} exports no migrate") })),
-            };
-            let (decision, encoded) = codec.encode(Decision::Accepted { state: Some(migrated), intents: Vec::new() });
-            let Decision::Accepted { state: Some(migrated), .. } = decision else {
-                return Ok(Some(Fault { code: "migrate-refused", reason: "the migrated state has no JSON form or is too large".into() }));
-            };
-            let row = &mut self.out.entity.row;
-            row.ordinal += 1;
-            let entry = Entry {
-                sequence: row.sequence,
-                ordinal: row.ordinal,
-                kind: Kind::Migrated,
-                release: generation,
-                now: row.now,
-                event_id: "".into(),
-                correlation_id: "".into(),
-                input: Box::default(),
-                verdict: None,
-                state: encoded.state,
-                output: Box::default(),
-                event_hash: None,
-            };
-            self.push(entry, None, Some(true));
-            state = Arc::new(migrated);
-        }
-        self.out.entity.state = Some(state);
-        self.out.entity.state_release = plan.release;
-        Ok(None)
-    }
-
     /// An entry that is no decision: under the last sequence, with the next ordinal.
     pub(super) fn note_entry(&mut self, kind: Kind, event_id: Arc<str>, correlation_id: Arc<str>, input: Box<[u8]>, output: Box<[u8]>) {
         let release = self.plan.release;
@@ -519,7 +466,7 @@ impl Fold<'_> {
         self.push(entry, None, None);
     }
 
-    fn push(&mut self, entry: Entry, event: Option<Arc<[u8]>>, state: Option<bool>) {
+    pub(super) fn push(&mut self, entry: Entry, event: Option<Arc<[u8]>>, state: Option<bool>) {
         let row = &mut self.out.entity.row;
         let hash = entry.hash(&row.head, &self.plan.workflow.name, &row.key, &self.plan.profile);
         row.sequence = entry.sequence;
@@ -529,6 +476,11 @@ impl Fold<'_> {
         self.out.dirty = true;
         self.out.entries.push(FoldedEntry { entry, hash, event, state });
     }
+}
+
+/// Why an entity is parked, as its entry says it.
+pub(super) fn fault_told(fault: &Fault) -> Box<[u8]> {
+    serde_json::json!({ "code": fault.code, "reason": fault.reason }).to_string().into_bytes().into()
 }
 
 /// Holds an accepted decision to the machine and to the bounds that the routes set. `timers` are the names of those pending before it.

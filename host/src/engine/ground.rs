@@ -10,7 +10,7 @@ use super::plan::{Plan, Plans};
 use super::planted::{Mistake, planted};
 use super::ready::{Loader, Workshop, told};
 use super::{Clock, EngineError, Options};
-use crate::deploy::{closed_terms, compatibility};
+use crate::deploy::{closed_terms, compatibility, may_trust, trusted_keys};
 use crate::journal::{Entry, Kind};
 use crate::observe::{Decisions, Observed};
 use crate::sandbox::Sandbox;
@@ -190,9 +190,15 @@ impl Setting<'_> {
             state_type: contract.state_fingerprint(),
         };
         if let Some(last) = last {
+            let manifest = &plan.workflow.manifest;
+            let trusts = trusted_keys(&manifest.path, &reader.manifest(&last.manifest)?).and_then(|in_force| {
+                let may = may_trust(&in_force, &manifest.reducer.trusted_keys, &manifest.text, Some(&manifest.path));
+                may.map_err(|finding| vec![finding])
+            });
             let mut closed = |generation: u64| closed_terms(reader, &plan.workflow, releases, generation);
             let before = closed(last.generation)?;
-            let found = compatibility(reader, plan.id, &before, &mut closed, &plan.workflow)?;
+            let mut found = compatibility(reader, plan.id, &before, &mut closed, &plan.workflow)?;
+            found.extend(trusts.err().into_iter().flatten());
             if !found.is_empty() {
                 let (workflow, generation) = (plan.workflow.name.to_string(), release.generation);
                 return Err(EngineError::Release { workflow, generation, reason: told(&found) });

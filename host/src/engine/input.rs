@@ -224,6 +224,8 @@ pub enum OrderKind {
     RedriveIntent(u64, u32),
     /// Conclude an intent as failed: decision and index.
     GiveUpIntent(u64, u32),
+    /// Take its state over from the release that it is of.
+    Migrate,
     /// Erase what its entries hold; but for the state that it is in, where that is to stay.
     Erase { keep_state: bool },
 }

@@ -70,14 +70,17 @@ impl Engine {
         let commands = self.reader.commands(&workflows)?;
         // What is not open any more will never be seen again.
         self.state.commands_seen.retain(|seen| commands.iter().any(|command| command.id == *seen));
+        self.state.migrations.retain(&commands);
         for command in commands {
             if self.state.commands_seen.contains(&command.id) {
                 continue;
             }
             if !self.is_mine(&command) {
-                if command.command == "truncate" {
-                    // Each host forgets what is old of its own entities; one of them answers.
-                    self.state.sweep.begin();
+                match (command.command.as_str(), self.workflow_of(&command)) {
+                    // Each host does it for its own entities; one of them answers.
+                    ("truncate", _) => self.state.sweep.begin(),
+                    ("migrate", Some(workflow)) => self.state.migrations.begin(workflow, &command, false),
+                    _ => {}
                 }
                 self.state.commands_seen.insert(command.id);
                 continue;
@@ -110,9 +113,13 @@ impl Engine {
         self.share.shards.has_key(&key)
     }
 
+    fn workflow_of(&self, command: &CommandRow) -> Option<usize> {
+        self.shared.plans.iter().position(|plan| *plan.workflow.name == *command.workflow)
+    }
+
     /// The answer, where there is one at once.
     fn apply(&mut self, command: &CommandRow, draft: &mut Batch) -> Result<Option<String>, EngineError> {
-        let Some(workflow) = self.shared.plans.iter().position(|plan| *plan.workflow.name == *command.workflow) else { return Ok(None) };
+        let Some(workflow) = self.workflow_of(command) else { return Ok(None) };
         let subject = &command.subject;
         let entity = |key: &str| EntityName { workflow, key: key.into() };
         Ok(match command.command.as_str() {
@@ -137,6 +144,10 @@ impl Engine {
                 Err(error) => Some(unreadable(subject, &error)),
             },
             "deploy" => self.deploy(workflow, command)?,
+            "migrate" => {
+                self.state.migrations.begin(workflow, command, true);
+                None
+            }
             "truncate" if !self.shared.plans[workflow].workflow.manifest.retention.forgets() => Some(
                 "refused: the manifest that the host runs with forgets nothing; say in `[retention]` what is old, and start it anew".into(),
             ),

@@ -212,6 +212,14 @@ impl Plan {
             && one.manifest.reducer.key == other.manifest.reducer.key
     }
 
+    /// The first of the generations, up to this one, whose states all have its type: those of earlier ones are taken over.
+    #[must_use]
+    pub fn states_since(&self) -> u64 {
+        let state_type = self.workflow.contract.state_fingerprint();
+        let alike = self.earlier.iter().rev().take_while(|earlier| earlier.state_type == state_type);
+        alike.last().map_or(self.release, |earlier| earlier.generation)
+    }
+
     /// Whether any intent of this workflow goes to another entity.
     #[must_use]
     pub fn delivers(&self) -> bool {

@@ -17,6 +17,7 @@ use super::entity::Entity;
 use super::handle::SourceHandle;
 use super::input::{Conclusion, EntityName, Note, Pending};
 use super::intake::Intake;
+use super::migrating::PAGE_INTERVAL;
 use super::operators::COMMAND_INTERVAL;
 use super::others::LOOK_INTERVAL;
 use super::plan::{Plan, Plans};
@@ -269,6 +270,7 @@ impl Engine {
             self.fire_timers()?;
             self.erase_some()?;
             self.forget_some()?;
+            self.migrate_some()?;
         }
         if self.state.in_flight.len() < MOST_BATCHES && self.has_work() {
             self.step()?;
@@ -282,6 +284,9 @@ impl Engine {
 
     /// How long there is nothing to look after by itself.
     fn patience(&mut self) -> Duration {
+        if self.state.stopping.is_none() && self.state.migrations.is_due(self.clock.elapsed(), self.state.committed) {
+            return PAGE_INTERVAL;
+        }
         let timeout = if self.share.is_shared() { LOOK_INTERVAL } else { COMMAND_INTERVAL.min(PROGRESS_INTERVAL) };
         let (Some(due), false) = (self.state.next_due, self.course.event_clock) else { return timeout };
         let left = Duration::from_micros(due.saturating_sub(self.clock.wall()));
@@ -585,6 +590,7 @@ impl Engine {
             || self.has_work()
             || !self.state.erasing.is_empty()
             || self.state.sweep.is_asked()
+            || self.state.migrations.is_active()
             || self.state.releases.is_readying()
             || (self.share.is_shared() && !self.state.others.quiet)
             || !self.state.retried.is_empty()

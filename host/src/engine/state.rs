@@ -11,6 +11,7 @@ use super::assemble::{Consequences, Rows};
 use super::dispatch;
 use super::erasing::Erasing;
 use super::input::{EntityName, Pending};
+use super::migrating::Migrations;
 use super::operators::GivingUp;
 use super::others::Others;
 use super::pauses::Pauses;
@@ -79,6 +80,7 @@ pub(super) struct State {
     pub(super) wanted: Vec<dispatch::Wanted>,
     pub(super) erasing: Erasing,
     pub(super) sweep: Sweep,
+    pub(super) migrations: Migrations,
     pub(super) others: Others,
     pub(super) releases: Releases,
     pub(super) decisions: Decisions,

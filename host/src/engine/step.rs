@@ -12,7 +12,7 @@ use super::run::{MOST_ITEMS, MOST_KEPT};
 use super::state::Work;
 use super::workers::{Decided, Item};
 use super::{Engine, EngineError};
-use crate::journal::Kind;
+use crate::journal::{Entry, Kind};
 use crate::source::Undecodable;
 use crate::store::Batch;
 
@@ -71,7 +71,9 @@ impl Engine {
             self.state.summary.accepted += accepted;
             self.state.summary.rejected += rejected;
             self.state.summary.faulted += faulted;
-            let parked = folded.entries.iter().filter(|folded| folded.entry.kind == Kind::Parked).count();
+            // An operator who has states taken over knows what fails: that is no reason to pause.
+            let is_fault = |entry: &Entry| entry.kind == Kind::Parked && !entry.event_id.is_empty();
+            let parked = folded.entries.iter().filter(|folded| is_fault(&folded.entry)).count();
             if parked > 0 {
                 faults.push((name.workflow, parked, folded.entity.row.now));
             }

@@ -11,7 +11,7 @@ use super::fold::{Folded, Ids, Moment, fold};
 use super::input::{EntityName, Pending};
 use super::plan::Plan;
 use super::step::Cached;
-use crate::store::{Reader, Store, StoreError};
+use crate::store::{Loaded, Reader, Store, StoreError};
 
 /// Entities that one worker takes at a time.
 const CHUNK: usize = 32;
@@ -137,6 +137,11 @@ fn read(shared: &Shared, reader: &Reader, items: &mut [Item]) -> Result<(), Engi
         let mut loaded = reader.load(plan.id, &missing)?;
         for (name, cached, _) in items.iter_mut().filter(|(name, cached, _)| name.workflow == workflow && cached.is_none()) {
             let entity = match loaded.remove(&name.key) {
+                // Its state may be of a type that nobody knows here: it belongs to a younger engine already.
+                Some(Loaded { state: Some((_, release)), .. }) if release > plan.release => {
+                    let what = format!("entity {:?} was decided on under release {release}", name.key);
+                    return Err(StoreError::Overtaken { what }.into());
+                }
                 Some(loaded) => Entity::of(plan, loaded)?,
                 None => Entity::unknown(plan, name.key.clone()),
             };

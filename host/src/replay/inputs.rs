@@ -7,7 +7,7 @@ use purefold_wit::{Codec, Type, UnknownFields, Value};
 use serde_json::value::RawValue;
 
 use super::course::Unfed;
-use crate::engine::{Conclusion, EventInput, EventOrigin, FailureKind, Pending, Plan};
+use crate::engine::{Conclusion, EventInput, EventOrigin, FailureKind, Pending, Plan, Terms};
 use crate::journal::{Entry, sha256};
 use crate::source::Decoder;
 use crate::store::DeliveryRow;
@@ -50,33 +50,7 @@ impl Inputs {
 
     /// The JSON form of a result as the outcome route of the intent case takes it.
     pub(super) fn conclusion(&self, case: u32, result: &str) -> Result<Conclusion, Unfed> {
-        let unfit = |reason: &str| Unfed::Unfit(reason.to_owned());
-        let RoutePlan::Effect(route) = &self.plan.workflow.routes[case as usize] else { return Err(Unfed::NotAsked) };
-        let Some(outcome) = &route.outcome else { return Err(Unfed::NotAsked) };
-        let parts: HashMap<String, Option<&RawValue>> = serde_json::from_str(result).map_err(|error| Unfed::Unfit(error.to_string()))?;
-        if let Some(failure) = parts.get("err") {
-            let failure = failure.map_or("", RawValue::get);
-            let parsed: HashMap<String, String> = serde_json::from_str(failure).map_err(|error| Unfed::Unfit(error.to_string()))?;
-            let (kind, text) = parsed.into_iter().next().ok_or_else(|| unfit("a failure without a kind"))?;
-            let kind =
-                FailureKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(|| unfit("an unknown kind of failure"))?;
-            return Ok(Err((kind, text)));
-        }
-        let input = &self.plan.workflow.contract.input.cases[outcome.input_case as usize];
-        let Some(Type::Record(record)) = &input.payload else { return Err(unfit("the outcome's case carries no record")) };
-        let place = outcome.fields.iter().position(|field| *field == OutcomeField::Result);
-        let ok = place.and_then(|place| match &record.fields[place].ty {
-            Type::Result(result) => result.ok.as_ref(),
-            _ => None,
-        });
-        match (ok, parts.get("ok").copied().flatten()) {
-            (None, _) => Ok(Ok(None)),
-            (Some(_), None) => Err(unfit("history kept no reply of this intent")),
-            (Some(ty), Some(json)) => {
-                let value = Codec::new(ty).decode("result.ok", json.get().as_bytes(), UnknownFields::Ignore);
-                value.map(|value| Ok(Some(value))).map_err(|error| Unfed::Unfit(error.to_string()))
-            }
-        }
+        conclusion(&self.plan.terms, case, result)
     }
 
     pub(super) fn event(&self, entry: &Entry, bytes: Option<&[u8]>) -> Result<EventInput, Unfed> {
@@ -125,4 +99,33 @@ impl Inputs {
 pub(super) fn case_of(input: &[u8]) -> Option<(String, &RawValue)> {
     let parsed: HashMap<String, &RawValue> = serde_json::from_slice(input).ok()?;
     parsed.into_iter().next()
+}
+
+/// The JSON form of a result as the outcome route of the intent case takes it, under the terms that asked for it.
+pub(super) fn conclusion(terms: &Terms, case: u32, result: &str) -> Result<Conclusion, Unfed> {
+    let unfit = |reason: &str| Unfed::Unfit(reason.to_owned());
+    let Some(outcome) = terms.route(case).ok_or(Unfed::NotAsked)?.outcome.as_ref() else { return Err(Unfed::NotAsked) };
+    let parts: HashMap<String, Option<&RawValue>> = serde_json::from_str(result).map_err(|error| Unfed::Unfit(error.to_string()))?;
+    if let Some(failure) = parts.get("err") {
+        let failure = failure.map_or("", RawValue::get);
+        let parsed: HashMap<String, String> = serde_json::from_str(failure).map_err(|error| Unfed::Unfit(error.to_string()))?;
+        let (kind, text) = parsed.into_iter().next().ok_or_else(|| unfit("a failure without a kind"))?;
+        let kind = FailureKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(|| unfit("an unknown kind of failure"))?;
+        return Ok(Err((kind, text)));
+    }
+    let input = &terms.contract.input.cases[outcome.input_case as usize];
+    let Some(Type::Record(record)) = &input.payload else { return Err(unfit("the outcome's case carries no record")) };
+    let place = outcome.fields.iter().position(|field| *field == OutcomeField::Result);
+    let ok = place.and_then(|place| match &record.fields[place].ty {
+        Type::Result(result) => result.ok.as_ref(),
+        _ => None,
+    });
+    match (ok, parts.get("ok").copied().flatten()) {
+        (None, _) => Ok(Ok(None)),
+        (Some(_), None) => Err(unfit("history kept no reply of this intent")),
+        (Some(ty), Some(json)) => {
+            let value = Codec::new(ty).decode("result.ok", json.get().as_bytes(), UnknownFields::Ignore);
+            value.map(|value| Ok(Some(value))).map_err(|error| Unfed::Unfit(error.to_string()))
+        }
+    }
 }

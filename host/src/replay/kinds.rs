@@ -65,7 +65,7 @@ pub struct Kind {
 }
 
 /// Kinds of difference by their place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kinds(pub BTreeMap<String, Kind>);
 
 impl Kinds {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ReplayError;
-use crate::engine::{Plan, earlier};
+use crate::engine::{Plan, Terms, earlier};
 use crate::journal::{hex, sha256};
 use crate::sandbox::{Reducer, Sandbox};
 use crate::store::{Reader, Release, StoreError};
@@ -51,6 +51,7 @@ impl Lineage {
             };
             let mut plan = Plan::of(workflow, reducer, id, journal);
             plan.release = release.generation;
+            plan.past = lineage.terms();
             plan.earlier = earlier(&plan, sandbox, reader, &lineage.releases[..=index], None)?;
             lineage.plans.insert(release.generation, Arc::new(plan));
         }
@@ -81,19 +82,44 @@ impl Lineage {
     /// # Errors
     /// Where its component cannot be loaded.
     pub fn candidate(&self, reader: &Reader, sandbox: &Sandbox, workflow: Workflow) -> Result<Arc<Plan>, ReplayError> {
-        let mut plan = Plan::new(workflow, sandbox, self.id, self.journal)?;
-        let mut releases = self.releases.clone();
-        plan.release = releases.last().map_or(0, |release| release.generation) + 1;
-        releases.push(Release {
-            generation: plan.release,
-            component: plan.workflow.component_digest.to_string(),
-            manifest: plan.workflow.manifest_digest.to_string(),
-            contract: plan.workflow.contract.fingerprint(),
-            state_type: plan.workflow.contract.state_fingerprint(),
-        });
-        plan.earlier = earlier(&plan, sandbox, reader, &releases, None)?;
+        let mut plan = follower(reader, sandbox, (self.id, self.journal, self.releases.clone()), workflow)?;
+        plan.past = self.terms();
         Ok(Arc::new(plan))
     }
+
+    /// Under what the releases that are loaded asked for intents.
+    fn terms(&self) -> Vec<(u64, Arc<Terms>)> {
+        self.plans.iter().map(|(generation, plan)| (*generation, plan.terms.clone())).collect()
+    }
+}
+
+/// `workflow` as it would take over states and decide if it came into force now. It knows nothing of what earlier releases asked
+/// for; [`Lineage::candidate`] does.
+///
+/// # Errors
+/// Where its component cannot be loaded.
+pub fn candidate(reader: &Reader, sandbox: &Sandbox, id: i64, workflow: Workflow) -> Result<Arc<Plan>, ReplayError> {
+    Ok(Arc::new(follower(reader, sandbox, (id, reader.journal()?, reader.releases(id)?), workflow)?))
+}
+
+/// `workflow` after these releases of the workflow of that id in that journal.
+fn follower(
+    reader: &Reader,
+    sandbox: &Sandbox,
+    (id, journal, mut releases): (i64, (u64, u64), Vec<Release>),
+    workflow: Workflow,
+) -> Result<Plan, ReplayError> {
+    let mut plan = Plan::new(workflow, sandbox, id, journal)?;
+    plan.release = releases.last().map_or(0, |release| release.generation) + 1;
+    releases.push(Release {
+        generation: plan.release,
+        component: plan.workflow.component_digest.to_string(),
+        manifest: plan.workflow.manifest_digest.to_string(),
+        contract: plan.workflow.contract.fingerprint(),
+        state_type: plan.workflow.contract.state_fingerprint(),
+    });
+    plan.earlier = earlier(&plan, sandbox, reader, &releases, None)?;
+    Ok(plan)
 }
 
 /// The workflow of a release, or why it does not load.

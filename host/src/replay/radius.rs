@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::ReplayError;
 use super::course::{Unfed, quietly};
-use super::inputs::{Inputs, case_of};
+use super::inputs::{Inputs, case_of, conclusion};
 use super::kinds::{Departure, Expected, Kinds, departures};
 use super::pages;
 use crate::engine::{Entity, FailureKind, Ids, Moment, Pending, Plan, fold};
@@ -56,7 +56,7 @@ pub struct Affected {
 }
 
 /// How far a candidate reaches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RadiusReport {
     /// Entities looked at.
     pub entities: u64,
@@ -220,13 +220,12 @@ impl<'a> Worker<'a> {
         struct Outcome {
             result: Box<serde_json::value::RawValue>,
         }
-        let cases = self.in_force.plan.workflow.contract.clone();
-        for intent in tried.in_force.outstanding.iter().filter(|intent| intent.settled.is_none()) {
-            let case = cases.intent.cases[intent.case as usize].name.snake();
-            let there = self.candidate.plan.workflow.contract.intent.cases.iter().position(|known| known.name.snake() == case);
-            let there = there.and_then(|index| u32::try_from(index).ok());
-            let RoutePlan::Effect(route) = &self.in_force.plan.workflow.routes[intent.case as usize] else { continue };
-            let outcome = route.outcome.as_ref().map(|outcome| cases.input.cases[outcome.input_case as usize].name.snake());
+        let outstanding: Vec<_> = tried.in_force.outstanding.iter().filter(|intent| intent.settled.is_none()).collect();
+        for intent in outstanding {
+            // It is told of by the terms that it was asked under, whatever decides on it.
+            let terms = &intent.terms;
+            let (case, Some(route)) = (terms.case(intent.case).snake(), terms.route(intent.case)) else { continue };
+            let outcome = route.outcome.as_ref().map(|outcome| terms.contract.input.cases[outcome.input_case as usize].name.snake());
             let known = outcome.and_then(|outcome| inputs.get(outcome)).and_then(|(stored, _)| {
                 let (_, payload) = case_of(&stored.entry.input)?;
                 serde_json::from_str::<Outcome>(payload.get()).ok().map(|outcome| outcome.result)
@@ -236,22 +235,18 @@ impl<'a> Worker<'a> {
             let succeeds = ("ok", succeeded.map_or_else(|| r#"{"ok":null}"#.to_owned(), |result| result.get().to_owned()));
             for (name, result) in std::iter::once(succeeds).chain(failed) {
                 let key = IntentKey { entity: 0, sequence: intent.sequence, index: intent.index };
-                let pending = |inputs: &Inputs, case: Option<u32>| {
-                    let conclusion = match inputs.conclusion(case.ok_or(Unfed::NotAsked)?, &result) {
-                        Ok(conclusion) => conclusion,
-                        // No outcome is routed: that it ends is all there is.
-                        Err(Unfed::NotAsked) => Ok(None),
-                        Err(unfit) => return Err(unfit),
-                    };
-                    Ok(Pending { conclusions: vec![(key, conclusion)], ..Pending::default() })
+                let conclusion = match conclusion(terms, intent.case, &result) {
+                    Ok(conclusion) => conclusion,
+                    // No outcome is routed: that it ends is all there is.
+                    Err(Unfed::NotAsked) => Ok(None),
+                    Err(_) => {
+                        self.report.untried += 1;
+                        continue;
+                    }
                 };
-                let (left, right) = (pending(&self.in_force, Some(intent.case)), pending(&self.candidate, there));
-                if left.is_err() {
-                    self.report.untried += 1;
-                    continue;
-                }
+                let pending = || Ok(Pending { conclusions: vec![(key, conclusion.clone())], ..Pending::default() });
                 let now = tried.now;
-                self.try_with(tried, &format!("outcome {case} {name}"), now, left, right)?;
+                self.try_with(tried, &format!("outcome {case} {name}"), now, pending(), pending())?;
             }
         }
         Ok(())

@@ -60,7 +60,7 @@ pub struct Divergence {
 }
 
 /// What the candidate would have decided otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ShadowReport {
     /// Entities looked at.
     pub entities: u64,

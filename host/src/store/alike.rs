@@ -99,6 +99,8 @@ fn answers(reader: &Reader, workflow: i64) -> Vec<String> {
     tell("parked keys", &reader.parked_keys_after(workflow, "", 5).unwrap());
     tell("counts", &(reader.count_parked(workflow).unwrap(), reader.count_dead_letters(workflow).unwrap(), reader.count_timers().unwrap()));
     tell("resuming", &reader.resuming(workflow).unwrap());
+    tell("states", &reader.states_after(workflow, 0, 100).unwrap());
+    tell("states before", &reader.count_states_before(workflow, 2).unwrap());
     tell("with outstanding", &reader.entities_with_outstanding(0, 3).unwrap());
     tell("count outstanding", &reader.count_with_outstanding(workflow).unwrap());
     tell("entries", &reader.entries_from(workflow, 0, 1000).unwrap());

@@ -53,6 +53,7 @@ pub use lease::{HostRow, Ownership};
 pub use load::Loaded;
 pub use location::{Location, Place};
 pub use operate::{CommandRow, Question};
+pub use pending::HeldState;
 pub use read::{OutstandingRow, Reader, StoredEntry};
 pub use release::{NewRelease, Release, TakenUp};
 pub use retain::{Aged, Chained, Checkpoint, Protection};

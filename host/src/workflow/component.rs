@@ -8,7 +8,7 @@ use purefold_wit::Finding;
 
 use super::{Manifest, Surroundings};
 use crate::gate::COMPONENT_BYTES_MOST;
-use crate::signing::{self, SIGNATURE_SUFFIX, TrustedKey};
+use crate::signing::{self, SIGNATURE_SUFFIX, SignatureError, TrustedKey};
 
 /// Names a folder of built reducers, looked into before those of the build.
 pub const REDUCERS_VARIABLE: &str = "PUREFOLD_REDUCERS";
@@ -43,27 +43,57 @@ pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Resu
     Ok(bytes.into())
 }
 
-/// Finds out whether one of `keys` signed the component that lies at `path`.
-pub(crate) fn signed(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Finding> {
+/// Why a file has no signature that counts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsigned {
+    /// There is none beside it.
+    #[error("{} cannot be read: {cause}", .path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it is not there.
+        cause: std::io::Error,
+    },
+    /// There is one, and it is worth nothing.
+    #[error("{} does not hold: {cause}", .path.display())]
+    Wrong {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: SignatureError,
+    },
+}
+
+/// Finds out whether one of `keys` signed the file of these bytes that lies at `path`.
+pub(crate) fn signed_beside(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Unsigned> {
     let beside = PathBuf::from(format!("{}{SIGNATURE_SUFFIX}", path.display()));
     let mut text = String::new();
     let read = std::fs::File::open(&beside).and_then(|file| file.take(signing::MOST_BYTES).read_to_string(&mut text));
-    if let Err(error) = read {
-        return Err(Finding::new(
+    match read.map(|_| signing::check(bytes, &text, keys)) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(cause)) => Err(Unsigned::Wrong { path: beside, cause }),
+        Err(cause) => Err(Unsigned::Missing { path: beside, cause }),
+    }
+}
+
+/// Finds out whether one of `keys` signed the component that lies at `path`.
+pub(crate) fn signed(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Finding> {
+    signed_beside(path, bytes, keys).map_err(|unsigned| match unsigned {
+        Unsigned::Missing { .. } => Finding::new(
             "signature-missing",
             "reducer.trusted-keys",
-            format!("the component needs a signature, and {} cannot be read: {error}", beside.display()),
+            format!("the component needs a signature, and {unsigned}"),
             "have whoever answers for the component sign it: `purefold sign COMPONENT --key FILE`",
-        ));
-    }
-    signing::check(bytes, &text, keys).map(|_| ()).map_err(|error| {
-        let trusted: Vec<&str> = keys.iter().map(TrustedKey::id).collect();
-        Finding::new(
-            "signature-wrong",
-            "reducer.trusted-keys",
-            format!("{} does not hold: {error}", beside.display()),
-            format!("find out where the component comes from; if it is right, have it signed anew by one of {}", trusted.join(", ")),
-        )
+        ),
+        Unsigned::Wrong { .. } => {
+            let trusted: Vec<&str> = keys.iter().map(TrustedKey::id).collect();
+            Finding::new(
+                "signature-wrong",
+                "reducer.trusted-keys",
+                unsigned.to_string(),
+                format!("find out where the component comes from; if it is right, have it signed anew by one of {}", trusted.join(", ")),
+            )
+        }
     })
 }
 

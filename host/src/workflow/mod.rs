@@ -27,8 +27,8 @@ use purefold_wit::{Codec, Contract};
 use crate::store::Location;
 
 pub use closed::{Statements, load_to_read, schema};
-pub(crate) use component::signed;
 pub use component::{REDUCERS_VARIABLE, component_path};
+pub(crate) use component::{signed, signed_beside};
 pub use link::link;
 pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;

@@ -31,6 +31,9 @@ impl Deployer {
         if scenario.swaps == 0 || self.rng.random_range(0..1000) >= scenario.swaps {
             return;
         }
+        if self.rng.random_ratio(1, 4) {
+            return ask(store, "migrate", String::new());
+        }
         if !self.asked.is_empty() && self.rng.random_ratio(1, 4) {
             let (component, manifest) = &self.asked[self.rng.random_range(0..self.asked.len())];
             return ask(store, "deploy", json!({ "component": component, "manifest": manifest }).to_string());
