@@ -17,10 +17,10 @@ use super::{open, report};
 pub(super) struct Arguments {
     /// The workflow's manifest
     workflow: PathBuf,
-    /// Only this effect: no attempts at its intents start
+    /// Only this effect: whether attempts at its intents start
     #[arg(long, value_name = "NAME", conflicts_with = "entity")]
     effect: Option<String>,
-    /// Only this entity: its inputs wait
+    /// Only this entity: whether its inputs wait
     #[arg(long, value_name = "KEY")]
     entity: Option<String>,
     #[command(flatten)]

@@ -91,23 +91,32 @@ impl Ground {
         Ok(Ground { workshop, plans: plans.into(), observed: Arc::new(observed), clock })
     }
 
-    /// Takes up younger releases that other hosts have put in force since: no engine begins under an older one.
+    /// Takes up what other hosts have put in force since, and what they have asked for: no engine begins under another release
+    /// than the store's youngest. The one before may have ended with a release that was never committed.
     pub(super) fn catch_up(&self, runtime: Option<&Handle>) -> Result<(), EngineError> {
         let reader = self.workshop.store.reader()?;
         let workshop = Workshop { runtime: runtime.cloned(), ..self.workshop.clone() };
         for (workflow, plan) in self.plans.now().iter().enumerate() {
-            let youngest = reader.youngest_release(plan.id)?;
-            if youngest > plan.release && !planted(Mistake::YoungestUnheeded) {
-                let plan = workshop.in_force(plan, youngest)?;
-                tracing::info!(workflow = %plan.workflow.name, release = youngest, "the engine begins under the release in force");
-                self.plans.put(workflow, Arc::new(plan));
+            let releases = reader.releases(plan.id)?;
+            let Some(youngest) = releases.last() else { continue };
+            let goes_on = youngest.generation == plan.release && is_in_force(&plan.workflow, youngest);
+            let can_perform = || -> Result<bool, EngineError> {
+                Ok(reader.releases_outstanding(plan.id)?.into_iter().all(|generation| plan.terms_of(generation).is_ok()))
+            };
+            if (goes_on && can_perform()?) || planted(Mistake::YoungestUnheeded) {
+                continue;
             }
+            let plan = workshop.in_force(plan, youngest.generation)?;
+            if !goes_on {
+                tracing::info!(workflow = %plan.workflow.name, release = plan.release, "the engine begins under the release in force");
+            }
+            self.plans.put(workflow, Arc::new(plan));
         }
         Ok(())
     }
 }
 
-fn is_in_force(workflow: &Workflow, release: &Release) -> bool {
+pub(super) fn is_in_force(workflow: &Workflow, release: &Release) -> bool {
     *release.component == *workflow.component_digest && *release.manifest == *workflow.manifest_digest
 }
 

@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use super::input::{EntityName, EventOrigin, Line};
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
-use crate::source::topic_of;
+use crate::source::{Undecodable, topic_of};
 use crate::store::{DeliveryRow, ForwardedRow};
 
 /// How often the tables are looked into where nobody tells of something new.
@@ -170,11 +170,15 @@ impl Engine {
             {
                 self.state.others.unread.push(id);
             }
-            Some((_, Err(undecodable))) => {
+            unread => {
+                let unroutable = || {
+                    let reason = "the release in force takes no events of that type".to_owned();
+                    Undecodable { event_id: None, code: "type-unroutable", path: "type".into(), reason }
+                };
+                let undecodable = unread.and_then(|(_, decoded)| decoded.err()).unwrap_or_else(unroutable);
                 self.state.draft.forwarded_removed.push(id);
                 self.intake.letter(workflow, (source, Line(line)), undecodable, bytes, None, &mut self.state.draft);
             }
-            None => {}
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use purefold_wit::{Contract, Finding};
 use tokio::runtime::Handle;
 
 use super::EngineError;
+use super::ground::is_in_force;
 use super::plan::{EarlierRelease, Plan};
 use super::run::Message;
 use crate::deploy::{Compiler, compatibility};
@@ -145,8 +146,7 @@ impl Workshop {
         }
         self.start(&plan, current)?;
         // Last of all: what was asked for meanwhile is looked at too.
-        let found =
-            compatibility(&reader, plan.id, &current.terms, &mut |generation| current.terms_of(generation).cloned(), &plan.workflow)?;
+        let found = compatibility(&reader, plan.id, &current.terms, &mut |generation| plan.terms_of(generation).cloned(), &plan.workflow)?;
         if !found.is_empty() {
             return Err(refused(&found));
         }
@@ -199,29 +199,39 @@ impl Workshop {
         }
         let asked = reader.releases_outstanding(plan.id)?;
         let is_kept = |generation: u64| generation + KEPT_TERMS > current.release || asked.contains(&generation);
-        let past = current.past.iter().filter(|(generation, _)| is_kept(*generation)).cloned();
-        plan.past = past.chain([(current.release, current.terms.clone())]).collect();
+        let past = current.past.iter().filter(|(past, _)| *past < generation && is_kept(*past)).cloned();
+        // One that was never committed is nobody's past.
+        let was = |release: &Release| release.generation == current.release && is_in_force(&current.workflow, release);
+        let last = releases.iter().any(was).then(|| (current.release, current.terms.clone()));
+        plan.past = past.chain(last.filter(|(last, _)| *last < generation)).collect();
         // Figures and queues of effects go on.
         let effects = std::mem::replace(&mut plan.effects, current.effects.clone());
         plan.effects.extend(effects.into_iter().filter(|new| !current.effects.iter().any(|known| known.effect() == new.effect())));
         plan.earlier = earlier(&plan, &self.sandbox, reader, releases, Some(current))?;
+        self.load_asked(&mut plan, reader, releases)?;
         Ok(plan)
     }
 
     /// Starts the effects that `current` does not have.
     fn start(&self, plan: &Plan, current: &Plan) -> Result<(), EngineError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
-        if current.all_terms().iter().any(|terms| Arc::ptr_eq(terms, &plan.terms)) {
-            return Ok(());
-        }
-        super::start::start_terms(runtime, &plan.terms)
+        let known = current.all_terms();
+        let new = plan.all_terms().into_iter().filter(|terms| !known.iter().any(|known| Arc::ptr_eq(known, terms)));
+        new.into_iter().try_for_each(|terms| super::start::start_terms(runtime, terms))
     }
 
     /// What earlier releases leave to `plan`: how to read their states, and under what their intents are performed.
     pub(super) fn complete(&self, plan: &mut Plan, reader: &Reader, releases: &[Release]) -> Result<(), EngineError> {
         plan.earlier = earlier(plan, &self.sandbox, reader, releases, None)?;
-        let current = plan.release;
-        for generation in reader.releases_outstanding(plan.id)?.into_iter().filter(|generation| *generation != current) {
+        self.load_asked(plan, reader, releases)
+    }
+
+    /// Loads the terms of releases that have intents without a conclusion, where `plan` does not have them.
+    fn load_asked(&self, plan: &mut Plan, reader: &Reader, releases: &[Release]) -> Result<(), EngineError> {
+        for generation in reader.releases_outstanding(plan.id)? {
+            if plan.terms_of(generation).is_ok() {
+                continue;
+            }
             let Some(release) = releases.iter().find(|release| release.generation == generation) else { continue };
             let (text, component) = (reader.manifest(&release.manifest)?, reader.component(&release.component)?.into());
             let workflow = (self.loader)(&plan.workflow.manifest.path, &text, &component).map_err(|findings| EngineError::PastRelease {

@@ -125,7 +125,6 @@ impl Engine {
                 }
             }
             for event in assembled.dead {
-                self.intake.forget(event.fingerprint);
                 let reason = format!("entity {:?} is parked or paused and its inbox is full", name.key);
                 let undecodable = Undecodable { event_id: Some(event.id.to_string()), code: "inbox-full", path: String::new(), reason };
                 self.bury_event(&name, event, undecodable, &mut batch);
@@ -177,8 +176,9 @@ impl Engine {
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// An event that cannot be decided on after all becomes a dead letter.
+    /// An event that cannot be decided on after all becomes a dead letter. Sent again, mended or not, it is no duplicate.
     pub(super) fn bury_event(&mut self, name: &EntityName, event: EventInput, undecodable: Undecodable, batch: &mut Batch) {
+        self.intake.forget(event.fingerprint);
         match event.origin {
             EventOrigin::Line(spot) => {
                 self.intake.bury(name.workflow, spot, undecodable, event.bytes, Some(name.key.clone()), batch);

@@ -181,6 +181,12 @@ impl Store {
     }
 }
 
+/// Whether a host has begun a journal here, or there are only its tables, made beforehand.
+fn is_begun(connection: &Connection) -> Result<bool, StoreError> {
+    let begun = "SELECT 1 FROM meta WHERE name = 'journal' UNION ALL SELECT 1 FROM workflows LIMIT 1";
+    Ok(connection.row(begun, &[], |row| row.get::<i64>(0))?.is_some())
+}
+
 /// The id of the journal that the store holds.
 fn journal_id(connection: &Connection) -> Result<(u64, u64), StoreError> {
     let text: Option<String> = connection.row("SELECT value FROM meta WHERE name = 'journal'", &[], |row| row.get(0))?;

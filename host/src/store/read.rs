@@ -160,6 +160,9 @@ impl Reader {
             Location::Sqlite(path) => Connection::Sqlite(sqlite::open_to_read(path)?),
             Location::Postgres(place) => Connection::Postgres(postgres::open_beside(place)?),
         };
+        if !super::is_begun(&connection)? {
+            return Err(StoreError::Missing { store: location.to_string() });
+        }
         super::journal_id(&connection)?;
         Ok(Reader { connection, epoch: 0, owns_all: true })
     }

@@ -10,8 +10,8 @@ use purefold_wit::Finding;
 use super::Workflow;
 use super::load::load_with;
 
-/// What is found where a backend that must be looked at is away.
-const AWAY: &str = "database-unreachable";
+/// What is found where a backend that must be looked at is away, or has not been made ready yet.
+const FORGIVEN: [&str; 3] = ["database-unreachable", "table-missing", "right-missing"];
 
 /// Statements in SQL by the name of the effect that needs them.
 pub type Statements = Vec<(String, Vec<String>)>;
@@ -47,7 +47,7 @@ struct Forgiving(Arc<dyn Effect>);
 impl Effect for Forgiving {
     fn bind(&self, routes: &[Route<'_>]) -> Result<Vec<Arc<dyn Operation>>, Vec<Finding>> {
         self.0.bind(routes).or_else(|findings| {
-            if findings.iter().any(|finding| finding.code != AWAY) {
+            if findings.iter().any(|finding| !FORGIVEN.contains(&finding.code)) {
                 return Err(findings);
             }
             Ok(closed(routes))

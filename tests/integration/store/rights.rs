@@ -24,6 +24,9 @@ fn a_role_without_the_right_to_make_tables_is_told_what_to_do_and_runs_once_it_i
 
     let script = place.ask("schema", &["--store"]).well().out;
     place.journal().execute(&script);
+    // Tables alone are no journal, and nothing is damaged.
+    let early = place.ask("status", &[]).exits(2);
+    assert!(early.err.contains("has the workflow run yet"), "{}", early.err);
     place.run().well();
     place.verifies();
     assert!(tables::number(&place.path("records.db"), "SELECT count(*) FROM registration_projections") > 0);
