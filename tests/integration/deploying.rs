@@ -210,7 +210,8 @@ fn swapped_under_load(place: &Place, hosts: usize) {
     };
     let started = || {
         let mut command = place.running(&["--follow"]);
-        command.stderr(Stdio::null());
+        let log = OpenOptions::new().create(true).append(true).open(place.path("hosts.log")).expect("a log can be written");
+        command.stderr(log);
         Running::start(command)
     };
     let mut running: Vec<Running> = (0..hosts).map(|_| started()).collect();
@@ -238,7 +239,8 @@ fn swapped_under_load(place: &Place, hosts: usize) {
     let written = written.load(Ordering::Relaxed);
     let decided = || place.value(STORE, "SELECT count(*) FROM entries WHERE kind = 'decided' AND event_id LIKE 'step-%'");
     let is_done = || decided() == written.to_string() && place.value(STORE, "SELECT count(*) FROM outbox") == "0";
-    running[0].until("everything is decided and performed", is_done);
+    let came = running[0].until_or_ended("everything is decided and performed", is_done);
+    assert!(came, "a host ended by itself: {}", std::fs::read_to_string(place.path("hosts.log")).expect("there is a log"));
     for mut host in running {
         signal(host.child(), "TERM");
         host.end().well();

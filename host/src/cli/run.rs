@@ -21,6 +21,10 @@ use super::{deploy, open};
 /// Longest name of a host.
 const MOST_NAME_BYTES: usize = 128;
 
+/// How long a store is waited for that another process has: a command that acts by itself, where no host runs, or a host
+/// that is ending.
+const STORE_WAIT: Duration = Duration::from_secs(2);
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The manifests of the workflows to run; they share one store
@@ -109,6 +113,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let compiler = deploy::compiler().context("cannot tell where this program lies")?;
     let options = Options {
         compiler: Some(compiler),
+        store_wait: STORE_WAIT,
         clock,
         advance: arguments.advance,
         until_idle: arguments.until_idle,

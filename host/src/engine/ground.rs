@@ -1,6 +1,7 @@
 //! The ground that engines stand on: the store opened, and the workflows' releases brought into force.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -14,9 +15,12 @@ use crate::deploy::{closed_terms, compatibility, may_trust, trusted_keys};
 use crate::journal::{Entry, Kind};
 use crate::observe::{Decisions, Observed};
 use crate::sandbox::Sandbox;
-use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Numbers, Reader, Release, Store, Writer};
+use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Numbers, Reader, Release, Store, StoreError, Writer};
 use crate::time::HostClock;
 use crate::workflow::{Workflow, load_release, load_release_closed};
+
+/// How often it is looked whether the store is free.
+const STORE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What engines of one process share that follow each other on a store: the lock on it stays held between them, and their
 /// figures go on.
@@ -45,7 +49,14 @@ impl Ground {
         assert!(!workflows.is_empty(), "an engine runs at least one workflow");
         let settings = workflows[0].manifest.store.clone();
         let open = if options.share.is_shared() { Store::join } else { Store::open };
-        Ground::on(open(&settings.location, settings.id, random)?, workflows, sandbox, options, (clock, loader))
+        let began = clock.elapsed();
+        let store = loop {
+            match open(&settings.location, settings.id, random) {
+                Err(StoreError::Taken { .. }) if clock.elapsed() - began < options.store_wait => std::thread::sleep(STORE_LOOK_INTERVAL),
+                opened => break opened?,
+            }
+        };
+        Ground::on(store, workflows, sandbox, options, (clock, loader))
     }
 
     /// The same on a store that is open.

@@ -94,6 +94,8 @@ pub struct Options {
     pub traces: Option<Arc<Traces>>,
     /// What of the store the engine owns.
     pub share: Share,
+    /// How long a store is waited for that another process has: an operator's command has it for a moment.
+    pub store_wait: Duration,
     /// Whether the releases in force go on whatever the manifests say: for whoever only does what operators ask.
     pub keeps_releases: bool,
     /// What compiles the components of releases that come into force later; without it the process itself does.
@@ -112,6 +114,7 @@ impl Default for Options {
             workers,
             traces: None,
             share: Share::default(),
+            store_wait: Duration::ZERO,
             keeps_releases: false,
             compiler: None,
         }
