@@ -261,8 +261,8 @@ fn swaps_under_load_with_kills_lose_and_repeat_nothing() {
     swapped_under_load(&begun(), 1);
 }
 
-#[test]
-fn swaps_reach_every_host_that_shares_a_store() {
+/// Two hosts on one store, which both have shards and have said what they go on under, once these events are decided.
+pub(crate) fn two_hosts<L: AsRef<str>>(events: impl IntoIterator<Item = L>) -> (Place, [Running; 2]) {
     let mut place = Place::new(MANIFEST, &fixture("simulated-v1"));
     place.keep_journal_in(database());
     // A file of published events has one writer.
@@ -270,7 +270,7 @@ fn swaps_reach_every_host_that_shares_a_store() {
         place.mend(&format!("\"{file}\""), &format!("\"${{WRITER}}-{file}\""));
     }
     place.variable("WRITER", "nobody");
-    place.stream([step(0, 1, 1), step(1, 2, 0)]);
+    place.stream(events);
     arrival(&place).well();
     let started = |writer: &str| {
         let mut command = place.command("run", &[]);
@@ -278,11 +278,16 @@ fn swaps_reach_every_host_that_shares_a_store() {
         Running::start(command)
     };
     let mut hosts = [started("one"), started("two")];
-    // Whoever comes or goes makes the other one begin anew: both have their share, and said what they go on under.
+    // Whoever comes or goes makes the other one begin anew.
     let shared = "SELECT count(DISTINCT shards.epoch) FROM shards JOIN hosts ON hosts.epoch = shards.epoch \
                   JOIN in_force ON in_force.epoch = shards.epoch";
-    let live = || place.value(STORE, shared) == "2";
-    hosts[0].until("both are there", live);
+    hosts[0].until("both are there", || place.value(STORE, shared) == "2");
+    (place, hosts)
+}
+
+#[test]
+fn swaps_reach_every_host_that_shares_a_store() {
+    let (place, hosts) = two_hosts([step(0, 1, 1), step(1, 2, 0)]);
     let report = deploy(&place, "simulated-v3", &["--expect", "state.turns", "--json"]).well().json().pop().expect("a report");
     assert_eq!(report["generation"], 2);
     assert_eq!(report["hosts"].as_array().map(Vec::len), Some(2), "{report}");

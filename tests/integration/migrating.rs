@@ -4,11 +4,10 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::deploying::{MANIFEST, STORE, arrival, deploy, step};
+use crate::deploying::{MANIFEST, STORE, arrival, deploy, step, two_hosts};
 use crate::place::{Place, Running};
 use crate::program::{Done, fixture, signal};
 use crate::releases::{add, first_release};
-use crate::store::database;
 
 /// Accounts that hold a state before the release that gives it another type.
 const ACCOUNTS: u64 = 600;
@@ -106,24 +105,7 @@ fn a_running_host_takes_states_over_beside_its_decisions_and_the_next_one_goes_o
 
 #[test]
 fn each_host_takes_over_its_own() {
-    let mut place = Place::new(MANIFEST, &fixture("simulated-v1"));
-    place.keep_journal_in(database());
-    // A file of published events has one writer.
-    for file in ["first.jsonl", "second.jsonl"] {
-        place.mend(&format!("\"{file}\""), &format!("\"${{WRITER}}-{file}\""));
-    }
-    place.variable("WRITER", "nobody");
-    place.stream(many());
-    arrival(&place).well();
-    let started = |writer: &str| {
-        let mut command = place.command("run", &[]);
-        command.env("WRITER", writer).stderr(Stdio::null());
-        Running::start(command)
-    };
-    let mut hosts = [started("one"), started("two")];
-    let shared = "SELECT count(DISTINCT shards.epoch) FROM shards JOIN hosts ON hosts.epoch = shards.epoch \
-                  JOIN in_force ON in_force.epoch = shards.epoch";
-    hosts[0].until("both are there", || place.value(STORE, shared) == "2");
+    let (place, hosts) = two_hosts(many());
     deploy(&place, "simulated-v3", &["--expect", "state.turns"]).well();
     let answer = told(&migrate(&place).well());
     assert_eq!((&answer["states"], &answer["migrated"]), (&json!(ACCOUNTS), &json!(ACCOUNTS)), "{answer}");

@@ -15,7 +15,7 @@ use crate::deploy::{closed_terms, compatibility, may_trust, trusted_keys};
 use crate::journal::{Entry, Kind};
 use crate::observe::{Decisions, Observed};
 use crate::sandbox::Sandbox;
-use crate::store::{Batch, EntityRow, EntryRow, NewRelease, Numbers, Reader, Release, Store, StoreError, Writer};
+use crate::store::{Batch, EntityRow, EntryRow, Numbers, Reader, Release, Store, StoreError, Writer};
 use crate::time::HostClock;
 use crate::workflow::{Workflow, load_release, load_release_closed};
 
@@ -201,14 +201,8 @@ impl Setting<'_> {
     /// Brings the loaded workflow into force and journals it.
     fn release(&mut self, plan: &Plan, last: Option<&Release>, releases: &[Release]) -> Result<u64, EngineError> {
         let Setting { writer, reader, rows, wall, .. } = self;
-        let contract = &plan.workflow.contract;
-        let release = Release {
-            generation: last.map_or(0, |last| last.generation) + 1,
-            component: plan.workflow.component_digest.to_string(),
-            manifest: plan.workflow.manifest_digest.to_string(),
-            contract: contract.fingerprint(),
-            state_type: contract.state_fingerprint(),
-        };
+        let generation = last.map_or(0, |last| last.generation) + 1;
+        let new = plan.released_as(generation);
         if let Some(last) = last {
             let manifest = &plan.workflow.manifest;
             let trusts = trusted_keys(&manifest.path, &reader.manifest(&last.manifest)?).and_then(|in_force| {
@@ -220,7 +214,7 @@ impl Setting<'_> {
             let mut found = compatibility(reader, plan.id, &before, &mut closed, &plan.workflow)?;
             found.extend(trusts.err().into_iter().flatten());
             if !found.is_empty() {
-                let (workflow, generation) = (plan.workflow.name.to_string(), release.generation);
+                let workflow = plan.workflow.name.to_string();
                 return Err(EngineError::Release { workflow, generation, reason: told(&found) });
             }
         }
@@ -233,16 +227,15 @@ impl Setting<'_> {
             rows.entity += 1;
             EntityRow { id: rows.entity, ..Entity::unknown(plan, "".into()).row }
         });
-        let text = serde_json::json!({ "component": release.component, "generation": release.generation, "manifest": release.manifest });
         let entry = Entry {
             sequence: 0,
             ordinal: previous.ordinal + 1,
             kind: Kind::Released,
-            release: release.generation,
+            release: generation,
             now: now.max(previous.now),
             event_id: "".into(),
             correlation_id: "".into(),
-            input: text.to_string().into_bytes().into(),
+            input: new.release.about().to_string().into_bytes().into(),
             verdict: None,
             state: None,
             output: Box::default(),
@@ -261,13 +254,7 @@ impl Setting<'_> {
             entry,
             event: None,
         });
-        let generation = release.generation;
-        batch.releases.push(NewRelease {
-            workflow: plan.id,
-            release,
-            component: plan.workflow.component.clone(),
-            manifest: plan.workflow.manifest.text.as_str().into(),
-        });
+        batch.releases.push(new);
         writer.commit(&batch)?;
         Ok(generation)
     }

@@ -10,6 +10,7 @@ use super::EngineError;
 use super::dispatch::EffectStatus;
 use super::terms::Terms;
 use crate::sandbox::{DecisionCodec, ENGINE_BUILD, Reducer, Sandbox, SandboxError};
+use crate::store::{NewRelease, Release};
 use crate::trace::Traces;
 use crate::workflow::{RoutePlan, Workflow};
 
@@ -201,6 +202,19 @@ impl Plan {
             }
         }
         all
+    }
+
+    /// It as the release of that generation, to be written down.
+    pub(super) fn released_as(&self, generation: u64) -> NewRelease {
+        let Workflow { component_digest, manifest_digest, component, contract, manifest, .. } = &self.workflow;
+        let release = Release {
+            generation,
+            component: component_digest.to_string(),
+            manifest: manifest_digest.to_string(),
+            contract: contract.fingerprint(),
+            state_type: contract.state_fingerprint(),
+        };
+        NewRelease { workflow: self.id, release, component: component.clone(), manifest: manifest.text.as_str().into() }
     }
 
     /// Whether an event that this plan has read would be read alike by `other`.

@@ -71,8 +71,8 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) plan: Plan,
-    /// Its row, where it is not in the store yet.
-    pub(super) new: Option<Release>,
+    /// Whether it is not in the store yet.
+    pub(super) is_new: bool,
 }
 
 /// What became of a [`Job`].
@@ -115,7 +115,7 @@ impl Workshop {
     pub(super) fn readied(&self, job: &Job) -> Readied {
         let current = &job.plans[job.workflow];
         let result = match &job.wanted {
-            Wanted::InForce(generation) => self.in_force(current, *generation).map(|plan| Ready { plan, new: None }),
+            Wanted::InForce(generation) => self.in_force(current, *generation).map(|plan| Ready { plan, is_new: false }),
             Wanted::New(deployment) => self.new_release(job, deployment),
         };
         Readied { workflow: job.workflow, wanted: job.wanted.clone(), result }
@@ -150,15 +150,7 @@ impl Workshop {
         if !found.is_empty() {
             return Err(refused(&found));
         }
-        let contract = &plan.workflow.contract;
-        let new = Release {
-            generation,
-            component: deployment.component.clone(),
-            manifest: deployment.manifest.clone(),
-            contract: contract.fingerprint(),
-            state_type: contract.state_fingerprint(),
-        };
-        Ok(Ready { plan, new: Some(new) })
+        Ok(Ready { plan, is_new: true })
     }
 
     /// The plan that follows `current`.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
 
 use super::input::{EntityName, EventInput, Pending};
 use super::operators::COMMAND_INTERVAL;
@@ -21,7 +20,7 @@ use super::workers::Shared;
 use super::{Engine, EngineError, dispatch};
 use crate::journal::Kind;
 use crate::source::Undecodable;
-use crate::store::{Batch, CommandRow, NewRelease, TakenUp};
+use crate::store::{Batch, CommandRow, TakenUp};
 
 /// How long a release that could not be made ready is left alone before it is tried again.
 const AGAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -93,7 +92,7 @@ impl Engine {
     pub(super) fn readied(&mut self, readied: Readied) -> Result<(), EngineError> {
         let Readied { workflow, wanted, result } = readied;
         self.state.releases.readying.retain(|readying| *readying != workflow);
-        let Ready { plan, new } = match result {
+        let Ready { plan, is_new } = match result {
             Ok(ready) => ready,
             Err(error) => {
                 self.state.releases.next_look = self.clock.elapsed() + AGAIN_INTERVAL;
@@ -113,8 +112,8 @@ impl Engine {
         }
         let plan = Arc::new(plan);
         let mut draft = std::mem::take(&mut self.state.draft);
-        let written = match (new, wanted) {
-            (Some(release), Wanted::New(deployment)) => self.write_release(workflow, &plan, release, &deployment, &mut draft),
+        let written = match wanted {
+            Wanted::New(deployment) if is_new => self.write_release(workflow, &plan, &deployment, &mut draft),
             _ => Ok(()),
         };
         self.state.draft = draft;
@@ -124,24 +123,13 @@ impl Engine {
     }
 
     /// Writes a new release down, with the next commit.
-    fn write_release(
-        &mut self,
-        workflow: usize,
-        plan: &Plan,
-        release: crate::store::Release,
-        deployment: &Deployment,
-        draft: &mut Batch,
-    ) -> Result<(), EngineError> {
-        let about = json!({ "component": release.component, "generation": release.generation, "manifest": release.manifest });
+    fn write_release(&mut self, workflow: usize, plan: &Plan, deployment: &Deployment, draft: &mut Batch) -> Result<(), EngineError> {
+        let new = plan.released_as(plan.release);
+        let about = new.release.about();
         let own = OwnEntry { kind: Kind::Released, event_id: "", about: &about, warrant: &deployment.warrant };
         self.note_own_under(plan, workflow, &own, draft)?;
-        draft.answers.push((deployment.command, format!("released: generation {}", release.generation)));
-        draft.releases.push(NewRelease {
-            workflow: plan.id,
-            release,
-            component: plan.workflow.component.clone(),
-            manifest: plan.workflow.manifest.text.as_str().into(),
-        });
+        draft.answers.push((deployment.command, format!("released: generation {}", plan.release)));
+        draft.releases.push(new);
         Ok(())
     }
 

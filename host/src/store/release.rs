@@ -24,6 +24,14 @@ pub struct Release {
     pub state_type: String,
 }
 
+impl Release {
+    /// What the journal says when it comes into force.
+    #[must_use]
+    pub fn about(&self) -> serde_json::Value {
+        serde_json::json!({ "component": self.component, "generation": self.generation, "manifest": self.manifest })
+    }
+}
+
 /// A release that a commit brings into force.
 #[derive(Clone, Debug)]
 pub struct NewRelease {
