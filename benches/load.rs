@@ -6,7 +6,8 @@
 //! `load http ADDRESS CONNECTIONS SECONDS` sends such heartbeats to a host that listens, over so many connections, each event
 //! when the one before is answered, and tells the rate and how long answers took as an object of JSON. The token is that of
 //! the variable `TOKEN`, where it is set. `load http ADDRESS CONNECTIONS SECONDS FILE` writes to FILE the id of each event that
-//! was answered, one a line, and a host that goes away ends it well: what was answered can be looked for.
+//! was answered, one a line, and a host that goes away ends it well: what was answered can be looked for. `load moments` with the same
+//! writes when the events of the first of the nodes were answered instead, in microseconds since 1970.
 //!
 //! `load kafka BROKERS TOPIC PARTITIONS NODES EVENTS` makes a topic and fills it with EVENTS of NODES nodes: their registrations and
 //! acknowledgements, then heartbeats in turn. The topics that the workflow publishes to are made too.
@@ -24,6 +25,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use http::Kept;
+
 /// Instants of a stream begin here: 2026-01-01T00:00:00Z, in seconds.
 const BEGIN: u64 = 1_767_225_600;
 
@@ -37,8 +40,12 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["nodes", count] => number(count).map(|count| nodes(&mut out, count)),
         ["http", address, connections, seconds, rest @ ..] if rest.len() < 2 => {
-            let file = rest.first().map(Path::new);
-            number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds, file))
+            let kept = rest.first().map_or(Kept::Nothing, |file| Kept::Ids(Path::new(file)));
+            number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds, kept))
+        }
+        ["moments", address, connections, seconds, file] => {
+            let kept = Kept::Moments(Path::new(file));
+            number(connections).zip(number(seconds)).map(|(connections, seconds)| http::run(&mut out, address, connections, seconds, kept))
         }
         ["kafka", brokers, topic, partitions, nodes, events] => number(partitions)
             .zip(number(nodes))
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
         None => {
             eprintln!(
                 "usage: load nodes COUNT | load heartbeats COUNT EVENTS | load http ADDRESS CONNECTIONS SECONDS [FILE] | \
+                 load moments ADDRESS CONNECTIONS SECONDS FILE | \
                  load kafka BROKERS TOPIC PARTITIONS NODES EVENTS | load alarms FIRST COUNT MILLISECONDS | load moves COUNT EVENTS"
             );
             ExitCode::from(2)

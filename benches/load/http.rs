@@ -26,6 +26,18 @@ struct Seen {
     turned_away: u64,
     /// Ids of what was answered, where they are wanted.
     ids: Vec<String>,
+    /// When the first node's events were answered, in microseconds since 1970, where that is wanted.
+    moments: Vec<u128>,
+}
+
+/// What is kept of a measurement besides its figures, in a file of one a line. A host that goes away is no failure then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept<'a> {
+    Nothing,
+    /// Ids of what was answered.
+    Ids(&'a Path),
+    /// When the first node's events were answered, in microseconds since 1970.
+    Moments(&'a Path),
 }
 
 /// What a sender sends, and until when.
@@ -36,24 +48,25 @@ struct Task {
     run: u128,
     authorization: Option<HeaderValue>,
     until: Instant,
-    /// Whether ids are wanted, and a host that goes away is no failure.
     keeps_ids: bool,
+    keeps_moments: bool,
 }
 
-/// Sends to `address` over `connections` for `seconds` and writes what was measured; ids of what was answered go to `ids`.
-pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds: u64, ids: Option<&Path>) -> io::Result<()> {
+/// Sends to `address` over `connections` for `seconds` and writes what was measured.
+pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds: u64, kept: Kept<'_>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let token = std::env::var("TOKEN").ok();
     let authorization = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose().map_err(io::Error::other)?;
     // Events of an earlier measurement would be duplicates.
-    let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let run = since_epoch().as_nanos();
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds);
     let seen = runtime.block_on(async {
         let mut senders = JoinSet::new();
         for node in 0..connections {
             let (address, authorization) = (address.to_owned(), authorization.clone());
-            senders.spawn(send(Task { address, node, run, authorization, until, keeps_ids: ids.is_some() }));
+            let (keeps_ids, keeps_moments) = (matches!(kept, Kept::Ids(_)), matches!(kept, Kept::Moments(_)));
+            senders.spawn(send(Task { address, node, run, authorization, until, keeps_ids, keeps_moments }));
         }
         let mut all = Seen::default();
         while let Some(seen) = senders.join_next().await {
@@ -61,14 +74,15 @@ pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds
             all.waits.extend(seen.waits);
             all.turned_away += seen.turned_away;
             all.ids.extend(seen.ids);
+            all.moments.extend(seen.moments);
         }
         io::Result::Ok(all)
     })?;
-    let Seen { mut waits, turned_away, ids: answered } = seen;
-    if let Some(path) = ids {
-        let mut file = BufWriter::new(File::create(path)?);
-        answered.iter().try_for_each(|id| writeln!(file, "{id}"))?;
-        file.flush()?;
+    let Seen { mut waits, turned_away, ids, moments } = seen;
+    match kept {
+        Kept::Nothing => {}
+        Kept::Ids(path) => keep(path, &ids)?,
+        Kept::Moments(path) => keep(path, &moments)?,
     }
     waits.sort_unstable();
     let elapsed = begun.elapsed().as_secs_f64();
@@ -80,11 +94,22 @@ pub(crate) fn run(out: &mut impl Write, address: &str, connections: u64, seconds
     writeln!(out, "{measured}")
 }
 
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Writes one a line.
+fn keep(path: &Path, lines: &[impl std::fmt::Display]) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    lines.iter().try_for_each(|line| writeln!(file, "{line}"))?;
+    file.flush()
+}
+
 /// Registers a node and sends its heartbeats, one after the other, until the time is over.
 async fn send(task: Task) -> io::Result<Seen> {
     let mut seen = Seen::default();
     match send_all(&task, &mut seen).await {
-        Err(Ended::Gone(_)) if task.keeps_ids => Ok(seen),
+        Err(Ended::Gone(_)) if task.keeps_ids || task.keeps_moments => Ok(seen),
         Err(Ended::Gone(error) | Ended::Wrong(error)) => Err(error),
         Ok(()) => Ok(seen),
     }
@@ -100,7 +125,7 @@ enum Ended {
 
 async fn send_all(task: &Task, seen: &mut Seen) -> Result<(), Ended> {
     let gone = |error: hyper::Error| Ended::Gone(io::Error::other(error));
-    let Task { address, node, run, authorization, until, keeps_ids } = task;
+    let Task { address, node, run, authorization, until, keeps_ids, keeps_moments } = task;
     let stream = TcpStream::connect(address).await.map_err(Ended::Gone)?;
     stream.set_nodelay(true).map_err(Ended::Gone)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
@@ -130,6 +155,9 @@ async fn send_all(task: &Task, seen: &mut Seen) -> Result<(), Ended> {
                 // A node's introduction has the same id in every load: past the host's window it counts as a new event.
                 if *keeps_ids && round > 0 {
                     seen.ids.push(id);
+                }
+                if *keeps_moments && *node == 0 {
+                    seen.moments.push(since_epoch().as_micros());
                 }
                 round += 1;
             }

@@ -1,28 +1,16 @@
 //! Releases that come into force while hosts run, and while none does: `deploy`, `rollback`, `releases`.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::chance::{Chance, number_of};
 use crate::place::{Place, Running};
 use crate::program::{Done, fixture, signal};
 use crate::store::database;
 use crate::tables::number;
 use crate::wire::event;
-
-/// Swaps under load, where the variable does not say; `cargo xtask swaps` sets it.
-const SWAPS_VARIABLE: &str = "PUREFOLD_SWAPS";
-const SWAPS: u64 = 8;
-
-/// Another seed is another set of moments.
-const SEED_VARIABLE: &str = "PUREFOLD_SWAP_SEED";
 
 pub(crate) const STORE: &str = "swapped.db";
 
@@ -74,7 +62,7 @@ key = "account"
 const TURNS: &[&str] = &["--expect", "state.turns"];
 
 /// For those who swap as fast as they can: history is not looked at.
-const UNTRIED: &[&str] = &["--sample", "0"];
+pub(crate) const UNTRIED: &[&str] = &["--sample", "0"];
 
 pub(crate) fn step(account: u64, number: u64, calls: u64) -> String {
     let data = json!({
@@ -100,6 +88,29 @@ pub(crate) fn deploy(place: &Place, component: &str, rest: &[&str]) -> Done {
     let mut arguments = vec![component.to_str().expect("a path is text")];
     arguments.extend(rest);
     place.ask("deploy", &arguments)
+}
+
+/// A deployment stands still after its first gate, and another release comes into force meanwhile.
+fn is_overtaken(place: &Place) {
+    let component = fixture("simulated-v3");
+    let mut command = place.command("deploy", &[component.to_str().expect("a path is text")]);
+    command.args(TURNS);
+    let mut slow = Running::start(command);
+    let mut told = BufReader::new(slow.child().stdout.take().expect("standard output is piped"));
+    let mut gate = String::new();
+    told.read_line(&mut gate).expect("it tells of its gates");
+    assert!(gate.starts_with("checks"), "{gate}");
+    signal(slow.child(), "STOP");
+    deploy(place, "simulated-v2", UNTRIED).well();
+    signal(slow.child(), "CONT");
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).expect("it tells the rest");
+    let slow = slow.end().exits(1);
+    assert!(rest.contains("release-base-changed") && rest.contains("held it against release 1, and release 2"), "{rest}{}", slow.err);
+    assert_eq!(place.value(STORE, "SELECT max(generation) FROM releases"), "2");
+    // It is no worse for that: judged once more, it comes into force.
+    deploy(place, "simulated-v3", TURNS).well();
+    assert_eq!(place.value(STORE, "SELECT max(generation) FROM releases"), "3");
 }
 
 fn decided(place: &Place, account: u64) -> Vec<String> {
@@ -189,78 +200,6 @@ fn a_host_that_runs_goes_on_under_the_release_that_is_deployed() {
     place.verifies();
 }
 
-/// Writes steps for as long as it is to, as fast as a file's reader may be expected to follow.
-fn writes(stream: &Path, written: &AtomicU64, stop: &AtomicBool) {
-    let mut file = OpenOptions::new().append(true).open(stream).expect("there is a stream");
-    while !stop.load(Ordering::Relaxed) {
-        let number = written.load(Ordering::Relaxed) + 1;
-        writeln!(file, "{}", step(number % 5, number, number % 2)).expect("the stream can be written");
-        written.store(number, Ordering::Relaxed);
-        std::thread::sleep(Duration::from_micros(500));
-    }
-}
-
-fn swapped_under_load(place: &Place, hosts: usize) {
-    let (swaps, seed) = (number_of(SWAPS_VARIABLE, SWAPS), number_of(SEED_VARIABLE, 1));
-    let mut chance = Chance::new(seed);
-    let (written, stop) = (Arc::new(AtomicU64::new(2)), Arc::new(AtomicBool::new(false)));
-    let writer = {
-        let (written, stop, stream) = (written.clone(), stop.clone(), place.path("stream.jsonl"));
-        std::thread::spawn(move || writes(&stream, &written, &stop))
-    };
-    let started = || {
-        let mut command = place.running(&["--follow"]);
-        let log = OpenOptions::new().create(true).append(true).open(place.path("hosts.log")).expect("a log can be written");
-        command.stderr(log);
-        Running::start(command)
-    };
-    let mut running: Vec<Running> = (0..hosts).map(|_| started()).collect();
-    let mut kills = 0;
-    for _ in 0..swaps {
-        let component = ["simulated-v1", "simulated-v2", "simulated-v3"][usize::try_from(chance.below(3)).expect("an index")];
-        if chance.below(3) == 0 {
-            // Somewhere before, during or after it comes into force.
-            let place: &Place = place;
-            let wait = Duration::from_millis(chance.below(400));
-            let at = usize::try_from(chance.below(hosts as u64)).expect("an index");
-            std::thread::scope(|scope| {
-                scope.spawn(move || drop(deploy(place, component, UNTRIED)));
-                std::thread::sleep(wait);
-                running.remove(at).kill();
-                running.push(started());
-            });
-            kills += 1;
-        } else {
-            drop(deploy(place, component, UNTRIED));
-        }
-    }
-    stop.store(true, Ordering::Relaxed);
-    writer.join().expect("the writer ends");
-    let written = written.load(Ordering::Relaxed);
-    let decided = || place.value(STORE, "SELECT count(*) FROM entries WHERE kind = 'decided' AND event_id LIKE 'step-%'");
-    let is_done = || decided() == written.to_string() && place.value(STORE, "SELECT count(*) FROM outbox") == "0";
-    let came = running[0].until_or_ended("everything is decided and performed", is_done);
-    assert!(came, "a host ended by itself: {}", std::fs::read_to_string(place.path("hosts.log")).expect("there is a log"));
-    for mut host in running {
-        signal(host.child(), "TERM");
-        host.end().well();
-    }
-    let events = place.value(STORE, "SELECT count(DISTINCT event_id) FROM entries WHERE kind = 'decided' AND event_id LIKE 'step-%'");
-    assert_eq!(events, written.to_string(), "each event is decided once");
-    let older = "SELECT count(*) FROM (SELECT release, lag(release) OVER (PARTITION BY entity ORDER BY sequence, ordinal) AS before \
-                 FROM entries WHERE kind = 'decided') AS pairs WHERE release < before";
-    assert_eq!(place.value(STORE, older), "0", "nothing is decided by an older release after a younger");
-    let releases: u64 = place.value(STORE, "SELECT count(*) FROM releases").parse().expect("a number");
-    assert!(releases > swaps / 3, "{releases} releases of {swaps} swaps");
-    eprintln!("{written} events, {swaps} swaps, {releases} releases, {kills} kills; seed {seed}");
-    place.verifies();
-}
-
-#[test]
-fn swaps_under_load_with_kills_lose_and_repeat_nothing() {
-    swapped_under_load(&begun(), 1);
-}
-
 /// Two hosts on one store, which both have shards and have said what they go on under, once these events are decided.
 pub(crate) fn two_hosts<L: AsRef<str>>(events: impl IntoIterator<Item = L>) -> (Place, [Running; 2]) {
     let mut place = Place::new(MANIFEST, &fixture("simulated-v1"));
@@ -298,5 +237,52 @@ fn swaps_reach_every_host_that_shares_a_store() {
         signal(host.child(), "TERM");
         host.end().well();
     }
+    place.verifies();
+}
+
+#[test]
+fn of_two_deployments_the_slower_one_is_refused() {
+    let place = begun();
+    is_overtaken(&place);
+    let place = begun();
+    let mut host = Running::start({
+        let mut command = place.running(&["--follow"]);
+        command.stderr(Stdio::null());
+        command
+    });
+    place.append([step(0, 3, 0)]);
+    host.until("it runs", || decided(&place, 0).len() > 1);
+    is_overtaken(&place);
+    signal(host.child(), "TERM");
+    host.end().well();
+    place.verifies();
+}
+
+#[test]
+fn of_two_deployments_to_several_hosts_the_slower_one_is_refused() {
+    let (place, hosts) = two_hosts([step(0, 1, 1), step(1, 2, 0)]);
+    is_overtaken(&place);
+    for mut host in hosts {
+        signal(host.child(), "TERM");
+        host.end().well();
+    }
+    place.verifies();
+}
+
+#[test]
+fn an_alarm_that_is_set_rings_under_a_release_that_sets_none() {
+    let place = begun();
+    place.append([step(0, 3, 0).replace("\"alarm\":null", "\"alarm\":1500")]);
+    arrival(&place).well();
+    assert_eq!(place.value(STORE, "SELECT count(*) FROM timers"), "1");
+    place.mend("[intents.set-alarm]\neffect = \"timer\"\n\n[intents.cancel-alarm]\neffect = \"timer\"\n\n", "");
+    place.install(&fixture("simulated-v4"));
+    deploy(&place, "simulated-v4", UNTRIED).well();
+    // Nor is it forgotten by a release that sets none either.
+    deploy(&place, "simulated-v4", UNTRIED).well();
+    std::thread::sleep(Duration::from_millis(1600));
+    arrival(&place).well();
+    assert_eq!(place.value(STORE, "SELECT count(*) FROM timers"), "0");
+    assert_eq!(place.state(STORE, "account-0")["alarms"], 1);
     place.verifies();
 }

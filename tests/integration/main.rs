@@ -45,6 +45,7 @@ mod sources;
 mod spans;
 mod store;
 mod surroundings;
+mod swaps;
 mod tables;
 mod traces;
 mod trust;

@@ -2,6 +2,7 @@
 
 mod http;
 mod kafka;
+mod swap;
 mod timers;
 
 use std::fs::{self, File};
@@ -57,10 +58,11 @@ pub(crate) enum Part {
     Postgres,
     Kafka,
     Latency,
+    Swap,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 10] = [
+    pub(crate) const ALL: [Part; 11] = [
         Part::Pipeline,
         Part::Decision,
         Part::Million,
@@ -71,6 +73,7 @@ impl Part {
         Part::Postgres,
         Part::Kafka,
         Part::Latency,
+        Part::Swap,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -85,6 +88,7 @@ impl Part {
             Part::Postgres => "postgres",
             Part::Kafka => "kafka",
             Part::Latency => "latency",
+            Part::Swap => "swap",
         }
     }
 
@@ -148,6 +152,7 @@ pub(crate) fn run(workspace: &Workspace, parts: &[Part], scale: Scale) -> Result
             Part::Postgres => bench.postgres()?,
             Part::Kafka => bench.kafka()?,
             Part::Latency => bench.latency()?,
+            Part::Swap => bench.swap()?,
         }
     }
     Ok(())

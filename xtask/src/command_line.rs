@@ -34,8 +34,9 @@ usage: cargo xtask <command>
   crashes [OPTION]...    kill the real program at random moments and compare with an undisturbed run
          --kills N       how often in the middle of its work (default: 500); other kills do not count
          --seed SEED     another seed is another set of moments (default: 1)
-  swaps [OPTION]...      releases that come into force under load, with kills between
-         --count N       how many (default: 1000)
+  swaps [OPTION]...      releases that come into force under load, with kills between: of one host on SQLite, then of
+                         several on PostgreSQL
+         --count N       how many of each (default: 1000)
          --seed SEED     another seed is another set of moments (default: 1)
   chaos [OPTION]...      hosts killed, ended and stood still, broker, database and catalogue taken away, under load; then
                          everything that is left is held against a model
@@ -44,7 +45,7 @@ usage: cargo xtask <command>
          --hosts N       how many hosts share the work (default: 3)
          --rate N        events a second (default: 60)
   bench [PART]...        build, then measure everything, or only the parts named:
-                         pipeline decision million watching verify http timers postgres kafka latency
+                         pipeline decision million watching verify http timers postgres kafka latency swap
          --trial         a dev build and little load, to see that those with services work: no figures to tell";
 
 /// What to do.

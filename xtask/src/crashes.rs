@@ -31,14 +31,14 @@ impl Default for Swaps {
     }
 }
 
-/// Runs the test that swaps releases under load, with kills between. The reducers are built already.
+/// Runs the tests that swap releases under load, of one host and of several, with kills between. The reducers are built already.
 ///
 /// # Errors
 /// Where something was lost or repeated; the test says what.
 pub(crate) fn swap(workspace: &Workspace, swaps: Swaps) -> Result<()> {
     println!("bringing {} releases into force, seed {}", swaps.count, swaps.seed);
     let mut cargo = process::cargo(&workspace.root);
-    cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "deploying::swaps_under_load", "--nocapture"]);
+    cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "swaps::under_load", "--nocapture", "--test-threads", "1"]);
     cargo.env("PUREFOLD_SWAPS", swaps.count.to_string()).env("PUREFOLD_SWAP_SEED", swaps.seed.to_string());
     process::run(&mut cargo).context("a swap lost or repeated something")
 }

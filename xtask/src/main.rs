@@ -84,7 +84,7 @@ fn run(command: &Command) -> Result<()> {
                     reducers::build(&workspace, Profile::Dev)?;
                 }
             }
-            if parts.is_empty() || parts.contains(&Part::Timers) {
+            if parts.is_empty() || parts.contains(&Part::Timers) || parts.contains(&Part::Swap) {
                 reducers::build_fixtures(&workspace, scale.profile())?;
             }
             bench::run(&workspace, parts, *scale)

@@ -11,7 +11,7 @@ use purefold::deploy::{self, Budget, Candidate, CompileLimits, Compiler, Found, 
 use purefold::gate::COMPONENT_BYTES_MOST;
 use purefold::journal::{Warrant, hex, sha256};
 use purefold::sandbox::Sandbox;
-use purefold::store::{Location, Question, Reader, Writer};
+use purefold::store::{Location, Question, Reader, Release, Writer};
 use purefold::workflow::{Manifest, Workflow, load_release_closed};
 
 use super::ask::{self, is_refused};
@@ -78,6 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let text = std::fs::read_to_string(&arguments.workflow).with_context(|| format!("cannot read {}", arguments.workflow.display()))?;
     let Some((reader, id)) = store(&arguments.workflow, &text)? else { return Ok(Exit::Wrong) };
     let lies_at = Some(arguments.component.as_path());
+    let releases = reader.releases(id)?;
     deploy(&Ask {
         path: &arguments.workflow,
         lies_at,
@@ -85,6 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         component,
         reader,
         id,
+        releases,
         gates: deploy::gates(),
         budget: arguments.budget.budget(),
         dry_run: arguments.dry_run,
@@ -124,6 +126,7 @@ pub(super) fn roll_back(arguments: &RollbackArguments) -> anyhow::Result<Exit> {
         component: component.into(),
         reader,
         id,
+        releases,
         gates: deploy::gates_back(),
         budget: arguments.states.budget(),
         dry_run: arguments.dry_run,
@@ -140,6 +143,8 @@ struct Ask<'a> {
     component: Arc<[u8]>,
     reader: Reader,
     id: i64,
+    /// The releases before it, oldest first. It follows the last of them, or comes into force not at all.
+    releases: Vec<Release>,
     gates: Vec<Box<dyn Gate>>,
     budget: Budget,
     dry_run: bool,
@@ -179,7 +184,7 @@ fn deploy(ask: &Ask<'_>) -> anyhow::Result<Exit> {
         lies_at: ask.lies_at.map(Path::to_path_buf),
         reader: &ask.reader,
         id: ask.id,
-        releases: ask.reader.releases(ask.id)?,
+        releases: ask.releases.clone(),
         compiler: compiler()?,
         sandbox: Sandbox::new()?,
         budget: ask.budget.clone(),
@@ -269,7 +274,8 @@ fn swap(ask: &Ask<'_>, (component, manifest): (&str, &str)) -> anyhow::Result<Op
     let location = workflow.manifest.store.location.clone();
     Writer::keep_beside(&location, (component, &ask.component), (manifest, &ask.text))?;
     let stored = Stored { workflow, reader: Reader::open(&location)?, id: ask.id };
-    let subject = serde_json::json!({ "component": component, "manifest": manifest }).to_string();
+    let base = ask.releases.last().map(|release| release.generation);
+    let subject = serde_json::json!({ "component": component, "manifest": manifest, "base": base }).to_string();
     let question = Question { command: "deploy", subjects: &[subject], warrant: &ask.warrant };
     let answered = ask::ask_with(&load, stored, &question, ask::RELEASE)?;
     Ok(answered.map(|answered| answered.only().to_owned()))

@@ -40,7 +40,14 @@ pub fn compatibility(
     }
     if !new.routes.iter().any(|route| matches!(route, RoutePlan::Timer { .. })) {
         let timers = reader.count_timers_of(workflow)?;
-        let case = timer_case(before).unwrap_or_default();
+        // The release in force may have dropped them itself, while some were pending.
+        let earlier = || reader.releases(workflow).map(|releases| releases.into_iter().rev().map(|release| release.generation));
+        let case = match before.timers_as() {
+            Some(case) => Some(case.to_owned()),
+            None if timers > 0 => earlier()?.find_map(|generation| terms_of(generation).ok()?.timers_as().map(str::to_owned)),
+            None => None,
+        };
+        let case = case.map_or_else(|| "timer".to_owned(), |case| case.replace('_', "-"));
         waiting.extend((timers > 0).then_some(Waiting { what: "pending timers", case, payload: None, count: timers }));
     }
     let same_state = old.state_fingerprint() == contract.state_fingerprint();
@@ -65,13 +72,6 @@ pub fn closed_terms(reader: &Reader, workflow: &Workflow, releases: &[Release], 
     })?;
     let codec = DecisionCodec::new(&before.contract, &before.manifest.limits());
     Ok(Arc::new(Terms::of(&before, codec)))
-}
-
-fn timer_case(terms: &Terms) -> Option<String> {
-    terms.routes.iter().find_map(|route| match route {
-        RoutePlan::Timer { input_case } => Some(terms.contract.input.cases[*input_case as usize].name.kebab().to_owned()),
-        _ => None,
-    })
 }
 
 /// Outcomes that intents will have, by the case that they were to be told by.

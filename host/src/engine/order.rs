@@ -18,7 +18,10 @@ use crate::sandbox::Fault;
 use crate::source::CloudEvent;
 use crate::store::{DeliveryRow, InboxRow, OutboxStatus, TimerRow};
 use crate::trace::Incoming;
-use crate::workflow::RoutePlan;
+use crate::workflow::timer_case;
+
+/// The case by which a timer comes where nobody knows any more which one it was.
+const TIMER: &str = "timer";
 
 pub(super) enum Next {
     Decide(Ready),
@@ -198,14 +201,13 @@ impl Fold<'_> {
 
     fn next_waiting(&mut self) -> Result<Next, EngineError> {
         let row = &self.out.entity.inbox[0];
-        let (id, is_timer) = (row.id, Origin::of(row) == Origin::Timer);
-        if is_timer && !self.take_waiting_timer(&self.out.entity.inbox[0].clone()) {
+        let timer = self.waiting_timer(row);
+        if Origin::of(row) == Origin::Timer && timer.is_none() {
             // Set anew, taken back or gone with its entity by what was decided before it.
+            self.out.inbox_removed.push(row.id);
             self.out.entity.inbox.remove(0);
-            self.out.inbox_removed.push(id);
             return Ok(Next::Nothing);
         }
-        let row = &self.out.entity.inbox[0];
         let json = row.input.clone();
         let ready = Ready {
             origin: Origin::of(row),
@@ -218,7 +220,12 @@ impl Fold<'_> {
             inbox: Some(row.id),
             follows: self.waiting_follows(row),
         };
-        Ok(self.read_as_now("input", ready, &json))
+        let next = self.read_as_now("input", ready, &json);
+        if let (Next::Decide(_), Some(index)) = (&next, timer) {
+            // What cannot be read waits on, and its timer with it.
+            self.take_timer(index);
+        }
+        Ok(next)
     }
 
     /// What an input of the inbox follows from. Of an event its bytes still tell.
@@ -233,13 +240,22 @@ impl Fold<'_> {
         }
     }
 
-    /// Takes the timer whose input waits in `row` out of force. Gives whether it was in force still.
-    pub(super) fn take_waiting_timer(&mut self, row: &InboxRow) -> bool {
+    /// The timer whose input waits in `row`, where it is in force still.
+    fn waiting_timer(&self, row: &InboxRow) -> Option<usize> {
         let waits = |timer: &TimerRow| timer.waits && (timer.sequence, timer.index) == (row.sequence, row.index);
-        let Some(index) = self.out.entity.timers.iter().position(waits).filter(|_| Origin::of(row) == Origin::Timer) else { return false };
+        self.out.entity.timers.iter().position(waits).filter(|_| Origin::of(row) == Origin::Timer)
+    }
+
+    /// Takes the timer whose input waits in `row` out of force.
+    pub(super) fn take_waiting_timer(&mut self, row: &InboxRow) {
+        if let Some(index) = self.waiting_timer(row) {
+            self.take_timer(index);
+        }
+    }
+
+    fn take_timer(&mut self, index: usize) {
         let timer = self.out.entity.timers.remove(index);
         self.touch(&timer.name);
-        true
     }
 
     fn delivered(&mut self, delivery: DeliveryRow, now: Option<u64>) -> Next {
@@ -270,30 +286,43 @@ impl Fold<'_> {
     }
 
     fn timer(&mut self, index: usize, now: Option<u64>) -> Next {
-        let timer = self.out.entity.timers.remove(index);
-        self.touch(&timer.name);
-        let Some(case) = self.timer_case() else { return Next::Nothing };
+        let timer = &self.out.entity.timers[index];
         let id = intent_id(self.plan.journal, &self.plan.workflow.name, &self.out.entity.row.key, timer.sequence, timer.index);
-        let record = Value::Record(Box::new([Value::String(timer.name.as_ref().into()), Value::Instant(timer.due)]));
-        Next::Decide(Ready {
+        let ready = Ready {
             origin: Origin::Timer,
             // A clock that was set back meanwhile does not let it come before its time.
             time: now.unwrap_or(timer.due).max(timer.due),
             event_id: id.to_string().into(),
-            correlation_id: timer.correlation_id,
-            input: Value::Variant(case, Some(Box::new(record))),
+            correlation_id: timer.correlation_id.clone(),
+            input: Value::Bool(false),
             asked: (timer.sequence, timer.index),
             event: None,
             inbox: None,
             follows: Follows::Asking,
-        })
-    }
-
-    fn timer_case(&self) -> Option<u32> {
-        self.plan.workflow.routes.iter().find_map(|route| match route {
-            RoutePlan::Timer { input_case } => Some(*input_case),
-            _ => None,
-        })
+        };
+        let (name, due) = (timer.name.clone(), timer.due);
+        self.touch(&name);
+        if let Some(case) = timer_case(&self.plan.workflow.routes) {
+            self.out.entity.timers.remove(index);
+            let record = Value::Record(Box::new([Value::String(name.as_ref().into()), Value::Instant(due)]));
+            return Next::Decide(Ready { input: Value::Variant(case, Some(Box::new(record))), ..ready });
+        }
+        if planted(Mistake::UnroutedTimerForgotten) {
+            self.out.entity.timers.remove(index);
+            return Next::Nothing;
+        }
+        // The release in force sets no timers. It was set under an earlier one, and comes by the name that its case had there.
+        let case = self.plan.timers_as.as_deref().unwrap_or(TIMER);
+        let at = purefold_wit::instant::format(due).unwrap_or_default();
+        let json = serde_json::json!({ case: { "name": &*name, "due": at } }).to_string();
+        let next = self.read_as_now("timer", ready, json.as_bytes());
+        if let Next::Decide(_) = next {
+            self.out.entity.timers.remove(index);
+        } else {
+            // It stays in force while its input waits.
+            self.out.entity.timers[index].waits = true;
+        }
+        next
     }
 
     fn event(&mut self) -> Option<Next> {
@@ -319,3 +348,7 @@ impl Fold<'_> {
         }))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "what a test cannot go on from should stop it")]
+mod tests;

@@ -40,6 +40,8 @@ pub struct Plan {
     pub terms: Arc<Terms>,
     /// The same of earlier releases that may still have intents without a conclusion.
     pub past: Vec<(u64, Arc<Terms>)>,
+    /// The input case by which timers come, in snake case: as the own routes say, else those of the last release before that had some.
+    pub timers_as: Option<Arc<str>>,
     /// The first of the generations, up to this one, that all read events alike.
     pub reads_since: u64,
     /// For each intent case, how its record goes to another entity, where it is routed to one.
@@ -120,6 +122,7 @@ impl Plan {
         let mut plan = Plan {
             terms: terms.clone(),
             past: Vec::new(),
+            timers_as: terms.timers_as().map(Into::into),
             reads_since: 0,
             codec,
             profile: Plan::profile_of(&reducer),

@@ -83,6 +83,10 @@ pub(super) enum Mistake {
     YoungestUnheeded,
     /// What was read under an earlier release is taken as it was read.
     ReadBefore,
+    /// A timer of an earlier release is taken for void under one that sets none.
+    UnroutedTimerForgotten,
+    /// A release comes into force after another one than it was judged against.
+    BaseUnheeded,
 }
 
 #[cfg(not(test))]
@@ -114,7 +118,7 @@ pub(super) mod tests {
     }
 
     impl Mistake {
-        pub(in crate::engine) const ALL: [Mistake; 39] = [
+        pub(in crate::engine) const ALL: [Mistake; 41] = [
             Mistake::PositionFirst,
             Mistake::OutboxForgotten,
             Mistake::OutboxKept,
@@ -154,6 +158,8 @@ pub(super) mod tests {
             Mistake::AskedUnderForgotten,
             Mistake::YoungestUnheeded,
             Mistake::ReadBefore,
+            Mistake::UnroutedTimerForgotten,
+            Mistake::BaseUnheeded,
         ];
 
         /// Those that several hosts on one store are needed to find.

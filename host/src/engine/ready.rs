@@ -10,8 +10,9 @@ use tokio::runtime::Handle;
 use super::EngineError;
 use super::ground::is_in_force;
 use super::plan::{EarlierRelease, Plan};
+use super::planted::{Mistake, planted};
 use super::run::Message;
-use crate::deploy::{Compiler, compatibility};
+use crate::deploy::{Compiler, closed_terms, compatibility};
 use crate::journal::Warrant;
 use crate::sandbox::{DecisionCodec, Sandbox};
 use crate::store::{Reader, Release, Store, StoreError};
@@ -46,6 +47,18 @@ pub(super) struct Deployment {
     /// Digests of component and manifest, both in the store.
     pub(super) component: String,
     pub(super) manifest: String,
+    /// The generation that it was judged against, where it was.
+    pub(super) base: Option<u64>,
+}
+
+impl Deployment {
+    /// Why it does not come into force after the release of that generation: it was judged against another one.
+    pub(super) fn overtaken_by(&self, in_force: u64) -> Option<Finding> {
+        let base = self.base.filter(|base| *base != in_force && !planted(Mistake::BaseUnheeded))?;
+        let cause = format!("the gates held it against release {base}, and release {in_force} has come into force since");
+        let help = "look at `purefold releases`, and have it pass the gates once more";
+        Some(Finding::new("release-base-changed", "release", cause, help))
+    }
 }
 
 /// Which release is wanted.
@@ -136,7 +149,11 @@ impl Workshop {
         let current = &job.plans[job.workflow];
         let reader = self.store.reader()?;
         let releases = reader.releases(current.id)?;
-        let generation = releases.last().map_or(0, |release| release.generation) + 1;
+        let in_force = releases.last().map_or(0, |release| release.generation);
+        let generation = in_force + 1;
+        if let Some(finding) = deployment.overtaken_by(in_force) {
+            return Err(refusal(&current.workflow.name, generation, &[finding]));
+        }
         let plan = self.follow(current, &deployment.component, &deployment.manifest, generation, (&reader, &releases))?;
         let refused = |findings: &[Finding]| refusal(&current.workflow.name, generation, findings);
         let others = job.plans.iter().enumerate().filter(|(index, _)| *index != job.workflow).map(|(_, plan)| &plan.workflow);
@@ -186,6 +203,9 @@ impl Workshop {
         plan.traces.clone_from(&self.traces);
         plan.reducer = plan.reducer.counting_on(current.reducer.spent());
         plan.reads_since = if plan.reads_like(current) { current.reads_since } else { generation };
+        if plan.timers_as.is_none() {
+            plan.timers_as.clone_from(&current.timers_as);
+        }
         if let Some(terms) = current.all_terms().into_iter().find(|terms| terms.hold_for(&plan.workflow)) {
             plan.share(terms);
         }
@@ -215,6 +235,9 @@ impl Workshop {
     /// What earlier releases leave to `plan`: how to read their states, and under what their intents are performed.
     pub(super) fn complete(&self, plan: &mut Plan, reader: &Reader, releases: &[Release]) -> Result<(), EngineError> {
         plan.earlier = earlier(plan, &self.sandbox, reader, releases, None)?;
+        if plan.timers_as.is_none() {
+            plan.timers_as = timers_before(plan, reader, releases)?;
+        }
         self.load_asked(plan, reader, releases)
     }
 
@@ -241,6 +264,31 @@ impl Workshop {
         }
         Ok(())
     }
+}
+
+/// The input case by which the timers of earlier releases come, under one that sets none.
+fn timers_before(plan: &Plan, reader: &Reader, releases: &[Release]) -> Result<Option<Arc<str>>, EngineError> {
+    // Hosts that are a little behind may still set some.
+    let since = if reader.count_timers_of(plan.id)? > 0 { 0 } else { plan.release.saturating_sub(KEPT_TERMS) };
+    let mut tried: Vec<(&str, &str)> = vec![(&plan.workflow.component_digest, &plan.workflow.manifest_digest)];
+    for release in releases.iter().rev().filter(|release| (since..plan.release).contains(&release.generation)) {
+        let made_of = (release.component.as_str(), release.manifest.as_str());
+        if tried.contains(&made_of) {
+            continue;
+        }
+        tried.push(made_of);
+        match closed_terms(reader, &plan.workflow, releases, release.generation) {
+            Ok(terms) => {
+                if let Some(case) = terms.timers_as() {
+                    return Ok(Some(case.into()));
+                }
+            }
+            // A name is not worth not to start.
+            Err(EngineError::PastRelease { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 fn of_component<'a>(earlier: &'a [EarlierRelease], component: &str) -> Option<&'a EarlierRelease> {

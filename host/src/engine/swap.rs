@@ -30,6 +30,9 @@ const AGAIN_INTERVAL: Duration = Duration::from_secs(5);
 struct DeploySubject {
     component: String,
     manifest: String,
+    /// The generation that was in force when it was judged; none where nothing was.
+    #[serde(default)]
+    base: Option<u64>,
 }
 
 /// What the engine remembers of releases that are not in force here yet.
@@ -77,8 +80,8 @@ impl Engine {
         if self.state.releases.readying.contains(&workflow) {
             return Ok(Some("refused: another release is being made ready; ask again when it is in force".into()));
         }
-        let DeploySubject { component, manifest } = subject;
-        let deployment = Deployment { command: command.id, warrant: command.warrant.clone(), component, manifest };
+        let DeploySubject { component, manifest, base } = subject;
+        let deployment = Deployment { command: command.id, warrant: command.warrant.clone(), component, manifest, base };
         self.begin(workflow, Wanted::New(deployment))?;
         Ok(None)
     }
@@ -107,8 +110,18 @@ impl Engine {
             }
         };
         // Others may have been first, or the engine is another one's successor by now.
-        if plan.release <= self.shared.plans[workflow].release {
-            return if let Wanted::New(_) = wanted { self.begin(workflow, wanted) } else { Ok(()) };
+        let in_force = self.shared.plans[workflow].release;
+        if plan.release <= in_force {
+            return match wanted {
+                Wanted::InForce(_) => Ok(()),
+                Wanted::New(deployment) => match deployment.overtaken_by(in_force) {
+                    None => self.begin(workflow, Wanted::New(deployment)),
+                    Some(finding) => {
+                        self.state.draft.answers.push((deployment.command, format!("refused: {finding}")));
+                        Ok(())
+                    }
+                },
+            };
         }
         let plan = Arc::new(plan);
         let mut draft = std::mem::take(&mut self.state.draft);

@@ -9,7 +9,7 @@ use purefold_wit::{Contract, Name, Value};
 
 use crate::sandbox::DecisionCodec;
 use crate::workflow::manifest::Variables;
-use crate::workflow::{EffectRoute, RoutePlan, Workflow};
+use crate::workflow::{EffectRoute, RoutePlan, Workflow, timer_case};
 
 /// The terms of releases that have contract and manifest in common.
 pub struct Terms {
@@ -55,6 +55,12 @@ impl Terms {
             Some(RoutePlan::Effect(route)) => Some(route),
             _ => None,
         }
+    }
+
+    /// The input case by which timers come, in snake case, where any intent sets some.
+    #[must_use]
+    pub fn timers_as(&self) -> Option<&str> {
+        timer_case(&self.routes).map(|case| self.contract.input.cases[case as usize].name.snake())
     }
 
     /// The name of an intent case.

@@ -11,7 +11,7 @@ use crate::engine::{Conclusion, EventInput, EventOrigin, FailureKind, Pending, P
 use crate::journal::{Entry, sha256};
 use crate::source::Decoder;
 use crate::store::DeliveryRow;
-use crate::workflow::{OutcomeField, RoutePlan};
+use crate::workflow::OutcomeField;
 
 /// What a release makes of inputs that were decided on before.
 pub(super) struct Inputs {
@@ -88,10 +88,7 @@ impl Inputs {
     }
 
     pub(super) fn timer_case(&self) -> Option<&str> {
-        self.plan.workflow.routes.iter().find_map(|route| match route {
-            RoutePlan::Timer { input_case } => Some(self.plan.workflow.contract.input.cases[*input_case as usize].name.snake()),
-            _ => None,
-        })
+        self.plan.timers_as.as_deref()
     }
 }
 

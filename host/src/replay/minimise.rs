@@ -20,7 +20,6 @@ use crate::rehearsal::Rehearsal;
 use crate::scenario::{Performed, Script, Stage, Until, What, Which, write};
 use crate::source::CloudEvent;
 use crate::store::{EntityRow, Reader, StoredEntry};
-use crate::workflow::RoutePlan;
 
 /// Inputs that can be made fewer.
 const MOST_INPUTS: usize = 20_000;
@@ -182,12 +181,8 @@ fn items(reader: &Reader, lineage: &Lineage, row: &EntityRow) -> Result<Vec<Item
                 return Err(gone(&format!("the entity has more than {MOST_INPUTS} inputs")));
             }
             let is_stalled = record.timers.values().any(|timer| timer.due <= entry.now);
-            let timer = plan.workflow.routes.iter().find_map(|route| match route {
-                RoutePlan::Timer { input_case } => Some(plan.workflow.contract.input.cases[*input_case as usize].name.snake()),
-                _ => None,
-            });
             let case = case_of(&entry.input).map(|(case, _)| case).unwrap_or_default();
-            if timer == Some(&*case) {
+            if plan.timers_as.as_deref() == Some(&*case) {
                 items.push(Item { time: entry.now, is_stalled: false, act: None });
             } else {
                 items.push(Item { time: entry.now, is_stalled, act: Some(act(&record, &row.key, stored, event)) });

@@ -118,6 +118,12 @@ pub enum RoutePlan {
     Deliver(DeliverRoute),
 }
 
+/// The input case by which timers come, where any of the routes sets some.
+#[must_use]
+pub fn timer_case(routes: &[RoutePlan]) -> Option<u32> {
+    routes.iter().find_map(|route| if let RoutePlan::Timer { input_case } = route { Some(*input_case) } else { None })
+}
+
 /// A route to an effect.
 pub struct EffectRoute {
     /// The effect's name in the manifest: with the entity it names the lane.

@@ -84,14 +84,14 @@ fn millis(value: &Value) -> String {
 }
 
 /// A host that listens; it is killed where the measurement ends before it is.
-struct Listening {
+pub(super) struct Listening {
     host: Child,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Listening {
     /// Starts it on a free port of this machine and waits until it says which.
-    fn start(mut run: Command) -> Result<Self> {
+    pub(super) fn start(mut run: Command) -> Result<Self> {
         let mut host =
             run.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("cannot start the host")?;
         let mut told = BufReader::new(host.stderr.take().context("the host has no standard error")?);
@@ -110,7 +110,7 @@ impl Listening {
     }
 
     /// Kills it, as `kill -9` does.
-    fn kill(&mut self) -> Result<()> {
+    pub(super) fn kill(&mut self) -> Result<()> {
         self.host.kill().context("cannot kill the host")?;
         self.host.wait().context("cannot wait for the host")?;
         Ok(())

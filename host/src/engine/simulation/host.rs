@@ -24,6 +24,7 @@ use super::super::start::{Opened, Parts, Surroundings as On};
 use super::super::writer::{Attempt, Commit, Commits, Committer};
 use super::super::{Clock, Engine, EngineError, EventOrigin, Line, Options, Share, Spot, Summary, dispatch};
 use super::clock::SimulatedClock;
+use super::run::WITHOUT_ALARMS;
 use super::scenario::Scenario;
 use super::world::Shared;
 use crate::journal::sha256;
@@ -219,6 +220,11 @@ pub(super) fn manifest(release: &str, scenario: &Scenario, tag: &str) -> String 
     } else {
         "retry = { attempts = 4, first = '50ms', most = '2s', deadline = '20s' }"
     };
+    let alarms = if release == WITHOUT_ALARMS {
+        ""
+    } else {
+        "[intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n"
+    };
     format!(
         "name = 'simulated'\n\
          [reducer]\ncomponent = '{}'\nkey = 'account'\n\
@@ -229,7 +235,7 @@ pub(super) fn manifest(release: &str, scenario: &Scenario, tag: &str) -> String 
          [effects.first]\ncapability = 'simulated'\ntag = '{tag}'\n[effects.second]\ncapability = 'simulated'\ntag = '{tag}'\n\
          [intents.call]\neffect = 'first'\noutcome = 'called'\n{retry}\n\
          [intents.follow]\neffect = 'second'\nafter = ['call']\non-exhausted = 'hold'\n{retry}\n\
-         [intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n\
+         {alarms}\
          [intents.pass]\neffect = 'deliver'\ninput = 'passed'\nkey = 'account'\n{}",
         component(release).display(),
         scenario.dedupe,

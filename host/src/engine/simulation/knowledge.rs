@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use super::host::INBOX;
+use super::run::WITHOUT_ALARMS;
 use crate::journal::intent_id;
 use crate::store::trial::Prompt;
 use crate::store::value::values;
@@ -92,6 +93,13 @@ pub(super) struct News {
 
 fn case_of(intent: &Value) -> String {
     intent.as_object().and_then(|object| object.keys().next()).expect("a case").clone()
+}
+
+/// Whether a release came into force that was judged against another one than the one before it.
+fn is_passed_by(answer: &str, subject: &str) -> bool {
+    let Some(generation) = answer.strip_prefix("released: generation ") else { return false };
+    let subject: Value = serde_json::from_str(subject).expect("JSON");
+    subject["base"].as_u64().map(|base| base + 1) != generation.parse().ok()
 }
 
 fn is_success(input: &str) -> bool {
@@ -221,6 +229,11 @@ impl Knowledge {
         self.releases.last_key_value().is_none_or(|(generation, _)| self.bears_poison(*generation))
     }
 
+    /// Whether a release is one that sets alarms.
+    pub(super) fn sets_alarms(&self, release: u64) -> bool {
+        self.releases.get(&release).is_none_or(|(component, _)| !component.ends_with(&format!("{WITHOUT_ALARMS}.wasm")))
+    }
+
     fn read_inbox(&mut self, prompt: &Prompt, numbers: Numbers) {
         let sql = "SELECT id, event_id, origin, input FROM inbox WHERE id > ? AND id <= ? ORDER BY id";
         let from = self.inbox_to.get(&numbers.epoch()).copied().unwrap_or(numbers.before_first());
@@ -279,15 +292,17 @@ impl Knowledge {
 
     /// An answer stands.
     fn read_answers(&mut self, prompt: &Prompt) -> Vec<String> {
-        let answers = prompt.rows("SELECT id, answer FROM commands WHERE answer IS NOT NULL", &[], |row| Ok((row.get(0)?, row.get(1)?)));
+        let sql = "SELECT id, answer, subject FROM commands WHERE answer IS NOT NULL";
+        let answers = prompt.rows(sql, &[], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         let mut wrong = Vec::new();
         for answer in answers {
-            let (command, answer): (i64, String) = answer;
+            let (command, answer, subject): (i64, String, String) = answer;
             match self.answers.get(&command) {
                 Some(before) if *before != answer => wrong.push(format!("command {command} is answered {before:?}, then {answer:?}")),
                 Some(_) => continue,
                 None => {}
             }
+            wrong.extend(is_passed_by(&answer, &subject).then(|| format!("command {command}, {subject}, is answered {answer:?}")));
             self.answers.insert(command, answer);
         }
         wrong

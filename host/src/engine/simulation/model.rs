@@ -48,6 +48,8 @@ struct Model<'a> {
     journal: (u64, u64),
     /// Releases that bear poison.
     bear: HashSet<u64>,
+    /// Releases that set no alarms.
+    mute: HashSet<u64>,
     accounts: BTreeMap<String, Account>,
     /// Intents for effects, and deliveries, by id: what to call them.
     asked: HashMap<String, String>,
@@ -73,10 +75,12 @@ struct Model<'a> {
 /// Everything that is wrong with what a run left, and its journal as text.
 pub(super) fn check(scenario: &Scenario, store: &Location, world: &World, senders: &Senders) -> (Vec<String>, String) {
     let prompt = Prompt::at(store);
+    let releases = || world.knowledge.entries.iter().map(|entry| entry.release);
     let mut model = Model {
         scenario,
         journal: world.knowledge.journal,
-        bear: world.knowledge.entries.iter().map(|entry| entry.release).filter(|release| world.knowledge.bears_poison(*release)).collect(),
+        bear: releases().filter(|release| world.knowledge.bears_poison(*release)).collect(),
+        mute: releases().filter(|release| !world.knowledge.sets_alarms(*release)).collect(),
         accounts: BTreeMap::new(),
         asked: HashMap::new(),
         by_place: HashMap::new(),
@@ -278,11 +282,12 @@ impl Model<'_> {
                 intents.push(json!({ case: { "account": entry.key, "number": number("number"), "place": place } }));
             }
         }
-        if record["cancel"] == true {
+        let sets_alarms = !self.mute.contains(&entry.release);
+        if sets_alarms && record["cancel"] == true {
             intents.push(json!({ "cancel_alarm": { "name": "alarm" } }));
             account.alarm = None;
         }
-        if let Some(milliseconds) = record["alarm"].as_u64() {
+        if let Some(milliseconds) = record["alarm"].as_u64().filter(|_| sets_alarms) {
             let due = entry.now + milliseconds * 1000;
             account.alarm = Some((entry.sequence, u32::try_from(intents.len()).expect("an index"), due));
             intents.push(json!({ "set_alarm": { "name": "alarm", "due": purefold_wit::instant::format(due) } }));

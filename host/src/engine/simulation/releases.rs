@@ -7,13 +7,15 @@ use serde_json::json;
 use super::host::{component, manifest};
 use super::knowledge::Knowledge;
 use super::operators::ask;
-use super::run::MENDED;
+use super::run::{MENDED, WITHOUT_ALARMS};
 use super::scenario::Scenario;
 use crate::journal::{hex, sha256};
+use crate::store::trial::Prompt;
 use crate::store::{Location, Writer};
 
-/// What may come into force: one that cannot bear poison, one that can, and one with another state and cases in another order.
-const COMPONENTS: [&str; 3] = ["simulated-v1", "simulated-v2", "simulated-v3"];
+/// What may come into force: one that cannot bear poison, one that can, one with another state and cases in another order, and
+/// one that sets no alarms.
+const COMPONENTS: [&str; 4] = ["simulated-v1", "simulated-v2", "simulated-v3", WITHOUT_ALARMS];
 
 /// Somebody who brings releases into force. The draws are apart from all others, so that a run without any is as it was.
 pub(super) struct Deployer {
@@ -36,7 +38,7 @@ impl Deployer {
         }
         if !self.asked.is_empty() && self.rng.random_ratio(1, 4) {
             let (component, manifest) = &self.asked[self.rng.random_range(0..self.asked.len())];
-            return ask(store, "deploy", json!({ "component": component, "manifest": manifest }).to_string());
+            return self.ask_to_deploy(&(component.clone(), manifest.clone()), store);
         }
         let name = COMPONENTS[self.rng.random_range(0..COMPONENTS.len())];
         self.ask_for(name, scenario, store);
@@ -54,7 +56,14 @@ impl Deployer {
         let text = manifest(name, scenario, &self.asked.len().to_string());
         let digests = (hex(&sha256(&bytes)), hex(&sha256(text.as_bytes())));
         Writer::keep_beside(store, (&digests.0, &bytes), (&digests.1, &text)).expect("they can be kept");
-        ask(store, "deploy", json!({ "component": digests.0, "manifest": digests.1 }).to_string());
+        self.ask_to_deploy(&digests, store);
         self.asked.push(digests);
+    }
+
+    /// It follows the release that is in force now, whatever is by the time that it is ready. Some are judged too early.
+    fn ask_to_deploy(&self, (component, manifest): &(String, String), store: &Location) {
+        let in_force: u64 = Prompt::at(store).row("SELECT coalesce(max(generation), 0) FROM releases", |row| row.get(0));
+        let base = if self.asked.len() % 4 == 3 { in_force.saturating_sub(1) } else { in_force };
+        ask(store, "deploy", json!({ "component": component, "manifest": manifest, "base": base }).to_string());
     }
 }

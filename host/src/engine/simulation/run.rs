@@ -31,6 +31,9 @@ const LONGEST_OUTAGE: u64 = 30_000;
 pub(super) const FIRST: &str = "simulated-v1";
 pub(super) const MENDED: &str = "simulated-v2";
 
+/// The one that sets no alarms.
+pub(super) const WITHOUT_ALARMS: &str = "simulated-v4";
+
 /// What a run left.
 pub(super) struct Ran {
     /// What went against the promise; empty where all is well.
