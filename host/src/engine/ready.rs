@@ -163,7 +163,11 @@ impl Workshop {
         }
         self.start(&plan, current)?;
         // Last of all: what was asked for meanwhile is looked at too.
-        let found = compatibility(&reader, plan.id, &current.terms, &mut |generation| plan.terms_of(generation).cloned(), &plan.workflow)?;
+        let mut terms_of = |generation| {
+            // Those that nothing is performed under any more are not loaded; timers may be left of them.
+            plan.terms_of(generation).cloned().or_else(|_| closed_terms(&reader, &plan.workflow, &releases, generation))
+        };
+        let found = compatibility(&reader, plan.id, &current.terms, &mut terms_of, &plan.workflow)?;
         if !found.is_empty() {
             return Err(refused(&found));
         }

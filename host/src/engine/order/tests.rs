@@ -53,7 +53,7 @@ fn a_timer_that_nothing_takes_any_more_is_not_lost() {
         assert!(row.parked && timers.len() == 1 && timers[0].waits, "{timers:?}");
         assert_eq!((inbox.len(), inbox[0].origin, inbox[0].sequence, inbox[0].index), (1, "timer", 3, 1));
         let text = String::from_utf8(inbox[0].input.to_vec()).unwrap();
-        assert_eq!(text, r#"{"timer":{"due":"2026-01-01T00:00:00Z","name":"alarm"}}"#);
+        assert_eq!(text, r#"{"timer":{"due":"2026-01-01T00:00:00.000000Z","name":"alarm"}}"#);
     };
     is_kept(&first);
     assert_eq!(first.entries.iter().map(|folded| folded.entry.kind).collect::<Vec<_>>(), [Kind::Parked]);
