@@ -148,7 +148,13 @@ fn is_well(place: &Place, hosts: Vec<Option<Running>>, events: u64, what: &str) 
         for host in &mut hosts {
             assert!(host.child().try_wait().expect("it can be asked").is_none(), "a host ended by itself: {}", log());
         }
-        assert!(begun.elapsed() < PATIENCE, "{} of {events} events are decided, {} is left: {}", decided(), place.value(STORE, left), log());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} of {events} events are decided, {} is left: {}",
+            decided(),
+            place.value(STORE, left),
+            log()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     for mut host in hosts {
@@ -212,7 +218,11 @@ fn under_load_with_kills_of_several_hosts_lose_and_repeat_nothing() {
         let mut log = log_of(&place);
         std::thread::spawn(move || std::io::copy(&mut told, &mut log));
         let mut addresses = addresses.lock().expect("nobody fails with it");
-        if at < addresses.len() { addresses[at] = address } else { addresses.push(address) }
+        if at < addresses.len() {
+            addresses[at] = address
+        } else {
+            addresses.push(address)
+        }
         drop(addresses);
         host
     };

@@ -38,7 +38,18 @@ impl Default for Swaps {
 pub(crate) fn swap(workspace: &Workspace, swaps: Swaps) -> Result<()> {
     println!("bringing {} releases into force, seed {}", swaps.count, swaps.seed);
     let mut cargo = process::cargo(&workspace.root);
-    cargo.args(["test", "--quiet", "--workspace", "--test", "integration", "--", "swaps::under_load", "--nocapture", "--test-threads", "1"]);
+    cargo.args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--test",
+        "integration",
+        "--",
+        "swaps::under_load",
+        "--nocapture",
+        "--test-threads",
+        "1",
+    ]);
     cargo.env("PUREFOLD_SWAPS", swaps.count.to_string()).env("PUREFOLD_SWAP_SEED", swaps.seed.to_string());
     process::run(&mut cargo).context("a swap lost or repeated something")
 }

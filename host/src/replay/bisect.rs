@@ -10,7 +10,7 @@ use super::ReplayError;
 use super::condition::Condition;
 use super::history::forward;
 use super::inputs::case_of;
-use super::pages;
+use super::pages::{self, By};
 use crate::journal::{Kind, Verdict};
 use crate::store::{EntityRow, Location, Reader};
 
@@ -91,7 +91,7 @@ pub fn bisect(
     let looked = || progress(looked_at.load(Ordering::Relaxed));
     let workers = pages::each(
         &reader,
-        workflow,
+        (workflow, By::Key),
         |entities| entities,
         workers,
         looked,

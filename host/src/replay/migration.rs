@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::ReplayError;
 use super::course::quietly;
-use super::{ReplayError, pages};
+use super::pages::{self, By};
 use crate::engine::{Entity, Plan, migrate};
 use crate::store::{Loaded, Location, Reader};
 
@@ -101,7 +102,7 @@ pub fn migration(
     let looked = || progress(looked_at.load(Ordering::Relaxed));
     let workers = pages::each(
         &reader,
-        candidate.id,
+        (candidate.id, By::Key),
         |mut entities| {
             entities.retain(|entity| entity.state_row.is_some());
             entities

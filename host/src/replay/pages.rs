@@ -6,19 +6,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::bounded;
 
 use super::ReplayError;
-use crate::store::{EntityRow, Reader};
+use crate::store::{EntityId, EntityRow, Reader};
 
 /// Entities that are read together.
 const PAGE: u32 = 256;
 
-/// Hands every entity of the workflow but its own that `pick` leaves in its page to the `workers`, each on a thread of its own, by
-/// key. `looked` is told after each page. Memory is bounded by the pages under way, however many entities there are.
+/// In which order entities are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Key,
+    /// As they came. What came at one time is mostly decided at one time too, and so lies side by side in the journal: what was read for
+    /// one entity is at hand for the next.
+    Age,
+}
+
+/// Hands every entity of the workflow but its own that `pick` leaves in its page to the `workers`, each on a thread of its own, in
+/// that order. `looked` is told after each page. Memory is bounded by the pages under way, however many entities there are.
 ///
 /// # Errors
 /// The first of a worker's, and where the store fails.
 pub(super) fn each<W: Send>(
     reader: &Reader,
-    workflow: i64,
+    (workflow, by): (i64, By),
     pick: impl Fn(Vec<EntityRow>) -> Vec<EntityRow>,
     workers: Vec<W>,
     looked: impl Fn(),
@@ -41,11 +50,14 @@ pub(super) fn each<W: Send>(
             }));
         }
         drop(pages);
-        let mut after = Arc::from("");
+        let mut after = (Arc::from(""), EntityId::MIN);
         while !failed.load(Ordering::Relaxed) {
-            let entities = reader.entities_after(workflow, &after, PAGE)?;
+            let entities = match by {
+                By::Key => reader.entities_after(workflow, &after.0, PAGE)?,
+                By::Age => reader.entities_since(workflow, after.1, PAGE)?,
+            };
             let Some(last) = entities.last() else { break };
-            after = last.key.clone();
+            after = (last.key.clone(), last.id);
             if send.send(pick(entities)).is_err() {
                 break;
             }

@@ -13,7 +13,7 @@ use super::ReplayError;
 use super::course::{Unfed, quietly};
 use super::inputs::{Inputs, case_of, conclusion};
 use super::kinds::{Departure, Expected, Kinds, departures};
-use super::pages;
+use super::pages::{self, By};
 use crate::engine::{Entity, FailureKind, Ids, Moment, Pending, Plan, fold};
 use crate::journal::{Entry, Kind};
 use crate::store::{EntityRow, IntentKey, Loaded, Location, Reader, Row, StoredEntry};
@@ -88,7 +88,7 @@ pub fn radius(
     let looked = || progress(looked_at.load(Ordering::Relaxed));
     let workers = pages::each(
         &reader,
-        radius.candidate.id,
+        (radius.candidate.id, By::Key),
         |entities| entities,
         workers,
         looked,

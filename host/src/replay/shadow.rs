@@ -12,7 +12,7 @@ use super::diff::shortened;
 use super::history::forward;
 use super::inputs::case_of;
 use super::kinds::{Departure, Expected, Kinds, departures};
-use super::pages;
+use super::pages::{self, By};
 use super::{Lineage, ReplayError};
 use crate::engine::Plan;
 use crate::journal::{Kind, Verdict};
@@ -142,7 +142,7 @@ pub fn shadow(location: &Location, shadow: &Shadow<'_>, progress: impl Fn(u64)) 
         (first..).zip(entities).filter(|(place, _)| share.has(*place)).map(|(_, row)| row).collect()
     };
     let looked = || progress(decisions.load(Ordering::Relaxed));
-    let workers = pages::each(&reader, id, pick, workers, looked, |(reader, report), entities| {
+    let workers = pages::each(&reader, (id, By::Key), pick, workers, looked, |(reader, report), entities| {
         for row in entities {
             let found = shadow.entity(reader, &row)?;
             decisions.fetch_add(found.decisions, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use purefold_wit::{Contract, Type};
 
 use super::diff::Difference;
 use super::history::ENTRIES_TOGETHER;
-use super::pages;
+use super::pages::{self, By};
 use super::releases::Releases;
 use super::walk::{Left, Walk};
 use super::whole::{self, Whole};
@@ -154,8 +154,14 @@ pub fn verify_from(
         verifier.entity(&reader, &own, None)?;
     }
     let looked = || progress(verifier.progress.load(Ordering::Relaxed));
-    let readers =
-        pages::each(&reader, plan.id, |entities| entities, readers, looked, |reader, entities| verifier.page(reader, entities, resume))?;
+    let readers = pages::each(
+        &reader,
+        (plan.id, By::Age),
+        |entities| entities,
+        readers,
+        looked,
+        |reader, entities| verifier.page(reader, entities, resume),
+    )?;
     if let Some(mismatch) = verifier.whole.compare(&reader, plan)? {
         verifier.tell(mismatch);
     }

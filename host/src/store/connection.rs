@@ -7,7 +7,7 @@ use super::StoreError;
 use super::change::Change;
 use super::postgres::{self, Session};
 use super::sqlite;
-use super::value::{Columns, Value};
+use super::value::{Columns, Value, values};
 
 /// A connection.
 pub(super) enum Connection {
@@ -38,6 +38,21 @@ impl Connection {
         match self {
             Connection::Sqlite(connection) => sqlite::rows(connection, query, values, map),
             Connection::Postgres(session) => session.rows(query, values, map),
+        }
+    }
+
+    /// Rows that lead to each other: the one of number `first`, then each that the one before names, while the numbers descend, up to
+    /// `limit`. `map` gives the number of the next too. `one` finds a row by its number; `all` finds all of them by the first and the
+    /// limit, in whatever order. Where a question is a way to a server it is asked once.
+    pub(super) fn chained<T>(
+        &self,
+        (one, all): (&str, &str),
+        (first, limit): (i64, usize),
+        mut map: impl FnMut(&Columns<'_>) -> Result<(i64, T), StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self {
+            Connection::Sqlite(connection) => sqlite::chained(connection, one, (first, limit), map),
+            Connection::Postgres(session) => session.rows(all, &values![first, limit as u64], |columns| Ok(map(columns)?.1)),
         }
     }
 

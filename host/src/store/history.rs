@@ -1,9 +1,19 @@
 //! Histories: the entries of one entity's chain with all that they hold, many in one question.
 
+use std::sync::LazyLock;
+
 use super::inspect::CHAIN;
 use super::read::{ENTRY, stored_entry};
-use super::value::values;
 use super::{Reader, Row, StoreError, StoredEntry};
+
+/// What is read of each entry, and how it is found by its row.
+const WHAT: &str = "LEFT JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row \
+                    LEFT JOIN events ON events.row = journal.row AND journal.event_hash IS NOT NULL";
+
+static ONE: LazyLock<String> = LazyLock::new(|| format!("SELECT {ENTRY}, events.bytes FROM journal {WHAT} WHERE journal.row = ?1"));
+
+static ALL: LazyLock<String> =
+    LazyLock::new(|| format!("{CHAIN} SELECT {ENTRY}, events.bytes FROM chain CROSS JOIN journal ON journal.row = chain.row {WHAT}"));
 
 /// One entry of a chain as it could be read.
 #[derive(Debug)]
@@ -24,13 +34,9 @@ impl Reader {
     /// # Errors
     /// Where the store fails.
     pub fn entries_back_from(&self, row: Row, limit: usize) -> Result<Vec<ReadEntry>, StoreError> {
-        let query = format!(
-            "{CHAIN} SELECT {ENTRY}, events.bytes FROM chain CROSS JOIN journal ON journal.row = chain.row \
-             LEFT JOIN profiles ON profiles.id = journal.profile LEFT JOIN erased ON erased.row = journal.row \
-             LEFT JOIN events ON events.row = journal.row AND journal.event_hash IS NOT NULL"
-        );
-        let mut found = self.rows(&query, &values![row, limit as u64], |columns| {
-            Ok(ReadEntry { row: columns.get(0)?, previous_row: columns.get(1)?, stored: stored_entry(columns), event: columns.get(20)? })
+        let mut found = self.chained((&ONE, &ALL), (row, limit), |columns| {
+            let (row, previous_row) = (columns.get(0)?, columns.get(1)?);
+            Ok((previous_row, ReadEntry { row, previous_row, stored: stored_entry(columns), event: columns.get(20)? }))
         })?;
         // Rows only descend along a chain. To sort here what is nearly always in order costs less than in the database.
         found.sort_unstable_by_key(|read| std::cmp::Reverse(read.row));
@@ -45,6 +51,7 @@ mod tests {
     use super::*;
     use crate::store::Store;
     use crate::store::trial::{Prompt, on_each};
+    use crate::store::value::values;
 
     #[test]
     fn a_chain_is_read_with_events_and_what_cannot_be_read_is_told_in_its_place() {

@@ -207,6 +207,17 @@ impl Reader {
         self.connection.rows(query, values, map)
     }
 
+    /// What `chained` gives of the rows that `one` finds, each by the number that the one before gave; see [`Connection::chained`].
+    pub(super) fn chained<T>(
+        &self,
+        (one, all): (&str, &str),
+        (first, limit): (i64, usize),
+        map: impl FnMut(&Columns<'_>) -> Result<(i64, T), StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        super::faults::before_read()?;
+        self.connection.chained((one, all), (first, limit), map)
+    }
+
     pub(super) fn row<T>(
         &self,
         query: &str,
@@ -280,6 +291,16 @@ impl Reader {
     pub fn entities_after(&self, workflow: i64, key: &str, limit: u32) -> Result<Vec<EntityRow>, StoreError> {
         let query = format!("SELECT {ENTITY} FROM entities WHERE workflow = ? AND key > ? ORDER BY key LIMIT ?");
         self.rows(&query, &values![workflow, key, limit], entity)
+    }
+
+    /// Up to `limit` entities of a workflow but its own whose ids come after `id`, by id: those that came at one time are side by side.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn entities_since(&self, workflow: i64, id: EntityId, limit: u32) -> Result<Vec<EntityRow>, StoreError> {
+        // The sign keeps the index over keys from being used, by which each page would be sorted anew.
+        let query = format!("SELECT {ENTITY} FROM entities WHERE +workflow = ? AND id > ? AND key <> '' ORDER BY id LIMIT ?");
+        self.rows(&query, &values![workflow, id, limit], entity)
     }
 
     /// The entities that wait for an operator, by key.

@@ -220,11 +220,8 @@ pub(super) fn manifest(release: &str, scenario: &Scenario, tag: &str) -> String 
     } else {
         "retry = { attempts = 4, first = '50ms', most = '2s', deadline = '20s' }"
     };
-    let alarms = if release == WITHOUT_ALARMS {
-        ""
-    } else {
-        "[intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n"
-    };
+    let alarms =
+        if release == WITHOUT_ALARMS { "" } else { "[intents.set-alarm]\neffect = 'timer'\n[intents.cancel-alarm]\neffect = 'timer'\n" };
     format!(
         "name = 'simulated'\n\
          [reducer]\ncomponent = '{}'\nkey = 'account'\n\
