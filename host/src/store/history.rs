@@ -48,7 +48,6 @@ impl Reader {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
     use crate::store::Store;
     use crate::store::trial::{Prompt, on_each};
     use crate::store::value::values;
