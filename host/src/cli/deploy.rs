@@ -147,7 +147,8 @@ struct Ask<'a> {
     json: bool,
 }
 
-fn read(path: &Path) -> anyhow::Result<Arc<[u8]>> {
+/// The bytes of a component.
+pub(super) fn read(path: &Path) -> anyhow::Result<Arc<[u8]>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     // One more than is admitted: the gate refuses what is too large.
