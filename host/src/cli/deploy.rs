@@ -19,7 +19,7 @@ use super::budget::{BudgetArguments, StatesArguments};
 use super::exit::Exit;
 use super::open::Stored;
 use super::table::{Style, visible};
-use super::warrant::Signed;
+use super::warrant::{self, Signed};
 use super::{radius, report, shadow, verify};
 
 /// How long hosts may take to take a release up, once it is in force.
@@ -129,6 +129,24 @@ pub(super) fn roll_back(arguments: &RollbackArguments) -> anyhow::Result<Exit> {
         dry_run: arguments.dry_run,
         warrant: arguments.signed.warrant(),
         json: arguments.json,
+    })
+}
+
+/// Brings what was just built, and would lie at `lies_at`, into force with the manifest at `path`. What it would have decided otherwise is
+/// shown, and not held against it.
+pub(super) fn built(path: &Path, lies_at: &Path, text: String, component: &Arc<[u8]>, (reader, id): (Reader, i64)) -> anyhow::Result<Exit> {
+    deploy(&Ask {
+        path,
+        lies_at: Some(lies_at),
+        text,
+        component: component.clone(),
+        reader,
+        id,
+        gates: deploy::gates(),
+        budget: Budget { differing: 1.0, ..Budget::default() },
+        dry_run: false,
+        warrant: warrant::of_user("built by `purefold run --watch`"),
+        json: false,
     })
 }
 

@@ -49,6 +49,7 @@ mod truncate;
 mod trusted;
 mod verify;
 mod warrant;
+mod watch;
 mod what_if;
 
 use std::process::ExitCode;
