@@ -121,4 +121,5 @@ fn an_admin_address_that_is_taken_is_named() {
         place.running(&["--until-idle", "--admin", &address]).output().expect("purefold can be started").into();
     let done = done.exits(3);
     assert!(done.err.contains(&address) && done.err.contains("--admin"), "{}", done.err);
+    assert!(!place.path("registration.db").exists(), "nothing was begun");
 }

@@ -7,6 +7,8 @@ use purefold::engine::EngineError;
 use purefold::replay::ReplayError;
 use purefold::source::SourceError;
 use purefold::store::StoreError;
+use purefold::workflow;
+use purefold_wit::Finding;
 
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub(crate) enum Exit {
     Negative,
     /// 2: wrong usage or input.
     Wrong,
+    /// 3: the environment failed, which was told already.
+    Failed,
+}
+
+impl Exit {
+    /// Of a command that `findings` kept from its work.
+    pub(super) fn of(findings: &[Finding]) -> Exit {
+        if workflow::only_away(findings) { Exit::Failed } else { Exit::Wrong }
+    }
 }
 
 const WRONG: u8 = 2;
@@ -33,6 +44,7 @@ pub(super) fn code(done: anyhow::Result<Exit>) -> ExitCode {
         Ok(Exit::Well) => ExitCode::SUCCESS,
         Ok(Exit::Negative) => ExitCode::from(1),
         Ok(Exit::Wrong) => ExitCode::from(WRONG),
+        Ok(Exit::Failed) => ExitCode::from(ENVIRONMENT_FAILED),
         // Whoever reads the results has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use purefold::replay::{self, Change};
+use purefold_wit::finding;
 
 use super::exit::Exit;
 use super::table::{Side, Style, Table};
@@ -37,7 +38,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let changes: Vec<&Change> = found.changes.iter().filter(is_asked).collect();
     if let (Some(field), true) = (&arguments.field, changes.is_empty()) {
-        eprintln!("error: the state of entity {:?} holds nothing at {field:?}", arguments.key);
+        let near = finding::nearest(field, found.changes.iter().map(|change| &*change.field));
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        eprintln!("error: the state of entity {:?} holds nothing at {field:?}{near}", arguments.key);
         return Ok(Exit::Negative);
     }
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -1,7 +1,7 @@
 //! Opening what commands work on.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,12 +14,17 @@ use purefold_wit::Contract;
 
 use super::exit::Exit;
 
+/// Loads a workflow, or tells everything that is wrong with it.
+pub(super) fn workflow(path: &Path) -> Result<Workflow, Exit> {
+    workflows(std::slice::from_ref(&path))?.pop().ok_or(Exit::Wrong)
+}
+
 /// Loads the workflows, or tells everything that is wrong with them.
-pub(super) fn workflows(paths: &[PathBuf]) -> Option<Vec<Workflow>> {
+pub(super) fn workflows(paths: &[impl AsRef<Path>]) -> Result<Vec<Workflow>, Exit> {
     let mut loaded = Vec::with_capacity(paths.len());
     let mut findings = Vec::new();
     for path in paths {
-        match workflow::load(path) {
+        match workflow::load(path.as_ref()) {
             Ok(workflow) => loaded.push(workflow),
             Err(found) => findings.extend(found),
         }
@@ -30,15 +35,15 @@ pub(super) fn workflows(paths: &[PathBuf]) -> Option<Vec<Workflow>> {
     let stores: Vec<_> = loaded.iter().map(|workflow| &workflow.manifest.store.location).collect();
     if findings.is_empty() && stores.windows(2).any(|pair| pair[0] != pair[1]) {
         eprintln!("error: workflows of one host share one store; start one host for each store");
-        return None;
+        return Err(Exit::Wrong);
     }
     if findings.is_empty() {
-        return Some(loaded);
+        return Ok(loaded);
     }
     for finding in &findings {
         eprintln!("error: {finding}");
     }
-    None
+    Err(Exit::of(&findings))
 }
 
 /// A workflow as its store knows it.

@@ -67,8 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         if let Some(table) = &mut table {
             let short = |digest: &str| digest.get(..SHORT).unwrap_or(digest).to_owned();
             let number = if in_force { format!("{generation} in force") } else { generation.to_string() };
-            let row =
-                [number, short(component), short(manifest), at.unwrap_or_default(), visible(&warrant.told()), visible(&on.join(", "))];
+            // On virtual time nothing is before the first event.
+            let at = at.unwrap_or_else(|| "the beginning".to_owned());
+            let row = [number, short(component), short(manifest), at, visible(&warrant.told()), visible(&on.join(", "))];
             table.row(row)?;
         } else {
             let (by, reason) = (warrant.by.as_str(), warrant.reason.as_deref());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use purefold::engine::{self, Clock, Engine, EngineError, Options, Progress, Sessions, Summary};
-use purefold::observe::{Admin, Observed};
+use purefold::observe::{Admin, AdminAddress, Observed};
 use purefold::sandbox::Sandbox;
 use purefold::source::{Feed, HttpSettings, Started};
 use purefold::time::{HostClock, SystemClock};
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     follow: bool,
     /// Listen for events by HTTP; an address of others than this machine needs a token in the manifest
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["events", "follow"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, conflicts_with_all = ["events", "follow"])]
     listen: Option<SocketAddr>,
     /// Build the reducers anew when their sources change, show what they would have decided otherwise, and go on with them. Only on a
     /// store that nobody else uses
@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     advance: Duration,
     /// Listen for `/metrics`, `/healthz` and `/readyz`; keep it to this machine or to a network of your own
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     admin: Option<SocketAddr>,
     /// The name by which the host tells of itself; the machine's where it is left out
     #[arg(long, value_name = "NAME", value_parser = name_of_host)]
@@ -80,8 +80,17 @@ fn name_of_host(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err(format!("a name has 1 to {MOST_NAME_BYTES} bytes")) }
 }
 
+/// An address to listen on. Names are not looked up: which of a name's addresses is meant would be left to chance.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("8080");
+        format!("give an IP address and a port, as 127.0.0.1:{port}, [::1]:{port}, or 0.0.0.0:{port} for every address of this machine")
+    })
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
-    purefold_effects::settings::parse_duration(text).map_err(|error| error.to_string())
+    purefold_effects::settings::parse_duration(text)
+        .map_err(|error| format!("{error}; give a whole number and a unit, as 500ms, 90s, 5m or 1h"))
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -104,7 +113,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     } else {
         None
     };
-    let Some(workflows) = open::workflows(&arguments.workflows) else { return Ok(Exit::Wrong) };
+    let workflows = match open::workflows(&arguments.workflows) {
+        Ok(workflows) => workflows,
+        Err(exit) => return Ok(exit),
+    };
     let feed = match feed(arguments, &workflows) {
         Ok(feed) => feed,
         Err(reason) => {
@@ -124,6 +136,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             return Ok(Exit::Wrong);
         }
     };
+    // Before anything begins.
+    let admin = arguments.admin.map(AdminAddress::bind).transpose()?;
     // It ends after the engine: the last spans are told then.
     let (traces, _exporter) =
         told.map(|settings| Exporter::start(&settings, rand::random(), Arc::new(SystemClock::new()))).transpose()?.unzip();
@@ -161,7 +175,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     {
         listening(address);
     }
-    let admin = arguments.admin.map(|address| Admin::start(address, host.observed(), store, names)).transpose()?;
+    let admin = admin.map(|address| Admin::start(address, host.observed(), store, names)).transpose()?;
     if let Some(admin) = &admin {
         eprintln!("metrics, health and readiness on http://{}", admin.address());
     }

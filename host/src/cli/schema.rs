@@ -35,6 +35,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     };
     if let Some(effect) = &arguments.effect {
+        if !needed.iter().any(|(name, _)| name == effect) {
+            let names: Vec<&str> = needed.iter().map(|(name, _)| &**name).collect();
+            let known = if names.is_empty() { "none of the manifest's needs any".to_owned() } else { names.join(", ") };
+            eprintln!("error: the manifest names no effect {effect:?} that needs tables; those that do: {known}");
+            return Ok(Exit::Wrong);
+        }
         needed.retain(|(name, _)| name == effect);
     }
     if needed.is_empty() {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use purefold::source::Partition;
+use purefold::source::{Partition, REQUESTS};
 use purefold::store::{PauseRow, SHARDS, Scope, Standings};
 use purefold_wit::instant;
 use serde::Serialize;
@@ -211,6 +211,8 @@ fn screen(out: &mut dyn Write, status: &Status<'_>, pauses: &[PauseRow]) -> io::
                 let lag = lag.map_or_else(|| "how far behind is not known".to_owned(), |lag| format!("{lag} behind"));
                 format!("{}: at offset {position}, {lag}, {duplicates} duplicates", visible(&partition.to_string()))
             }
+            // Their senders know how far they are.
+            None if *name == REQUESTS && *read == 0 => format!("{REQUESTS}: events come by request, {duplicates} duplicates"),
             None => format!("{}: {position} lines done, {read} read, {duplicates} duplicates", visible(name)),
         };
         line("source", &text)?;

@@ -249,7 +249,7 @@ impl Project {
         match exit {
             Exit::Well if built => self.install(&component),
             Exit::Well => Ok(()),
-            Exit::Negative | Exit::Wrong => {
+            Exit::Negative | Exit::Wrong | Exit::Failed => {
                 eprintln!("what is in force goes on");
                 Ok(())
             }

@@ -34,6 +34,13 @@ pub enum AdminError {
     Start(std::io::Error),
 }
 
+/// An address that is had, before anything answers there.
+#[derive(Debug)]
+pub struct AdminAddress {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
 /// A listening admin port; it ends with the process.
 #[derive(Debug)]
 pub struct Admin {
@@ -46,16 +53,27 @@ struct Shared {
     counting: Arc<Mutex<Counting>>,
 }
 
-impl Admin {
-    /// Listens on `address` and answers from what is observed; counts of the store at `store` are of `workflows`.
+impl AdminAddress {
+    /// Takes `address`, so that nothing is begun where it cannot be had.
     ///
     /// # Errors
-    /// Where the address cannot be had.
-    pub fn start(address: SocketAddr, observed: Arc<Observed>, store: Location, workflows: Vec<String>) -> Result<Self, AdminError> {
+    /// Where it cannot be had.
+    pub fn bind(address: SocketAddr) -> Result<Self, AdminError> {
         let listener = TcpListener::bind(address)
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|cause| AdminError::Listen { address, cause })?;
         let address = listener.local_addr().map_err(AdminError::Start)?;
+        Ok(AdminAddress { listener, address })
+    }
+}
+
+impl Admin {
+    /// Answers on the address from what is observed; counts of the store at `store` are of `workflows`.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(at: AdminAddress, observed: Arc<Observed>, store: Location, workflows: Vec<String>) -> Result<Self, AdminError> {
+        let AdminAddress { listener, address } = at;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Start)?;
         let shared = Shared { observed, counting: Arc::new(Mutex::new(Counting::new(store, workflows))) };
         let router =

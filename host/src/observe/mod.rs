@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-pub use admin::{Admin, AdminError};
+pub use admin::{Admin, AdminAddress, AdminError};
 pub use health::Health;
 pub use metrics::{Commits, Decisions};
 

@@ -6,14 +6,15 @@
 mod convert;
 mod decision;
 mod encode;
+mod linked;
 mod profile;
 mod reducer;
 mod spent;
 
 use std::sync::Arc;
 
+use linked::Linked;
 use purefold_wit::Contract;
-use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Result as EngineResult};
 
 pub use decision::{Context, Decision, Fault};
@@ -48,6 +49,7 @@ pub enum SandboxError {
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Engine,
+    linked: Arc<Linked>,
 }
 
 impl Sandbox {
@@ -58,10 +60,11 @@ impl Sandbox {
     pub fn new() -> Result<Self, SandboxError> {
         let engine =
             profile::config().and_then(|config| Engine::new(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
-        Ok(Sandbox { engine })
+        Ok(Sandbox { engine, linked: Arc::default() })
     }
 
-    /// Compiles `component` (or takes it from the cache) and links it.
+    /// Compiles `component` (or takes it from the cache) and links it. What was loaded lately is at hand: an engine that begins
+    /// anew in the same process reads and links nothing.
     ///
     /// # Errors
     /// Where it is no valid component under the profile, imports a function, or exports no `reduce`.
@@ -70,10 +73,7 @@ impl Sandbox {
     }
 
     fn link(&self, component: &[u8], contract: Arc<Contract>, limits: Limits) -> EngineResult<Reducer> {
-        let component = Component::from_binary(&self.engine, component)?;
-        // The one linker there is. It stays empty: whatever a component imports beyond types is missing here.
-        let linker = Linker::<reducer::Guard>::new(&self.engine);
-        let instance = linker.instantiate_pre(&component)?;
+        let (component, instance) = self.linked.of(&self.engine, component)?;
         Reducer::new(self.engine.clone(), &component, instance, contract, limits)
     }
 }

@@ -6,6 +6,9 @@ use super::http::HttpSettings;
 use super::kafka::KafkaSettings;
 use crate::store::STREAM;
 
+/// What the store calls the source of events that come by request.
+pub const REQUESTS: &str = "http";
+
 /// Where events come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Feed {
@@ -30,7 +33,7 @@ impl Feed {
                 path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
             }
             Feed::Stdin => STREAM.into(),
-            Feed::Http(_) => "http".into(),
+            Feed::Http(_) => REQUESTS.into(),
             // Each of its partitions has a name.
             Feed::Kafka(_) => "kafka".into(),
         }

@@ -18,7 +18,7 @@ mod structured;
 pub use cloudevent::{CloudEvent, EnvelopeError};
 pub use decode::{Decoded, Decoder, Undecodable};
 pub use error::SourceError;
-pub use feed::Feed;
+pub use feed::{Feed, REQUESTS};
 pub use http::{HttpSettings, Listener, Standing};
 pub use kafka::{
     Assignment, Ends, Group, KafkaSettings, KafkaStatus, Notice, Partition, PartitionStatus, Positions, ReadFrom, Reading, position_of,

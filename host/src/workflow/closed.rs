@@ -10,8 +10,17 @@ use purefold_wit::Finding;
 use super::Workflow;
 use super::load::load_with;
 
+/// What is found where a backend that must be looked at is away.
+const AWAY: &str = "database-unreachable";
+
 /// What is found where a backend that must be looked at is away, or has not been made ready yet.
-const FORGIVEN: [&str; 3] = ["database-unreachable", "table-missing", "right-missing"];
+const FORGIVEN: [&str; 3] = [AWAY, "table-missing", "right-missing"];
+
+/// Whether nothing is wrong but that a backend is away: the same workflow may load later.
+#[must_use]
+pub fn only_away(findings: &[Finding]) -> bool {
+    !findings.is_empty() && findings.iter().all(|finding| finding.code == AWAY)
+}
 
 /// Statements in SQL by the name of the effect that needs them.
 pub type Statements = Vec<(String, Vec<String>)>;

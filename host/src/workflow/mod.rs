@@ -26,7 +26,7 @@ use purefold_wit::{Codec, Contract};
 
 use crate::store::Location;
 
-pub use closed::{Statements, load_to_read, schema};
+pub use closed::{Statements, load_to_read, only_away, schema};
 pub use component::{REDUCERS_VARIABLE, component_path};
 pub(crate) use component::{Unsigned, signed, signed_beside};
 pub use link::link;

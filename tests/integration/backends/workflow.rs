@@ -107,6 +107,11 @@ async fn without_the_database_the_journal_can_be_read_and_asked() {
     }
     place.verifies();
     place.ask("schema", &[]).well();
+    let unknown = place.ask("schema", &["--effect", "nope"]).exits(2);
+    assert!(unknown.err.contains("no effect \"nope\"") && unknown.err.contains("records"), "{}", unknown.err);
+    // Nothing is wrong with the workflow: it may run later.
+    let away = place.run().exits(3);
+    assert!(away.err.contains("database-unreachable"), "{}", away.err);
     let refused = place.ask("check", &[]).exits(2);
     assert!(refused.out.contains("database-unreachable") && !refused.out.contains("purefold-test@"), "{}", refused.out);
 }

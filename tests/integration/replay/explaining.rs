@@ -29,7 +29,8 @@ fn each_field_names_the_decision_that_last_changed_it() {
 fn one_field_is_told_with_what_is_below_it() {
     let fields: Vec<Value> = explain(&["--field", "node-version"]).into_iter().map(|line| line["field"].clone()).collect();
     assert_eq!(fields.len(), 6, "five fields and the counts: {fields:?}");
-    demo().ask("explain", &[SILENT, "--field", "node"]).exits(1);
+    let nothing = demo().ask("explain", &[SILENT, "--field", "node"]).exits(1);
+    assert!(nothing.err.contains("did you mean `node_id`?"), "{}", nothing.err);
     demo().ask("explain", &["nobody"]).exits(1);
 }
 

@@ -35,6 +35,8 @@ fn an_event_is_answered_when_it_is_in_the_journal_and_a_second_time_as_a_duplica
     let after_a_crash = host.client().event("/", &event).unwrap().is(200);
     assert_eq!(after_a_crash, json!({"accepted": [], "duplicates": [id]}));
     host.running.kill();
+    let status = place.ask("status", &[]).well();
+    assert!(status.out.contains("http: events come by request, "), "{}", status.out);
     place.verifies();
 }
 
@@ -221,6 +223,8 @@ fn an_address_of_others_needs_a_token() {
     let place = Place::registration();
     let refused = place.ask("run", &["--listen", "0.0.0.0:0"]).exits(2);
     assert!(refused.err.contains("token-missing"), "{}", refused.err);
+    let name = place.ask("run", &["--listen", "localhost:8123"]).exits(2);
+    assert!(name.err.contains("127.0.0.1:8123"), "{}", name.err);
     place.mend("[store]", "[source]\nhttp = { listen = \"[::]:8080\" }\n\n[store]");
     let found = place.ask("check", &["--json"]).exits(2).json();
     assert_eq!((&found[0]["code"], &found[0]["place"]), (&json!("token-missing"), &json!("source.http.token")));

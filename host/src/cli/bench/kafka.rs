@@ -77,8 +77,9 @@ pub(super) fn run(arguments: &Arguments, topic: &str, folder: &Path, sandbox: &S
     if !make_tables(&arguments.workflow)? {
         return Ok(Exit::Wrong);
     }
-    let Some(original) = open::workflows(std::slice::from_ref(&arguments.workflow)).and_then(|mut loaded| loaded.pop()) else {
-        return Ok(Exit::Wrong);
+    let original = match open::workflow(&arguments.workflow) {
+        Ok(original) => original,
+        Err(exit) => return Ok(exit),
     };
     let schema = Schema::new()?;
     let kafka = toml::Table::from_iter([

@@ -104,8 +104,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         let folder = Folder::make(&arguments.folder, "bench")?;
         return kafka::run(arguments, topic, &folder.0, &Sandbox::new()?);
     }
-    let Some(original) = open::workflows(std::slice::from_ref(&arguments.workflow)).and_then(|mut loaded| loaded.pop()) else {
-        return Ok(Exit::Wrong);
+    let original = match open::workflow(&arguments.workflow) {
+        Ok(original) => original,
+        Err(exit) => return Ok(exit),
     };
     let folder = Folder::make(&arguments.folder, "bench")?;
     let sandbox = Sandbox::new()?;
@@ -203,7 +204,7 @@ fn copy_with_source(workflow: &Workflow, folder: &Path, store: toml::Table, kafk
 }
 
 fn load(manifest: &Path) -> anyhow::Result<Workflow> {
-    open::workflows(&[manifest.to_path_buf()]).and_then(|mut loaded| loaded.pop()).context("the copied workflow does not load")
+    open::workflow(manifest).ok().context("the copied workflow does not load")
 }
 
 fn pipeline(manifest: &Path, events: &Path, sandbox: &Sandbox, perform: bool) -> anyhow::Result<(Summary, Duration)> {

@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::routing::post;
 use http_body_util::BodyExt;
 use purefold::engine::{self, Clock, Options};
-use purefold::observe::Admin;
+use purefold::observe::{Admin, AdminAddress};
 use purefold::sandbox::Sandbox;
 use purefold::source::Feed;
 use purefold::time::SystemClock;
@@ -144,7 +144,7 @@ fn measure(
     let (engine, _stopper) = engine::start(vec![workflow], sandbox, &options)?;
     let over = Arc::new(AtomicBool::new(false));
     let asking = if watching == Watching::Figures {
-        let admin = Admin::start(([127, 0, 0, 1], 0).into(), engine.observed(), store.into(), vec![name])?;
+        let admin = Admin::start(AdminAddress::bind(([127, 0, 0, 1], 0).into())?, engine.observed(), store.into(), vec![name])?;
         let (address, over) = (admin.address(), over.clone());
         Some(std::thread::spawn(move || ask(address, &over)))
     } else {

@@ -10,8 +10,9 @@ use crate::store::StoreError;
 use crate::store::change::Change;
 use crate::store::value::{Columns, Value};
 
-/// How long the log is waited for, so that nothing erased is left in it. Commits wait meanwhile.
-const LOG_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long the log is waited for, so that nothing erased is left in it. Commits wait meanwhile. A simulation has one thread,
+/// on which no reader ends while another waits.
+const LOG_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// A transaction that has the file to itself for writing.
 pub(in crate::store) struct Transaction<'c, 'v> {

@@ -71,7 +71,7 @@ impl Other {
 
 /// Waits until the number of partitions that the host reads is as told.
 #[track_caller]
-fn until_it_reads(host: &mut Host, stream: &Stream, is_it: impl Fn(usize) -> bool) {
+pub(super) fn until_it_reads(host: &Host, stream: &Stream, is_it: impl Fn(usize) -> bool) {
     let position = format!("purefold_source_position{{topic=\"{}\",", stream.topic);
     let begun = Instant::now();
     while !is_it(host.get("/metrics").1.lines().filter(|line| line.starts_with(&position)).count()) {
@@ -99,10 +99,10 @@ fn partitions_that_go_and_come_back_under_load_lose_and_repeat_nothing() {
             ended.store(true, Ordering::Relaxed);
         });
         for _ in 0..3 {
-            until_it_reads(&mut host, stream, |partitions| partitions == 6);
+            until_it_reads(&host, stream, |partitions| partitions == 6);
             let other = Other::join(stream);
             other.until_it_owns_something();
-            until_it_reads(&mut host, stream, |partitions| partitions < 6);
+            until_it_reads(&host, stream, |partitions| partitions < 6);
             std::thread::sleep(Duration::from_millis(300));
             other.leave();
         }
@@ -123,7 +123,7 @@ fn what_another_member_has_is_left_to_it() {
     other.until_it_owns_something();
     let place = stream.place("");
     let mut host = Host::start(&place);
-    until_it_reads(&mut host, &stream, |partitions| partitions == 1);
+    until_it_reads(&host, &stream, |partitions| partitions == 1);
     stream.announce(0..60);
     let mut mine = 0;
     host.running.until("both have theirs", || {
@@ -158,13 +158,13 @@ fn a_member_with_a_name_is_back_at_once_and_nobody_else_is_bothered() {
     let other = Other::join(&stream);
     other.until_it_owns_something();
     let place = stream.place(&format!(", session-timeout = \"{}s\", instance = \"one\"", SESSION.as_secs()));
-    let mut host = Host::start(&place);
-    until_it_reads(&mut host, &stream, |partitions| partitions == 2);
+    let host = Host::start(&place);
+    until_it_reads(&host, &stream, |partitions| partitions == 2);
     let before = other.changes.load(Ordering::Relaxed);
     let begun = Instant::now();
     host.kill();
-    let mut host = Host::start(&place);
-    until_it_reads(&mut host, &stream, |partitions| partitions == 2);
+    let host = Host::start(&place);
+    until_it_reads(&host, &stream, |partitions| partitions == 2);
     stream.announce(100..200);
     host.until_figure("purefold_events_total{kind=\"taken\"}", |taken| taken.is_some_and(|taken| taken > 0.0));
     assert!(begun.elapsed() < SESSION, "{:?}", begun.elapsed());

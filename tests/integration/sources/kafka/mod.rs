@@ -6,6 +6,7 @@ mod group;
 mod lost;
 mod outages;
 mod secure;
+mod shared;
 
 use std::io::BufReader;
 use std::net::SocketAddr;
