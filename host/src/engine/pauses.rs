@@ -135,9 +135,7 @@ impl Engine {
         match scope {
             Scope::Workflow => {
                 self.state.pauses.workflows[workflow].faults.clear();
-                self.state.look_for_timers = true;
-                // What fell due meanwhile waits for what the source had meanwhile.
-                self.state.reading_since = self.clock.elapsed();
+                self.reading_begins();
                 let mut waiting: Vec<EntityName> = self.state.work.keys().filter(|name| name.workflow == workflow).cloned().collect();
                 waiting.sort();
                 for name in waiting {

@@ -74,8 +74,7 @@ impl Engine {
         let down = self.state.store_down || self.state.reads.fail();
         if !down {
             self.observed.store_works();
-            // What fell due while nothing could be read has waited for nothing yet.
-            self.state.reading_since = self.clock.elapsed();
+            self.reading_begins();
         }
         if self.state.stopping.is_none() {
             self.tell_source(if down { Standing::StoreDown } else { Standing::Open });

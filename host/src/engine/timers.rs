@@ -48,6 +48,16 @@ impl Engine {
         Ok(())
     }
 
+    /// The source can be read from now on. What fell due while it could not has waited for nothing yet; nor has what was about to
+    /// fire before, and was held up: the source may have had something meanwhile.
+    pub(super) fn reading_begins(&mut self) {
+        self.state.reading_since = self.clock.elapsed();
+        for work in self.state.work.values_mut() {
+            work.pending.timers.clear();
+        }
+        self.state.look_for_timers = true;
+    }
+
     /// When the next timer falls due that may fire.
     pub(super) fn next_due(&self) -> Result<Option<u64>, StoreError> {
         self.reader.next_due(&self.state.pauses.firing_workflows())
