@@ -32,28 +32,25 @@ impl Watched {
     }
 
     fn said(&self) -> String {
-        ["out.log", "err.log"].map(|name| fs::read_to_string(self.place.path(name)).unwrap_or_default()).concat()
+        said(&self.place)
     }
 
     #[track_caller]
-    fn until(&mut self, what: &str, happened: impl Fn(&Watched) -> bool) {
-        let Watched { place, .. } = &self;
-        let logs = ["out.log", "err.log"].map(|name| place.path(name));
-        let mut host = std::mem::replace(&mut self.host, Running::start(idle()));
-        let came = host.until_or_ended(what, || happened(self));
-        self.host = host;
-        assert!(came, "it ended before {what}:\n{}", logs.map(|log| fs::read_to_string(log).unwrap_or_default()).concat());
+    fn until(&mut self, what: &str, happened: impl Fn(&Place) -> bool) {
+        let Watched { place, host } = self;
+        let came = host.until_or_ended(what, || happened(place));
+        assert!(came, "it ended before {what}:\n{}", said(place));
     }
 
     #[track_caller]
     fn says(&mut self, words: &str) {
-        self.until(words, |watched| watched.said().contains(words));
+        self.until(words, |place| said(place).contains(words));
     }
 
     #[track_caller]
     fn decides(&mut self, number: u64) {
         let sql = format!("SELECT count(*) FROM entries WHERE kind = 'decided' AND event_id = 'step-{number}'");
-        self.until("a decision", |watched| crate::tables::number(&watched.place.path(STORE), &sql) == 1);
+        self.until("a decision", |place| crate::tables::number(&place.path(STORE), &sql) == 1);
     }
 
     fn release(&self) -> String {
@@ -61,11 +58,8 @@ impl Watched {
     }
 }
 
-/// A process that does nothing.
-fn idle() -> Command {
-    let mut command = Command::new("true");
-    command.stdout(std::process::Stdio::null());
-    command
+fn said(place: &Place) -> String {
+    ["out.log", "err.log"].map(|name| fs::read_to_string(place.path(name)).unwrap_or_default()).concat()
 }
 
 fn choose(place: &Place, component: &Path) {
@@ -111,7 +105,7 @@ fn a_build_ends_with_the_host_and_all_that_it_started() {
     watched.decides(2);
     watched.says("it is what is in force");
     fs::write(watched.place.path("slow.rs"), "").expect("a source can be written");
-    watched.until("a build", |watched| alive(&watched.place.path("child.pid")));
+    watched.until("a build", |place| alive(&place.path("child.pid")));
     signal(watched.host.child(), "INT");
     let Watched { place, host } = watched;
     assert_eq!(host.end().code, Some(0));
