@@ -1,6 +1,7 @@
 //! purefold: the host for pure reducers.
 
 pub mod bundle;
+pub mod certificate;
 pub mod deploy;
 pub mod engine;
 pub mod explore;

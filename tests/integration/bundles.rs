@@ -2,9 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+use purefold::bundle::Bounds;
+use purefold::deploy::{CompileLimits, Compiler};
+use purefold::journal::{hex, sha256};
 
 use crate::place::Place;
-use crate::program::{Done, purefold};
+use crate::program::{Done, fixture, program, purefold};
 use crate::repository::root;
 use crate::store::database;
 use crate::verification::{copy_of, demo};
@@ -154,6 +159,61 @@ fn a_bundle_larger_than_is_allowed_and_what_is_none_are_refused() {
     let none = verify(&place.path(STORE), &[]).exits(2);
     assert!(none.err.contains("no audit bundle"), "{}", none.err);
     assert_eq!(verify(&place.path("nowhere"), &[]).code, Some(3));
+}
+
+/// A bundle whose component is another one than decided.
+fn bundle_with(component: &[u8]) -> (Place, std::path::PathBuf) {
+    let place = copy_of(demo());
+    let (digest, bytes) = (hex(&sha256(component)), hex(component));
+    for statement in [
+        format!("INSERT INTO components (digest, bytes) VALUES ('{digest}', X'{bytes}')"),
+        format!("UPDATE releases SET component = '{digest}'"),
+    ] {
+        assert_eq!(crate::tables::change(&place.path(STORE), &statement), 1);
+    }
+    let bundle = exported(&place, "hostile", &[]);
+    (place, bundle)
+}
+
+#[test]
+fn a_hostile_component_is_compiled_in_a_process_of_its_own_and_refused() {
+    let (place, bundle) = bundle_with(b"\0asm\x0d\0\x01\0 no more than that");
+    for refused in [verify(&bundle, &[]), alone(&["import", text(&bundle), "--to", text(&place.path("imported"))])] {
+        let refused = refused.exits(2);
+        assert!(refused.err.contains("the compiling process ended with"), "{}", refused.err);
+    }
+    assert!(!place.path("imported").exists());
+
+    // One that would do, in a process that may take next to nothing.
+    let component = fs::read(fixture("registration-tagged")).unwrap();
+    let (place, bundle) = bundle_with(&component);
+    let unpacked = |limits: CompileLimits, store: &str| {
+        let compiler = Compiler::new(program().into(), limits);
+        purefold::bundle::unpack(&bundle, &[], Bounds::default(), &place.path(store), &compiler).map_err(|error| error.to_string())
+    };
+    // What finds no memory ends, or waits for some until it is ended.
+    let told = unpacked(CompileLimits { memory_bytes: 1 << 20, time: Duration::from_secs(5), ..CompileLimits::default() }, "a.db");
+    assert!(told.as_ref().is_err_and(|told| told.contains("compiled within 5 s")), "{told:?}");
+    let told = unpacked(CompileLimits { time: Duration::ZERO, ..CompileLimits::default() }, "b.db").unwrap_err();
+    assert!(told.contains("is not compiled within 0 s"), "{told}");
+    let told = unpacked(CompileLimits { component_bytes: 1000, ..CompileLimits::default() }, "c.db").unwrap_err();
+    assert!(told.contains("at most 1000 are compiled"), "{told}");
+    unpacked(CompileLimits::default(), "d.db").unwrap();
+}
+
+#[test]
+fn a_bundle_whose_decisions_may_take_long_is_refused_unless_that_is_expected() {
+    let place = Place::misbehaving();
+    place.mend("[store]\n", "[limits]\nfuel = 2000000000\n\n[store]\n");
+    place.stream([crate::faults::poke("a", 1, "none")]);
+    place.run_as_far_as_the_stream();
+    let bundle = exported(&place, "b", &[]);
+    let refused = verify(&bundle, &[]).exits(2);
+    assert!(refused.err.contains("2000000000 units of fuel") && refused.err.contains("--most-fuel"), "{}", refused.err);
+    let folder = place.path("imported");
+    alone(&["import", text(&bundle), "--to", text(&folder)]).exits(2);
+    assert!(!folder.exists());
+    verify(&bundle, &["--most-fuel", "2000000000"]).well();
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod backends;
 mod bounds;
 mod budgets;
 mod bundles;
+mod certifying;
 mod chance;
 mod chaos;
 mod client;

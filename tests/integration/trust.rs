@@ -9,14 +9,14 @@ use crate::place::Place;
 use crate::program::{Done, fixture, purefold};
 
 /// A pair of keys in the folder of the place. Gives the public key's line.
-fn key(place: &Place, name: &str) -> String {
+pub(crate) fn key(place: &Place, name: &str) -> String {
     let done: Done = purefold(["key", "--no-password"]).arg(place.path(name)).output().expect("purefold can be started").into();
     done.well();
     let public = fs::read_to_string(place.path(&format!("{name}.pub"))).expect("there is a public key");
     public.lines().nth(1).expect("a key").to_owned()
 }
 
-fn sign(place: &Place, file: &str, key: &str) {
+pub(crate) fn sign(place: &Place, file: &str, key: &str) {
     let signature = place.path(&format!("{file}.minisig"));
     if signature.exists() {
         fs::remove_file(signature).expect("it can be removed");
@@ -35,20 +35,20 @@ fn trust(place: &Place, keys: &[&str]) {
     fs::write(place.manifest(), manifest).expect("the manifest can be written");
 }
 
-fn deploy(place: &Place) -> Done {
+pub(crate) fn deploy(place: &Place) -> Done {
     let component = place.path("next.wasm");
     place.ask("deploy", &[component.to_str().expect("a path is text"), "--sample", "0", "--json"])
 }
 
 /// What the gate of signatures finds wrong.
 #[track_caller]
-fn found(done: &Done) -> Vec<Value> {
+pub(crate) fn found(done: &Done) -> Vec<Value> {
     let gate = done.json().into_iter().find(|line| line["gate"] == "signature").expect("a gate");
     gate["findings"].as_array().expect("findings").iter().map(|finding| finding["code"].clone()).collect()
 }
 
 /// A workflow that trusts one key, with a component that is signed by it and one that is to follow; the keys of two people.
-fn trusting() -> (Place, String, String) {
+pub(crate) fn trusting() -> (Place, String, String) {
     let place = Place::new(MANIFEST, &fixture("simulated-v1"));
     let (ann, bob) = (key(&place, "ann"), key(&place, "bob"));
     trust(&place, &[&ann]);

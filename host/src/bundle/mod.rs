@@ -13,6 +13,7 @@
 //! store has it, `["journal", [...]]`, and the last `["end", [count of rows]]`. There are no paths of files in it. Both ways go through it
 //! row by row, in memory that does not grow with it.
 
+mod costs;
 mod read;
 mod write;
 
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use crate::signing::SignatureError;
 use crate::store::{RowError, StoreError};
 
-pub use read::{MOST_BYTES, Opened, unpack};
+pub use read::{Bounds, Opened, unpack};
 pub use write::{Written, pack};
 
 /// The first line.

@@ -6,13 +6,27 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{BundleError, END, FORMAT, HASH_BYTES, Head, MOST_LINE_BYTES, TAIL_BYTES};
+use super::{BundleError, END, FORMAT, HASH_BYTES, Head, MOST_LINE_BYTES, TAIL_BYTES, costs};
+use crate::deploy::Compiler;
 use crate::journal::hex;
 use crate::signing::{self, SIGNATURE_SUFFIX, Signed, TrustedKey};
-use crate::store::{Cell, Filling};
+use crate::store::{CarriedRow, Cell, Filling};
 
-/// What a bundle may unpack to where nobody says otherwise.
-pub const MOST_BYTES: u64 = 64 << 30;
+/// What the bundle may take, whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes that it may unpack to.
+    pub bytes: u64,
+    /// Units of fuel that one decision of it may take when it is made again.
+    pub fuel: u64,
+}
+
+impl Default for Bounds {
+    /// 64 GiB, and twenty times what a manifest grants that does not say.
+    fn default() -> Self {
+        Bounds { bytes: 64 << 30, fuel: 1_000_000_000 }
+    }
+}
 
 /// Bytes that are hashed together.
 const HASHED_TOGETHER: usize = 64 << 10;
@@ -29,17 +43,18 @@ pub struct Opened {
     packed: u64,
     /// Bytes of the JSON lines.
     bytes: u64,
+    bounds: Bounds,
     /// Who signed it, where that was asked for.
     pub signed: Option<Signed>,
 }
 
 impl Opened {
-    /// Checks the bundle at `path` as a whole: its hash, that it unpacks to `most` bytes at most, and, where there are `keys`, that one
+    /// Checks the bundle at `path` as a whole: its hash, that it unpacks to no more than it may, and, where there are `keys`, that one
     /// of them signed it.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(path: &Path, keys: &[TrustedKey], most: u64) -> Result<Self, BundleError> {
+    pub fn check(path: &Path, keys: &[TrustedKey], bounds: Bounds) -> Result<Self, BundleError> {
         let failed = |cause| BundleError::File { what: "read the bundle", file: path.into(), cause };
         let altered = |reason: &str| BundleError::Altered { file: path.into(), reason: reason.into() };
         let mut file = File::open(path).map_err(failed)?;
@@ -61,11 +76,11 @@ impl Opened {
         }
         let digits = counted.strip_prefix("\nbytes ").and_then(|rest| rest.strip_suffix('\n')).and_then(|digits| digits.parse().ok());
         let bytes: u64 = digits.ok_or_else(|| altered("its end is missing"))?;
-        if bytes > most {
-            return Err(BundleError::TooLarge { file: path.into(), bytes, most });
+        if bytes > bounds.bytes {
+            return Err(BundleError::TooLarge { file: path.into(), bytes, most: bounds.bytes });
         }
         let signed = if keys.is_empty() { None } else { Some(signature(path, &mut file, keys)?) };
-        Ok(Opened { path: path.into(), file, packed, bytes, signed })
+        Ok(Opened { path: path.into(), file, packed, bytes, bounds, signed })
     }
 
     /// Fills a new store at `store` with what it holds.
@@ -103,7 +118,7 @@ impl Opened {
         let mut rows = 0_u64;
         let all = loop {
             let seen = next(&mut line)?;
-            let (table, cells): (String, Vec<Cell>) =
+            let CarriedRow(table, cells) =
                 serde_json::from_slice(&line).map_err(|error| unfit(format!("row {rows} of it is none: {error}")))?;
             if table == END {
                 if cells != [Cell::Int(rows.cast_signed())] {
@@ -111,6 +126,7 @@ impl Opened {
                 }
                 break seen;
             }
+            costs::check(&table, &cells, self.bounds).map_err(unfit)?;
             filling.put(&table, &cells).map_err(|error| BundleError::of_row(&path, error))?;
             rows += 1;
         };
@@ -122,14 +138,23 @@ impl Opened {
     }
 }
 
-/// Checks a bundle and fills a new store with it.
+/// Checks a bundle, fills a new store with it, and has its components compiled in processes of their own: whatever executes them later
+/// finds the results in the cache.
 ///
 /// # Errors
-/// As [`Opened::check`] and [`Opened::fill`].
-pub fn unpack(path: &Path, keys: &[TrustedKey], most: u64, store: &Path) -> Result<(Head, Option<Signed>), BundleError> {
-    let mut opened = Opened::check(path, keys, most)?;
+/// As [`Opened::check`] and [`Opened::fill`], and where a component cannot be compiled within the limits.
+pub fn unpack(
+    path: &Path,
+    keys: &[TrustedKey],
+    bounds: Bounds,
+    store: &Path,
+    compiler: &Compiler,
+) -> Result<(Head, Option<Signed>), BundleError> {
+    let mut opened = Opened::check(path, keys, bounds)?;
     let signed = opened.signed.take();
-    Ok((opened.fill(store)?, signed))
+    let head = opened.fill(store)?;
+    costs::compile(store, &head.workflow, compiler)?.map_err(|reason| BundleError::Unfit { file: path.into(), reason })?;
+    Ok((head, signed))
 }
 
 /// SHA-256 of the first so many bytes.

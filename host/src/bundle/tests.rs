@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::journal::{hex, sha256};
+use crate::sandbox::Limits;
 
 /// A file that is a bundle as far as its ends go, of these lines.
 fn sealed(path: &Path, lines: &str, claimed: u64) {
@@ -22,7 +23,7 @@ fn refused(lines: &str, more: i64) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (file, store) = (folder.path().join("b"), folder.path().join("s.db"));
     sealed(&file, lines, (lines.len() as u64).checked_add_signed(more).unwrap());
-    let error = unpack(&file, &[], MOST_BYTES, &store).unwrap_err();
+    let error = Opened::check(&file, &[], Bounds::default()).and_then(|opened| opened.fill(&store)).unwrap_err();
     assert!(error.is_wrong_input(), "{error}");
     error.to_string()
 }
@@ -49,6 +50,14 @@ fn what_is_whole_and_hostile_is_refused_with_the_reason() {
         (&format!("{HEAD}\n[\"events\",[1,\"text\"]]\n"), 0, "cannot be taken"),
         (&format!("{HEAD}\n[\"events\",[1,{{\"base64\":\"?\"}}]]\n"), 0, "no Base64"),
         (&format!("{HEAD}\nnothing\n"), 0, "row 0"),
+        (&format!("{HEAD}\n[\"events\",[1,{{\"other\":[1,2]}}]]\n"), 0, "missing field"),
+        (&format!("{HEAD}\n[\"events\",[1,{{\"base64\":\"\",\"more\":1}}]]\n"), 0, "more than `base64`"),
+        (&format!("{HEAD}\n[\"events\",[1,[1]]]\n"), 0, "invalid type"),
+        (&format!("{HEAD}\n[\"events\",[1,1.5]]\n"), 0, "invalid type"),
+        (&format!("{HEAD}\n[\"events\",[1,18446744073709551615]]\n"), 0, "out of range"),
+        (&format!("{HEAD}\n[\"profiles\",[1,\"{}\"]]\n", Limits::MOST.semantic_profile()), 0, "--most-fuel"),
+        (&format!("{HEAD}\n[\"manifests\",[\"d\",\"[limits]\\nfuel = 2000000000\"]]\n"), 0, "--most-fuel"),
+        (&format!("{HEAD}\n[\"manifests\",[\"d\",\"{}\"]]\n", "#".repeat(2 << 20)), 0, "a manifest in it has"),
     ] {
         let told = refused(lines, more);
         assert!(told.contains(reason), "{lines:?}: {told}");
@@ -56,11 +65,20 @@ fn what_is_whole_and_hostile_is_refused_with_the_reason() {
 }
 
 #[test]
+fn no_more_values_and_rows_are_kept_than_a_store_has() {
+    // Ten million values of a row would take thirty times the bytes that tell them.
+    let many = format!("{HEAD}\n[\"events\",[{}1]]\n", "0,".repeat(10_000_000));
+    assert!(refused(&many, 0).contains("more than 32 values"));
+    let profiles: String = (0..2000).map(|id| format!("[\"profiles\",[{id},\"text {id}\"]]\n")).collect();
+    assert!(refused(&format!("{HEAD}\n{profiles}[\"end\",[2000]]\n"), 0).contains("more than 1024 rows"));
+}
+
+#[test]
 fn a_bomb_is_refused_before_it_is_unpacked() {
     let folder = tempfile::tempdir().unwrap();
     let (file, store) = (folder.path().join("b"), folder.path().join("s.db"));
     sealed(&file, "", 1 << 50);
-    assert!(matches!(unpack(&file, &[], MOST_BYTES, &store).unwrap_err(), BundleError::TooLarge { .. }));
+    assert!(matches!(Opened::check(&file, &[], Bounds::default()).unwrap_err(), BundleError::TooLarge { .. }));
     // One that says less than it unpacks to ends where it has said so: one line of a gigabyte.
     let mut bytes = FORMAT.to_vec();
     bytes.extend(zstd::encode_all(std::io::Read::take(std::io::repeat(b'x'), 1 << 30), 1).unwrap());
@@ -68,7 +86,7 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     let hash = hex(&sha256(&bytes));
     bytes.extend(format!("sha256 {hash}\n").into_bytes());
     std::fs::write(&file, bytes).unwrap();
-    let error = unpack(&file, &[], MOST_BYTES, &store).unwrap_err().to_string();
+    let error = Opened::check(&file, &[], Bounds::default()).unwrap().fill(&store).unwrap_err().to_string();
     assert!(error.contains("no end"), "{error}");
     assert!(!store.exists());
 }
@@ -80,15 +98,15 @@ fn no_byte_can_be_another_one() {
     let lines = format!("{HEAD}\n[\"end\",[0]]\n");
     sealed(&file, &lines, lines.len() as u64);
     let whole = std::fs::read(&file).unwrap();
-    assert!(Opened::check(&file, &[], MOST_BYTES).is_ok());
+    assert!(Opened::check(&file, &[], Bounds::default()).is_ok());
     for at in 0..whole.len() {
         for bit in 0..8 {
             let mut other = whole.clone();
             other[at] ^= 1 << bit;
             std::fs::write(&file, &other).unwrap();
-            assert!(Opened::check(&file, &[], MOST_BYTES).is_err(), "bit {bit} of byte {at}");
+            assert!(Opened::check(&file, &[], Bounds::default()).is_err(), "bit {bit} of byte {at}");
         }
         std::fs::write(&file, &whole[..at]).unwrap();
-        assert!(Opened::check(&file, &[], MOST_BYTES).is_err(), "cut off at {at}");
+        assert!(Opened::check(&file, &[], Bounds::default()).is_err(), "cut off at {at}");
     }
 }

@@ -1,5 +1,7 @@
 //! `purefold check`
 
+mod certified;
+
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +14,23 @@ use purefold_wit::{Contract, Finding};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use certified::{Certified, demanded};
+
 use super::exit::Exit;
 use super::report;
-use super::table::{Side, Style, Table};
+use super::table::{Side, Style, Table, visible};
+use super::trusted::TrustedKeys;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Manifests of workflows, or components; several workflows are also checked against each other
     #[arg(required = true, value_name = "WORKFLOW|COMPONENT")]
     files: Vec<PathBuf>,
+    /// Each component must have a certificate beside it: by one of the keys named here, else by one that the manifest trusts
+    #[arg(long)]
+    require_certificate: bool,
+    #[command(flatten)]
+    keys: TrustedKeys,
     /// How to tell what is found
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -96,10 +106,14 @@ struct Summary<'a> {
     checked: usize,
     findings: usize,
     well: &'a [Subject],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    certified: &'a [Certified],
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let json = arguments.json || arguments.format == Format::Json;
+    let Some(keys) = arguments.keys.read()? else { return Ok(Exit::Wrong) };
+    let mut certified = Vec::new();
     let sandbox = Sandbox::new()?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut workflows = Vec::new();
@@ -107,7 +121,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut count = 0;
     for file in &arguments.files {
         let name = file.display().to_string();
-        let checked = if is_component(file)? {
+        let is_component = is_component(file)?;
+        let mut checked = if is_component {
             component(&sandbox, file)?.map(|summary| Subject::Component(Box::new(summary)))
         } else {
             self::workflow(&sandbox, file)?.map(|workflow| {
@@ -116,10 +131,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
                 subject
             })
         };
+        if arguments.require_certificate && checked.is_ok() {
+            match demanded(file, workflows.last().filter(|_| !is_component), &keys)? {
+                Ok(found) => certified.push(found),
+                Err(finding) => checked = Err(vec![finding]),
+            }
+        }
         match checked {
             Ok(subject) => {
                 if !json {
                     subject.tell(&mut out)?;
+                    if let Some(Certified { key, comment, .. }) = certified.last().filter(|last| last.file == name) {
+                        writeln!(out, "certified by key {key}: {}", visible(comment))?;
+                    }
                 }
                 well.push(subject);
             }
@@ -138,7 +162,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     }
     if json {
-        report::json_line(&mut out, &Summary { checked: arguments.files.len(), findings: count, well: &well })?;
+        report::json_line(&mut out, &Summary { checked: arguments.files.len(), findings: count, well: &well, certified: &certified })?;
     }
     out.flush()?;
     Ok(if count == 0 { Exit::Well } else { Exit::Wrong })

@@ -29,6 +29,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     // The sandboxes' reserved address space is none that is written to.
     setrlimit(Resource::Data, limit(arguments.memory)).context("cannot limit the memory")?;
     setrlimit(Resource::Cpu, limit(arguments.seconds)).context("cannot limit the time")?;
+    // Nobody waits for it once its host is gone.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).context("cannot end with the host")?;
     nice(STANDS_BACK).context("cannot stand back")?;
     let mut component = Vec::new();
     stdin().take(COMPONENT_BYTES_MOST as u64 + 1).read_to_end(&mut component).context("cannot read the component")?;

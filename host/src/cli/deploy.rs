@@ -19,7 +19,7 @@ use super::budget::{BudgetArguments, StatesArguments};
 use super::exit::Exit;
 use super::open::Stored;
 use super::table::{Style, visible};
-use super::warrant::Signed;
+use super::warrant::{self, Signed};
 use super::{radius, report, shadow, verify};
 
 /// How long hosts may take to take a release up, once it is in force.
@@ -135,6 +135,24 @@ pub(super) fn roll_back(arguments: &RollbackArguments) -> anyhow::Result<Exit> {
     })
 }
 
+/// Brings what was just built, and would lie at `lies_at`, into force with the manifest at `path`. What it would have decided otherwise is
+/// shown, and not held against it.
+pub(super) fn built(path: &Path, lies_at: &Path, text: String, component: &Arc<[u8]>, (reader, id): (Reader, i64)) -> anyhow::Result<Exit> {
+    deploy(&Ask {
+        path,
+        lies_at: Some(lies_at),
+        text,
+        component: component.clone(),
+        reader,
+        id,
+        gates: deploy::gates(),
+        budget: Budget { differing: 1.0, ..Budget::default() },
+        dry_run: false,
+        warrant: warrant::of_user("built by `purefold run --watch`"),
+        json: false,
+    })
+}
+
 /// What is to come into force.
 struct Ask<'a> {
     path: &'a Path,
@@ -152,7 +170,8 @@ struct Ask<'a> {
     json: bool,
 }
 
-fn read(path: &Path) -> anyhow::Result<Arc<[u8]>> {
+/// The bytes of a component.
+pub(super) fn read(path: &Path) -> anyhow::Result<Arc<[u8]>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     // One more than is admitted: the gate refuses what is too large.

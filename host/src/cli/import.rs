@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use purefold::bundle::{self, BundleError, Head};
-use purefold::signing::{self, Signed, TrustedKey};
+use purefold::bundle::{self, Bounds, BundleError, Head};
+use purefold::sandbox::Limits;
+use purefold::signing::Signed;
 use purefold::store::{Location, Reader};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::report;
 use super::table::visible;
+use super::trusted::TrustedKeys;
+use super::{deploy, report};
 
 /// The store's file in the folder.
 pub(super) const STORE: &str = "store.db";
@@ -41,36 +43,14 @@ pub(super) struct Arguments {
 /// Whom a bundle is believed, and how much of it.
 #[derive(clap::Args)]
 pub(super) struct Trust {
-    /// A public key, or the file of one, that must have signed the bundle; may be given several times
-    #[arg(long, value_name = "KEY")]
-    trusted_keys: Vec<String>,
+    #[command(flatten)]
+    keys: TrustedKeys,
     /// What the bundle may unpack to
-    #[arg(long, value_name = "GIB", default_value_t = bundle::MOST_BYTES / GIB, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    #[arg(long, value_name = "GIB", default_value_t = Bounds::default().bytes / GIB, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     most_gib: u64,
-}
-
-impl Trust {
-    /// The keys; none where one was told to be of no use.
-    fn keys(&self) -> anyhow::Result<Option<Vec<TrustedKey>>> {
-        let mut keys = Vec::with_capacity(self.trusted_keys.len());
-        for given in &self.trusted_keys {
-            let file = Path::new(given);
-            let text = match file.metadata() {
-                Ok(data) if data.len() <= signing::MOST_BYTES => {
-                    std::fs::read_to_string(file).with_context(|| format!("cannot read {given}"))?
-                }
-                _ => given.clone(),
-            };
-            match TrustedKey::read(&text) {
-                Ok(key) => keys.push(key),
-                Err(reason) => {
-                    eprintln!("error: {given} is neither a public key nor the file of one: {reason}");
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(Some(keys))
-    }
+    /// Fuel that the bundle's manifests may have granted a decision
+    #[arg(long, value_name = "UNITS", default_value_t = Bounds::default().fuel, value_parser = clap::value_parser!(u64).range(1..=Limits::MOST.fuel))]
+    most_fuel: u64,
 }
 
 /// What became of a bundle.
@@ -81,8 +61,9 @@ pub(super) struct Unpacked {
 
 /// Unpacks a bundle into the file `store`; where that cannot be done, it was told, and how to exit.
 pub(super) fn unpack(file: &Path, trust: &Trust, store: &Path) -> anyhow::Result<Result<Unpacked, Exit>> {
-    let Some(keys) = trust.keys()? else { return Ok(Err(Exit::Wrong)) };
-    match bundle::unpack(file, &keys, trust.most_gib * GIB, store) {
+    let Some(keys) = trust.keys.read()? else { return Ok(Err(Exit::Wrong)) };
+    let bounds = Bounds { bytes: trust.most_gib * GIB, fuel: trust.most_fuel };
+    match bundle::unpack(file, &keys, bounds, store, &deploy::compiler()?) {
         Ok((head, signed)) => Ok(Ok(Unpacked { head, signed })),
         Err(error) => refused(error).map(Err),
     }

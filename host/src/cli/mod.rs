@@ -4,6 +4,7 @@ mod ask;
 mod bench;
 mod bisect;
 mod budget;
+mod certify;
 mod check;
 mod compile;
 mod component;
@@ -45,8 +46,10 @@ mod status;
 mod table;
 mod test;
 mod truncate;
+mod trusted;
 mod verify;
 mod warrant;
+mod watch;
 mod what_if;
 
 use std::process::ExitCode;
@@ -128,6 +131,8 @@ enum Command {
     Key(key::Arguments),
     /// Sign a component, or any other file
     Sign(sign::Arguments),
+    /// Find out what can be said for a component, and write it into a certificate that is signed
+    Certify(certify::Arguments),
     /// Make a component of a core module that `wit-bindgen` made
     Component(component::Arguments),
     /// Make a reducer's project that builds, tests and passes the gates
@@ -178,6 +183,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
+        Command::Certify(arguments) => certify::run(&arguments),
         Command::Component(arguments) => component::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

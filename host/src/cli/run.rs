@@ -16,6 +16,7 @@ use purefold::trace::{Exporter, TraceSettings};
 use purefold::workflow::Workflow;
 
 use super::exit::Exit;
+use super::watch::Watch;
 use super::{deploy, open};
 
 /// Longest name of a host.
@@ -39,6 +40,14 @@ pub(super) struct Arguments {
     /// Listen for events by HTTP; an address of others than this machine needs a token in the manifest
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, conflicts_with_all = ["events", "follow"])]
     listen: Option<SocketAddr>,
+    /// Build the reducers anew when their sources change, show what they would have decided otherwise, and go on with them. Only on a
+    /// store that nobody else uses
+    #[arg(long, conflicts_with = "until_idle")]
+    watch: bool,
+    /// With `--watch`: how to build, as a line for the shell, in the manifest's folder; by cargo where that has a Cargo.toml, else what
+    /// somebody else builds is taken
+    #[arg(long, value_name = "LINE", requires = "watch")]
+    build: Option<String>,
     /// End when the input is read, no intent is outstanding and no timer is due
     #[arg(long)]
     until_idle: bool,
@@ -96,6 +105,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         eprintln!("error: --advance moves the virtual clock and needs --clock event");
         return Ok(Exit::Wrong);
     }
+    let watch = if arguments.watch {
+        match Watch::begin(&arguments.workflows, arguments.build.as_deref(), &mut || signals.pending().next().is_some())? {
+            Ok(watch) => Some(watch),
+            Err(exit) => return Ok(exit),
+        }
+    } else {
+        None
+    };
     let workflows = match open::workflows(&arguments.workflows) {
         Ok(workflows) => workflows,
         Err(exit) => return Ok(exit),
@@ -133,6 +150,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         until_idle: arguments.until_idle,
         feed,
         traces,
+        // What is built comes into force by the gates.
+        keeps_releases: arguments.watch,
         ..Options::default()
     };
     let names = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
@@ -161,8 +180,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         eprintln!("metrics, health and readiness on http://{}", admin.address());
     }
     host.started(started(arguments.name.as_deref(), admin.as_ref().map(Admin::address)));
-    let bar = progress_bar();
-    let summary = host.run(|progress| show(&bar, &progress))?;
+    let watching = watch.map(Watch::start).transpose()?;
+    // A build writes to the same terminal.
+    let bar = if watching.is_some() { ProgressBar::hidden() } else { progress_bar() };
+    let summary = host.run(|progress| show(&bar, &progress));
+    if let Some(watching) = watching {
+        watching.end();
+    }
+    let summary = summary?;
     bar.finish_and_clear();
     if arguments.json {
         super::report::line(&serde_json::to_string(&summary)?)?;

@@ -38,6 +38,11 @@ impl By {
     }
 }
 
+/// For what a program does for whoever started it.
+pub(super) fn of_user(reason: &str) -> Warrant {
+    Warrant { by: By { by: None }.name(), reason: Some(reason.to_owned()) }
+}
+
 impl Signed {
     pub(super) fn warrant(&self) -> Warrant {
         Warrant { by: self.by.name(), reason: self.reason.clone() }

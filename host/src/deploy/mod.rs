@@ -32,7 +32,7 @@ pub use budget::Budget;
 pub use compatible::{States, Waiting, check, takes};
 pub use compile::{COMPILE_COMMAND, CompileLimits, Compiler};
 pub use report::{Report, Step, Verdict};
-pub use trust::{may_trust, trusted_keys};
+pub use trust::{Trust, may_trust, trust_of};
 pub use waiting::{closed_terms, compatibility};
 
 /// A release that is to come into force.
@@ -155,6 +155,12 @@ pub fn gates_back() -> Vec<Box<dyn Gate>> {
         Box::new(fits::Compatibility),
         Box::new(migration::Migration),
     ]
+}
+
+/// The gates that look at a candidate with a history, whose workflow was loaded before.
+#[must_use]
+pub fn gates_of_history() -> Vec<Box<dyn Gate>> {
+    vec![Box::new(fits::Compatibility), Box::new(migration::Migration), Box::new(shadow::ShadowReplay)]
 }
 
 /// Has the candidate pass one gate after the other, up to the first that it does not pass. `begins` and `ends` are told of each.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use purefold_wit::Finding;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::replay::{MigrationReport, RadiusReport, ShadowReport};
 
 /// Whether a gate was passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It was.

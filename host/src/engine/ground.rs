@@ -11,7 +11,7 @@ use super::plan::{Plan, Plans};
 use super::planted::{Mistake, planted};
 use super::ready::{Loader, Workshop, told};
 use super::{Clock, EngineError, Options};
-use crate::deploy::{closed_terms, compatibility, may_trust, trusted_keys};
+use crate::deploy::{Trust, closed_terms, compatibility, may_trust, trust_of};
 use crate::journal::{Entry, Kind};
 use crate::observe::{Decisions, Observed};
 use crate::sandbox::Sandbox;
@@ -205,8 +205,8 @@ impl Setting<'_> {
         let new = plan.released_as(generation);
         if let Some(last) = last {
             let manifest = &plan.workflow.manifest;
-            let trusts = trusted_keys(&manifest.path, &reader.manifest(&last.manifest)?).and_then(|in_force| {
-                let may = may_trust(&in_force, &manifest.reducer.trusted_keys, &manifest.text, Some(&manifest.path));
+            let trusts = trust_of(&manifest.path, &reader.manifest(&last.manifest)?).and_then(|in_force| {
+                let may = may_trust(&in_force, &Trust::from(&manifest.reducer), &manifest.text, Some(&manifest.path));
                 may.map_err(|finding| vec![finding])
             });
             let mut closed = |generation: u64| closed_terms(reader, &plan.workflow, releases, generation);

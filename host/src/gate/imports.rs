@@ -21,7 +21,7 @@ pub(super) fn check(component: &[u8], types: &Types, modules: &[Module], finding
 }
 
 /// The names of the outermost component's imports. The bytes have been validated.
-fn names(component: &[u8]) -> Vec<String> {
+pub(super) fn names(component: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {

@@ -10,6 +10,7 @@ mod imports;
 mod modules;
 mod profile;
 mod sizes;
+mod surface;
 
 use purefold_wit::Finding;
 use wasmparser::{Encoding, Parser, Payload};
@@ -17,6 +18,7 @@ use wasmparser::{Encoding, Parser, Payload};
 pub use profile::{
     COMPONENT_BYTES_MOST, CORE_INSTANCES_MOST, MEMORIES_MOST, NESTED_COMPONENTS_MOST, PROFILE_FEATURES, TABLE_ELEMENTS_MOST, TABLES_MOST,
 };
+pub use surface::{Surface, surface};
 
 /// Everything about `component` that keeps it out of the sandbox; nothing where it may go in.
 ///

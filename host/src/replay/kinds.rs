@@ -123,6 +123,12 @@ impl Expected {
         Expected(paths.iter().map(|path| path.replace('-', "_")).collect())
     }
 
+    /// The places.
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether a difference of that kind is wanted.
     #[must_use]
     pub fn covers(&self, kind: &str) -> bool {

@@ -12,9 +12,12 @@ use super::reducer::Guard;
 /// as its code.
 const MOST: usize = 16;
 
+/// A component under its digest, compiled and linked.
+type Kept = ([u8; 32], Component, InstancePre<Guard>);
+
 /// What one engine has linked, the latest last.
 #[derive(Default)]
-pub(super) struct Linked(Mutex<Vec<([u8; 32], Component, InstancePre<Guard>)>>);
+pub(super) struct Linked(Mutex<Vec<Kept>>);
 
 impl Linked {
     /// The component of these bytes, compiled and linked against nothing.
@@ -36,7 +39,7 @@ impl Linked {
     }
 
     /// What is kept under that digest, which is the latest then.
-    fn known(&self, digest: &[u8; 32]) -> Option<([u8; 32], Component, InstancePre<Guard>)> {
+    fn known(&self, digest: &[u8; 32]) -> Option<Kept> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().position(|(known, _, _)| known == digest)?;
         let found = kept.remove(found);
@@ -47,6 +50,8 @@ impl Linked {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use super::*;
 
     fn component(exports: usize) -> Vec<u8> {

@@ -44,6 +44,15 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The most that any manifest may grant.
+    pub const MOST: Limits = Limits {
+        // Minutes of computing: far more than a decision should ever need.
+        fuel: 1_000_000_000_000,
+        memory_bytes: MOST_MEMORY_BYTES,
+        output_bytes: 64 << 20,
+        intents: 10_000,
+    };
+
     /// The semantic profile: whatever two hosts must have in common to agree on every decision, faults by limit included.
     #[must_use]
     pub fn semantic_profile(&self) -> String {
@@ -53,14 +62,19 @@ impl Limits {
         )
     }
 
-    /// The limits that a [`Limits::semantic_profile`] names; none where this version cannot keep to them.
+    /// The limits that a [`Limits::semantic_profile`] names; none where this version cannot keep to them, or nobody may grant them.
     #[must_use]
     pub fn from_semantic_profile(text: &str) -> Option<Self> {
         let number = |name: &str| text.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok());
         let size = |name: &str| usize::try_from(number(name)?).ok();
         let limits =
             Limits { fuel: number("fuel")?, memory_bytes: size("memory")?, output_bytes: size("output")?, intents: size("intents")? };
-        text.starts_with(&limits.semantic_profile()).then_some(limits)
+        let most = Limits::MOST;
+        let may_be = limits.fuel <= most.fuel
+            && limits.memory_bytes <= most.memory_bytes
+            && limits.output_bytes <= most.output_bytes
+            && limits.intents <= most.intents;
+        (may_be && text.starts_with(&limits.semantic_profile())).then_some(limits)
     }
 }
 

@@ -1,7 +1,6 @@
 //! All rows of one workflow, to be put into another store: what an audit bundle carries.
 
-use serde::{Deserialize, Serialize};
-
+use super::cell::Cell;
 use super::connection::Connection;
 use super::inspect::CHAIN;
 use super::value::{Columns, Value, values};
@@ -13,6 +12,10 @@ const ENTRIES_TOGETHER: u32 = 128;
 
 /// Entities that are read together.
 const ENTITIES_TOGETHER: u32 = 256;
+
+/// Rows of a table that are taken in, where each of them costs more than its bytes: a component is compiled, a release loaded, and a
+/// reducer made ready for each profile.
+const ROWS_MOST: [(&str, u64); 5] = [("workflows", 1), ("profiles", 1024), ("components", 1024), ("manifests", 4096), ("releases", 4096)];
 
 /// Rows that are written in one transaction.
 const ROWS_TOGETHER: u64 = 10_000;
@@ -97,50 +100,6 @@ impl Table {
 
     fn cells(&self, row: &Columns<'_>) -> Result<Vec<Cell>, StoreError> {
         (0..self.columns.len()).map(|index| Cell::of(row.value(index)?)).collect()
-    }
-}
-
-/// A value in a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Cell {
-    /// Nothing.
-    Null,
-    /// A number; 0 and 1 are no and yes.
-    Int(i64),
-    /// A text.
-    Text(String),
-    /// Bytes.
-    Bytes {
-        /// In Base64.
-        base64: String,
-    },
-}
-
-impl Cell {
-    fn of(value: Value<'_>) -> Result<Self, StoreError> {
-        use base64::Engine as _;
-        Ok(match value {
-            Value::Null => Cell::Null,
-            Value::Int(number) => Cell::Int(number),
-            Value::Text(text) => Cell::Text(
-                String::from_utf8(text.into_owned()).map_err(|_| StoreError::Corrupt("a text of the store is not UTF-8".into()))?,
-            ),
-            Value::Bytes(bytes) => Cell::Bytes { base64: base64::engine::general_purpose::STANDARD.encode(bytes) },
-            Value::Fingerprint(_) | Value::List(_) => return Err(StoreError::Corrupt("a row holds what no column can".into())),
-        })
-    }
-
-    fn value(&self) -> Result<Value<'_>, String> {
-        use base64::Engine as _;
-        Ok(match self {
-            Cell::Null => Value::Null,
-            Cell::Int(number) => Value::Int(*number),
-            Cell::Text(text) => Value::from(text),
-            Cell::Bytes { base64 } => Value::Bytes(
-                base64::engine::general_purpose::STANDARD.decode(base64).map_err(|error| format!("no Base64: {error}"))?.into(),
-            ),
-        })
     }
 }
 
@@ -288,6 +247,8 @@ pub struct Filling {
     _store: Store,
     connection: rusqlite::Connection,
     rows: u64,
+    /// Rows of the tables that may not have many.
+    counted: [u64; ROWS_MOST.len()],
 }
 
 impl Filling {
@@ -303,7 +264,7 @@ impl Filling {
         let store = Store::open(&Location::Sqlite(path.into()), Some(journal), journal)?;
         let connection = sqlite::connect(path)?;
         connection.execute_batch("BEGIN")?;
-        Ok(Filling { _store: store, connection, rows: 0 })
+        Ok(Filling { _store: store, connection, rows: 0, counted: [0; ROWS_MOST.len()] })
     }
 
     /// Puts a row into the table of that name.
@@ -315,6 +276,12 @@ impl Filling {
         let known = TABLES.iter().find(|known| known.name == table).ok_or_else(|| unfit("no such table is carried".into()))?;
         if cells.len() != known.columns.len() {
             return Err(unfit(format!("it has {} values, and the table {} columns", cells.len(), known.columns.len())));
+        }
+        if let Some((index, (_, most))) = ROWS_MOST.iter().enumerate().find(|(_, (name, _))| *name == known.name) {
+            self.counted[index] += 1;
+            if self.counted[index] > *most {
+                return Err(unfit(format!("it holds more than {most} rows")));
+            }
         }
         let values = cells.iter().map(Cell::value).collect::<Result<Vec<_>, _>>().map_err(unfit)?;
         let places = vec!["?"; values.len()].join(", ");

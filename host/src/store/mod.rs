@@ -7,6 +7,7 @@
 mod alike;
 mod archive;
 mod batch;
+mod cell;
 mod change;
 mod checked;
 mod connection;
@@ -37,11 +38,12 @@ pub(crate) mod trial;
 pub(crate) mod value;
 mod write;
 
-pub use archive::{Carried, Cell, Filling, RowError};
+pub use archive::{Carried, Filling, RowError};
 pub use batch::{
     AcceptedRow, AskedRow, Batch, DeadLetterRow, DeliveryRow, EntityId, EntityRow, EntryRow, ErasedRow, ErasingRow, ForwardedRow, InboxRow,
     IntentKey, OutboxChange, OutboxRow, OutboxStatus, PauseRow, Row, Scope, SourceReset, SourceRow, TimerRow, Truncation,
 };
+pub use cell::{CarriedRow, Cell};
 pub use checked::{CheckedHead, CheckedHeads};
 pub use epoch::Numbers;
 pub use erase::Erased;

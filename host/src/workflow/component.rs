@@ -7,8 +7,9 @@ use std::sync::Arc;
 use purefold_wit::Finding;
 
 use super::{Manifest, Surroundings};
+use crate::certificate;
 use crate::gate::COMPONENT_BYTES_MOST;
-use crate::signing::{self, SIGNATURE_SUFFIX, SignatureError, TrustedKey};
+use crate::signing::{self, SIGNATURE_SUFFIX, SignatureError, Signed, TrustedKey};
 
 /// Names a folder of built reducers, looked into before those of the build.
 pub const REDUCERS_VARIABLE: &str = "PUREFOLD_REDUCERS";
@@ -40,6 +41,9 @@ pub(super) fn read(manifest: &Manifest, surroundings: &Surroundings<'_>) -> Resu
     if !manifest.reducer.trusted_keys.is_empty() {
         signed(path, &bytes, &manifest.reducer.trusted_keys)?;
     }
+    if manifest.reducer.require_certificate {
+        certificate::demanded(path, &bytes, &manifest.limits(), &manifest.reducer.trusted_keys)?;
+    }
     Ok(bytes.into())
 }
 
@@ -64,13 +68,13 @@ pub(crate) enum Unsigned {
     },
 }
 
-/// Finds out whether one of `keys` signed the file of these bytes that lies at `path`.
-pub(crate) fn signed_beside(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Unsigned> {
+/// Finds out which of `keys` signed the file of these bytes that lies at `path`.
+pub(crate) fn signed_beside(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<Signed, Unsigned> {
     let beside = PathBuf::from(format!("{}{SIGNATURE_SUFFIX}", path.display()));
     let mut text = String::new();
     let read = std::fs::File::open(&beside).and_then(|file| file.take(signing::MOST_BYTES).read_to_string(&mut text));
     match read.map(|_| signing::check(bytes, &text, keys)) {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(signed)) => Ok(signed),
         Ok(Err(cause)) => Err(Unsigned::Wrong { path: beside, cause }),
         Err(cause) => Err(Unsigned::Missing { path: beside, cause }),
     }
@@ -78,7 +82,7 @@ pub(crate) fn signed_beside(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> R
 
 /// Finds out whether one of `keys` signed the component that lies at `path`.
 pub(crate) fn signed(path: &Path, bytes: &[u8], keys: &[TrustedKey]) -> Result<(), Finding> {
-    signed_beside(path, bytes, keys).map_err(|unsigned| match unsigned {
+    signed_beside(path, bytes, keys).map(drop).map_err(|unsigned| match unsigned {
         Unsigned::Missing { .. } => Finding::new(
             "signature-missing",
             "reducer.trusted-keys",

@@ -108,6 +108,8 @@ pub struct ReducerSettings {
     pub key: String,
     /// Where there are any, one of these must have signed the component.
     pub trusted_keys: Vec<TrustedKey>,
+    /// Whether one of them must also have certified it.
+    pub require_certificate: bool,
 }
 
 /// `[source]`

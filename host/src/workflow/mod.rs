@@ -28,7 +28,7 @@ use crate::store::Location;
 
 pub use closed::{Statements, load_to_read, only_away, schema};
 pub use component::{REDUCERS_VARIABLE, component_path};
-pub(crate) use component::{signed, signed_beside};
+pub(crate) use component::{Unsigned, signed, signed_beside};
 pub use link::link;
 pub use load::{Opener, Surroundings, TopicCheck, load, load_in};
 pub use manifest::Manifest;

@@ -5,6 +5,7 @@ mod exploring;
 mod fuzzing;
 mod project;
 mod scenarios;
+mod watching;
 
 use std::fs;
 use std::path::{Path, PathBuf};

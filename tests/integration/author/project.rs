@@ -7,7 +7,7 @@ use crate::program::{Done, purefold, target_folder};
 use crate::repository::root;
 
 /// A command of cargo in the project, on what this workspace's crates have brought already.
-fn cargo(folder: &Path, arguments: &[&str]) -> Done {
+pub(super) fn cargo(folder: &Path, arguments: &[&str]) -> Done {
     let mut cargo = Command::new(env!("CARGO"));
     // Kept from run to run: what the project links is compiled once.
     cargo.args(arguments).arg("--offline").current_dir(folder).env("CARGO_TARGET_DIR", target_folder().join("new-project"));

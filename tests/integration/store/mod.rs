@@ -3,6 +3,7 @@
 mod crashes;
 mod database;
 mod outages;
+mod replaying;
 mod rights;
 mod same;
 mod secure;

@@ -9,7 +9,7 @@ use crate::traces::Traces;
 use crate::wire::Node;
 
 /// What of an answer does not tell which store it is of.
-fn told(done: &Done) -> Vec<String> {
+pub(super) fn told(done: &Done) -> Vec<String> {
     let keep = |line: &str| match serde_json::from_str::<Value>(line) {
         Ok(mut value) => {
             // The manifest says where the journal is, and rows are counted in either.
@@ -35,7 +35,7 @@ fn strip(value: &mut Value) {
 }
 
 /// Asks the same of both, and expects the same of both.
-fn ask(places: &[Place; 2], command: &str, rest: &[&str]) -> Done {
+pub(super) fn ask(places: &[Place; 2], command: &str, rest: &[&str]) -> Done {
     let [sqlite, postgres] = places;
     let (one, other) = (sqlite.ask(command, rest), postgres.ask(command, rest));
     assert_eq!(one.code, other.code, "{command} {rest:?}\n{}\n{}\n{}\n{}", one.out, one.err, other.out, other.err);

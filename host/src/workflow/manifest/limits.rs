@@ -3,7 +3,7 @@
 use purefold_effects::settings::Settings;
 use purefold_wit::Finding;
 
-use crate::sandbox;
+use crate::sandbox::Limits;
 
 /// Waiting inputs of one parked entity, where the manifest does not say.
 pub const DEFAULT_INBOX: usize = 1000;
@@ -16,13 +16,13 @@ pub const DEFAULT_OUTSTANDING: usize = 100_000;
 
 /// Less fuel than this does not even enter a reducer.
 const FUEL_LEAST: i64 = 10_000;
-/// Minutes of computing: far more than a decision should ever need.
-const FUEL_MOST: i64 = 1_000_000_000_000;
+const FUEL_MOST: i64 = Limits::MOST.fuel.cast_signed();
 /// One page of linear memory.
 const MEMORY_BYTES_LEAST: i64 = 64 << 10;
+const MEMORY_BYTES_MOST: i64 = Limits::MOST.memory_bytes as i64;
 const OUTPUT_BYTES_LEAST: i64 = 1 << 10;
-const OUTPUT_BYTES_MOST: i64 = 64 << 20;
-const INTENTS_MOST: i64 = 10_000;
+const OUTPUT_BYTES_MOST: i64 = Limits::MOST.output_bytes as i64;
+const INTENTS_MOST: i64 = Limits::MOST.intents as i64;
 const INBOX_MOST: i64 = 1_000_000;
 const EVENT_BYTES_LEAST: i64 = 1 << 10;
 const EVENT_BYTES_MOST: i64 = 64 << 20;
@@ -54,7 +54,7 @@ pub struct LimitSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        let sandbox::Limits { fuel, memory_bytes, output_bytes, intents } = sandbox::Limits::default();
+        let Limits { fuel, memory_bytes, output_bytes, intents } = Limits::default();
         LimitSettings {
             fuel,
             memory_bytes,
@@ -69,8 +69,8 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
-    pub(super) fn sandbox(&self) -> sandbox::Limits {
-        sandbox::Limits { fuel: self.fuel, memory_bytes: self.memory_bytes, output_bytes: self.output_bytes, intents: self.intents }
+    pub(super) fn sandbox(&self) -> Limits {
+        Limits { fuel: self.fuel, memory_bytes: self.memory_bytes, output_bytes: self.output_bytes, intents: self.intents }
     }
 
     pub(super) fn read(mut settings: Settings<'_>) -> (Self, Vec<Finding>) {
@@ -78,9 +78,8 @@ impl LimitSettings {
         if let Some(fuel) = settings.integer("fuel", FUEL_LEAST..=FUEL_MOST) {
             limits.fuel = fuel.unsigned_abs();
         }
-        let memory_most = i64::try_from(sandbox::MOST_MEMORY_BYTES).unwrap_or(i64::MAX);
         for (name, bound, range) in [
-            ("memory", &mut limits.memory_bytes, MEMORY_BYTES_LEAST..=memory_most),
+            ("memory", &mut limits.memory_bytes, MEMORY_BYTES_LEAST..=MEMORY_BYTES_MOST),
             ("output", &mut limits.output_bytes, OUTPUT_BYTES_LEAST..=OUTPUT_BYTES_MOST),
             ("intents", &mut limits.intents, 1..=INTENTS_MOST),
             ("inbox", &mut limits.inbox, 1..=INBOX_MOST),

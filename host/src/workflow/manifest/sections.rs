@@ -114,8 +114,18 @@ fn reducer(mut settings: Settings<'_>, top: &mut Settings<'_>) -> ReducerSetting
             }
         }
     }
+    let require_certificate = settings.boolean("require-certificate").unwrap_or_default();
+    if require_certificate && !settings.has("trusted-keys") {
+        let help = "add `trusted-keys = [\"…\"]`, or remove `require-certificate`";
+        settings.report(
+            "setting-missing",
+            "trusted-keys",
+            "`require-certificate` is set, and nobody is trusted to have certified anything",
+            help,
+        );
+    }
     top.absorb(settings.finish());
-    ReducerSettings { component, key, trusted_keys }
+    ReducerSettings { component, key, trusted_keys, require_certificate }
 }
 
 fn source(mut settings: Settings<'_>, manifest: &Manifest, top: &mut Settings<'_>) -> SourceSettings {
