@@ -219,9 +219,9 @@ fn under_load_with_kills_of_several_hosts_lose_and_repeat_nothing() {
         std::thread::spawn(move || std::io::copy(&mut told, &mut log));
         let mut addresses = addresses.lock().expect("nobody fails with it");
         if at < addresses.len() {
-            addresses[at] = address
+            addresses[at] = address;
         } else {
-            addresses.push(address)
+            addresses.push(address);
         }
         drop(addresses);
         host

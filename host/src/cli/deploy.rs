@@ -138,6 +138,7 @@ pub(super) fn roll_back(arguments: &RollbackArguments) -> anyhow::Result<Exit> {
 /// Brings what was just built, and would lie at `lies_at`, into force with the manifest at `path`. What it would have decided otherwise is
 /// shown, and not held against it.
 pub(super) fn built(path: &Path, lies_at: &Path, text: String, component: &Arc<[u8]>, (reader, id): (Reader, i64)) -> anyhow::Result<Exit> {
+    let releases = reader.releases(id)?;
     deploy(&Ask {
         path,
         lies_at: Some(lies_at),
@@ -145,6 +146,7 @@ pub(super) fn built(path: &Path, lies_at: &Path, text: String, component: &Arc<[
         component: component.clone(),
         reader,
         id,
+        releases,
         gates: deploy::gates(),
         budget: Budget { differing: 1.0, ..Budget::default() },
         dry_run: false,
