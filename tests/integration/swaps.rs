@@ -16,6 +16,7 @@ use crate::deploying::{MANIFEST, STORE, UNTRIED, arrival, begun, deploy, step};
 use crate::place::{Place, Running};
 use crate::program::{fixture, signal};
 use crate::store::database;
+use crate::tables::number as number_in;
 
 /// Swaps, where the variable does not say; `cargo xtask swaps` sets it.
 const SWAPS_VARIABLE: &str = "PUREFOLD_SWAPS";
@@ -37,7 +38,13 @@ const SENDERS: u64 = 2;
 const SWAPS_FOR_A_KILL: u64 = 3;
 const SWAPS_FOR_A_KILL_OF_SEVERAL: u64 = 8;
 
-/// How long everything may take to come to rest.
+/// Lines that are written ahead of the host that reads them, by and large.
+const MOST_AHEAD: u64 = 10_000;
+
+/// How far a source is decided.
+const READ: &str = "SELECT coalesce(max(next_line), 0) FROM sources";
+
+/// How long nothing may happen where there is something to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What was written, or sent and answered.
@@ -65,11 +72,14 @@ fn numbered(number: u64) -> String {
 }
 
 /// Writes steps after the first two for as long as it is to, as fast as a file's reader may be expected to follow.
-fn writes(stream: &Path, load: &Load) {
+fn writes(stream: &Path, store: &Path, load: &Load) {
     let mut file = OpenOptions::new().append(true).open(stream).expect("there is a stream");
     load.events.store(2, Ordering::Relaxed);
     while !load.is_over() {
         let number = load.events.load(Ordering::Relaxed) + 1;
+        while number.is_multiple_of(1000) && !load.is_over() && number_in(store, READ) + MOST_AHEAD < number {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         writeln!(file, "{}", numbered(number)).expect("the stream can be written");
         load.events.store(number, Ordering::Relaxed);
         std::thread::sleep(Duration::from_micros(500));
@@ -143,7 +153,7 @@ fn is_well(place: &Place, hosts: Vec<Option<Running>>, events: u64, what: &str) 
     let left = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM forwarded) + (SELECT count(*) FROM deliveries)";
     let of_steps = "FROM entries WHERE kind = 'decided' AND event_id LIKE 'step-%'";
     let decided = || place.value(STORE, &format!("SELECT count(DISTINCT event_id) {of_steps}"));
-    let begun = Instant::now();
+    let (mut begun, mut before) = (Instant::now(), String::new());
     while decided() != events.to_string() || place.value(STORE, left) != "0" {
         for host in &mut hosts {
             assert!(host.child().try_wait().expect("it can be asked").is_none(), "a host ended by itself: {}", log());
@@ -155,6 +165,10 @@ fn is_well(place: &Place, hosts: Vec<Option<Running>>, events: u64, what: &str) 
             place.value(STORE, left),
             log()
         );
+        let now = decided();
+        if now != before {
+            (begun, before) = (Instant::now(), now);
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
     for mut host in hosts {
@@ -183,8 +197,8 @@ fn under_load_with_kills_lose_and_repeat_nothing() {
     let place = begun();
     let load = Load::default();
     let writer = {
-        let (load, stream) = (load.clone(), place.path("stream.jsonl"));
-        std::thread::spawn(move || writes(&stream, &load))
+        let (load, stream, store) = (load.clone(), place.path("stream.jsonl"), place.path(STORE));
+        std::thread::spawn(move || writes(&stream, &store, &load))
     };
     let started = |_: usize| {
         let mut command = place.running(&["--follow"]);
