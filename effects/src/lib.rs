@@ -87,6 +87,12 @@ pub trait Operation: Send + Sync {
     /// One attempt at one intent. A repeat carries the same [`Call::id`]. Dropping the future abandons the attempt,
     /// which may still take effect.
     fn perform(&self, call: Call) -> BoxFuture<'static, Result<Reply, EffectError>>;
+
+    /// Whether one repeat more does no harm, however many there were: the backend knows what it did for an intent, or comes to
+    /// the same by doing it again, or whoever gets it twice knows it by its id.
+    fn bears_repeats(&self) -> bool {
+        false
+    }
 }
 
 /// One attempt at one intent.

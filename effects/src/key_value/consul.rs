@@ -65,6 +65,10 @@ impl Operation for BoundKeyValue {
         let (keys, entry) = (Arc::clone(&self.keys), self.plan.entry(&call.payload));
         Box::pin(async move { keys.perform(&call, &entry.map_err(EffectError::Refused)?).await.map(|()| None) })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }
 
 /// A key that is there, or not.

@@ -67,6 +67,10 @@ impl Operation for BoundKeyValue {
         let (database, effect) = (Arc::clone(&self.database), Arc::clone(&self.effect));
         Box::pin(async move { database.change(effect, &call, change.map_err(EffectError::Refused)?).await })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }
 
 fn change(plan: &Plan, call: &Call) -> Result<Change, String> {

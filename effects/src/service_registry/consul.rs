@@ -60,6 +60,10 @@ impl Operation for BoundService {
         let (registry, plan) = (Arc::clone(&self.registry), Arc::clone(&self.plan));
         Box::pin(async move { registry.perform(&plan, &call).await.map(|()| None) })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }
 
 /// Where a call stands to the service that is there.

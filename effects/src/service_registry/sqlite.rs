@@ -88,6 +88,10 @@ impl Operation for BoundRegistry {
         let (database, effect) = (Arc::clone(&self.database), Arc::clone(&self.effect));
         Box::pin(async move { database.change(effect, &call, change.map_err(EffectError::Refused)?).await })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }
 
 impl BoundRegistry {

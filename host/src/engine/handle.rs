@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::source::{Listener, Positions, Standing, Taken};
+use crate::source::{KafkaStatus, Listener, Positions, Standing, Taken};
 
 /// How long a source of lines must have had nothing to read before due timers trust that nothing earlier is unread.
 const QUIET_LINES: Duration = Duration::from_millis(50);
@@ -26,6 +26,8 @@ pub(super) struct SourceHandle {
     pub(super) tells_when: bool,
     /// Where it is told, by part, how far everything is decided and durable.
     pub(super) positions: Option<Arc<Positions>>,
+    /// Where it can be away: how it is doing.
+    pub(super) status: Option<Arc<KafkaStatus>>,
     pub(super) stop: Arc<AtomicBool>,
     /// Where it is asked instead of read.
     pub(super) listener: Option<Listener>,
@@ -39,13 +41,33 @@ impl SourceHandle {
         looked: Option<Arc<AtomicU64>>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        SourceHandle { lines, waiting_since, quiet: QUIET_LINES, looked, tells_when: false, positions: None, stop, listener: None }
+        SourceHandle {
+            lines,
+            waiting_since,
+            quiet: QUIET_LINES,
+            looked,
+            tells_when: false,
+            positions: None,
+            status: None,
+            stop,
+            listener: None,
+        }
     }
 
     /// A source of several parts, which tells when it has handed on all there was.
-    pub(super) fn of_parts(lines: Receiver<Vec<Taken>>, positions: Arc<Positions>) -> Self {
+    pub(super) fn of_parts(lines: Receiver<Vec<Taken>>, positions: Arc<Positions>, status: Option<Arc<KafkaStatus>>) -> Self {
         let source = SourceHandle::of_lines(lines, Arc::default(), None, Arc::default());
-        SourceHandle { tells_when: true, positions: Some(positions), ..source }
+        SourceHandle { tells_when: true, positions: Some(positions), status, ..source }
+    }
+
+    /// Whether it has any of its parts.
+    pub(super) fn has_parts(&self) -> bool {
+        self.status.as_ref().is_none_or(|status| status.reads_some())
+    }
+
+    /// Whether nothing can be read now, whatever it has.
+    pub(super) fn is_away(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.reads_nothing())
     }
 
     /// A source that is sent events.

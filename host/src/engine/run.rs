@@ -129,6 +129,8 @@ pub(super) struct Course {
     pub(super) delivers: bool,
     /// Longest that a due timer waits for the source, in microseconds.
     pub(super) timer_wait: u64,
+    /// Longest that it waits before for a source that is away.
+    pub(super) outage_wait: Duration,
 }
 
 /// What one turn of the loop came to.
@@ -175,6 +177,7 @@ impl Course {
         let wait = |plan: &Arc<Plan>| u64::try_from(plan.workflow.manifest.source.timer_wait.as_micros()).unwrap_or(u64::MAX);
         self.delivers = plans.iter().any(|plan| plan.delivers());
         self.timer_wait = plans.iter().map(wait).max().unwrap_or(0);
+        self.outage_wait = plans.iter().map(|plan| plan.workflow.manifest.source.outage_wait).max().unwrap_or_default();
     }
 }
 

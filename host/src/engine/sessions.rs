@@ -369,7 +369,7 @@ impl Sessions {
                 });
             }),
         };
-        Ok((SourceHandle::of_parts(lines, positions), reading))
+        Ok((SourceHandle::of_parts(lines, positions, self.group.as_ref().map(Group::status)), reading))
     }
 
     /// Does `work` again while the store cannot be used for a while.

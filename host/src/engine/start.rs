@@ -262,6 +262,7 @@ impl Opened {
             perform: options.perform,
             delivers: false,
             timer_wait: 0,
+            outage_wait: Duration::ZERO,
         };
         course.follow(plans);
         let shared = Arc::new(Shared { plans: Arc::clone(plans), ids: Arc::new(ids) });

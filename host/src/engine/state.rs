@@ -63,8 +63,11 @@ pub(super) struct State {
     pub(super) deliveries: usize,
     pub(super) next_due: Option<u64>,
     pub(super) look_for_timers: bool,
-    /// Since when the host has been able to read: at its start, when its store works again, and when a workflow goes on.
+    /// Since when the host has been able to read: at its start, when its store or its source works again, and when a workflow goes
+    /// on.
     pub(super) reading_since: Duration,
+    /// Since when due timers wait for a source that is away.
+    pub(super) away_since: Option<Duration>,
     /// On the event clock, after the input: timers up to here fire.
     pub(super) bound: Option<u64>,
     pub(super) pauses: Pauses,

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::handle::SourceHandle;
 use super::input::EntityName;
 use super::planted::{Mistake, planted};
 use super::{Engine, EngineError};
@@ -33,6 +34,9 @@ impl Engine {
         self.state.next_due = self.next_due()?;
         let now = self.clock.wall();
         let Some(earliest) = self.state.next_due.filter(|due| *due <= now) else { return Ok(()) };
+        if self.waits_for_source() {
+            return Ok(());
+        }
         let Some(until) = self.read_past(now).or_else(|| self.waited_enough(now)) else { return Ok(()) };
         if earliest > until {
             return Ok(());
@@ -70,7 +74,9 @@ impl Engine {
             return Some(now);
         }
         if source.tells_when {
-            return self.state.looked.map(|looked| looked.min(now));
+            // Who reads nothing has read everything; but the group may be about to give it what it lost in an outage.
+            let is_trusted = source.has_parts() || self.waited_enough(now).is_some();
+            return self.state.looked.filter(|_| is_trusted).map(|looked| looked.min(now));
         }
         if !self.state.backlog.is_empty() || !source.lines.is_empty() {
             return None;
@@ -81,6 +87,20 @@ impl Engine {
         let since = source.waiting_since.load(Ordering::Acquire);
         let is_quiet = since > 0 && Duration::from_micros(now.saturating_sub(since)) >= source.quiet;
         is_quiet.then(|| source.looked.as_ref().map_or(now, |looked| looked.load(Ordering::Acquire).min(now)))
+    }
+
+    /// Whether the source is away, and not for so long that timers do not wait for it any longer. What falls due meanwhile waits
+    /// for what its senders could not send, as soon as it is back.
+    fn waits_for_source(&mut self) -> bool {
+        if !self.source.as_ref().is_some_and(SourceHandle::is_away) {
+            if self.state.away_since.take().is_some() {
+                self.reading_begins();
+            }
+            return false;
+        }
+        let now = self.clock.elapsed();
+        let since = *self.state.away_since.get_or_insert(now);
+        now.saturating_sub(since) < self.course.outage_wait
     }
 
     /// Up to when timers do not wait for the source any longer. The wait begins when the host can read: what fell due while

@@ -42,6 +42,9 @@ pub const DEFAULT_DEDUPE: u64 = 200_000;
 /// How long a due timer waits for the source to be read past it, where the manifest does not say.
 pub const DEFAULT_TIMER_WAIT: Duration = Duration::from_secs(30);
 
+/// How long due timers wait for a source that is away, where the manifest does not say.
+pub const DEFAULT_OUTAGE_WAIT: Duration = Duration::from_secs(60 * 60);
+
 /// How an intent is retried, where its route does not say.
 pub const DEFAULT_RETRY: Retry = Retry {
     attempts: 8,
@@ -121,6 +124,8 @@ pub struct SourceSettings {
     pub dedupe: u64,
     /// The longest that a due timer waits for the source to be read past it.
     pub timer_wait: Duration,
+    /// The longest that it waits before for a source that is away.
+    pub outage_wait: Duration,
     /// A file of events, one a line, resolved against the manifest's folder.
     pub file: Option<PathBuf>,
     /// Whether the file is read on as it grows.
@@ -137,6 +142,7 @@ impl Default for SourceSettings {
             max_skew: DEFAULT_MAX_SKEW,
             dedupe: DEFAULT_DEDUPE,
             timer_wait: DEFAULT_TIMER_WAIT,
+            outage_wait: DEFAULT_OUTAGE_WAIT,
             file: None,
             follow: false,
             http: None,

@@ -93,13 +93,34 @@ impl Guarded {
 
     /// Sends a signal to the service's process and all that it started.
     pub(crate) fn signal_all(&self, name: &str) -> Result<()> {
+        send(name, &self.all())
+    }
+
+    /// Stops them (SIGSTOP), and waits until every thread stands still: the signal alone lets others answer for a moment.
+    pub(crate) fn stop_all(&self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            // What was started meanwhile has not heard of it.
+            self.signal_all("STOP")?;
+            if self.all().into_iter().all(stands_still) {
+                return Ok(());
+            }
+            if begun.elapsed() > ENDING_MAX {
+                bail!("process {} does not stand still {} s after it was told to", self.service, ENDING_MAX.as_secs());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The service's process and all that it started.
+    fn all(&self) -> Vec<u32> {
         let mut all = vec![self.service];
         let mut next = 0;
         while let Some(parent) = all.get(next).copied() {
             all.extend(children(parent));
             next += 1;
         }
-        send(name, &all)
+        all
     }
 
     /// Waits until the service has ended.
@@ -145,11 +166,34 @@ fn parent_of(process: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Whether no thread of the process runs: the third field of each thread's `stat` says that it is stopped or has ended.
+fn stands_still(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    threads.filter_map(Result::ok).all(|thread| {
+        let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { return true };
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't', 'Z', 'X']))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+
+    #[test]
+    fn what_was_stopped_stands_still_and_goes_on_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let guarded = waiting(folder.path());
+        guarded.stop_all().unwrap();
+        assert!(guarded.all().into_iter().all(stands_still));
+        guarded.signal_all("CONT").unwrap();
+        let begun = Instant::now();
+        while stands_still(guarded.service) {
+            assert!(begun.elapsed() < ENDING_MAX);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 
     /// A service that prints its number and waits.
     fn waiting(folder: &Path) -> Guarded {

@@ -163,7 +163,7 @@ impl Instance {
     /// # Errors
     /// Where it does not run.
     pub fn pause(&self) -> Result<()> {
-        self.running()?.signal_all("STOP")
+        self.running()?.stop_all()
     }
 
     /// Lets it go on after [`Instance::pause`].

@@ -58,4 +58,8 @@ impl Operation for BoundTopic {
             Ok(None)
         })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }

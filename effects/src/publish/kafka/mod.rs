@@ -79,6 +79,10 @@ impl Operation for BoundTopic {
         let producer = Arc::clone(&self.producer);
         Box::pin(async move { producer.send(message.map_err(EffectError::Refused)?).await.map(|()| None) })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }
 
 impl BoundTopic {

@@ -119,4 +119,8 @@ impl Operation for BoundTable {
         let writer = Arc::clone(&self.writer);
         Box::pin(async move { writer.change(&call, change?).await })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }

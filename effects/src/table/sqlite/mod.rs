@@ -165,4 +165,8 @@ impl Operation for BoundTable {
         let (database, effect) = (Arc::clone(&self.database), Arc::clone(&self.effect));
         Box::pin(async move { database.change(effect, &call, change?).await })
     }
+
+    fn bears_repeats(&self) -> bool {
+        true
+    }
 }

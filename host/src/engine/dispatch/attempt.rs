@@ -186,7 +186,12 @@ impl Dispatcher {
         );
         let elapsed = now.saturating_sub(waiting.first.unwrap_or(now));
         waiting.maybe_done |= matches!(error, EffectError::Unknown(_));
-        if is_down && matches!(error, EffectError::NotDone { .. }) {
+        let costs_nothing = match error {
+            EffectError::NotDone { .. } => true,
+            EffectError::Unknown(_) => route.operation.bears_repeats(),
+            EffectError::Refused(_) | EffectError::UnreadableReply(_) => false,
+        };
+        if is_down && costs_nothing {
             waiting.spent -= 1;
         }
         match retry::after_failure(&route.retry, waiting.spent, elapsed, &error, waiting.maybe_done, (self.random)()) {

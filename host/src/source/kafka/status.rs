@@ -52,6 +52,19 @@ impl KafkaStatus {
         self.lock().partitions.clone()
     }
 
+    /// Whether the group gave the host partitions.
+    #[must_use]
+    pub fn reads_some(&self) -> bool {
+        !self.lock().partitions.is_empty()
+    }
+
+    /// Whether the host can take no events now: [`trouble`](Self::trouble) says why.
+    #[must_use]
+    pub fn reads_nothing(&self) -> bool {
+        let known = self.lock();
+        known.away.is_some() || !known.joined
+    }
+
     /// What keeps the host from taking events, where anything does.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {

@@ -21,6 +21,9 @@ use crate::trace::TraceSettings;
 const NAME_BYTES_MOST: usize = 128;
 const MAX_SKEW_MOST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 const TIMER_WAIT_MOST: Duration = Duration::from_secs(60 * 60);
+
+/// Longest `source.outage-wait`.
+const OUTAGE_WAIT_MOST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DEDUPE_MOST: i64 = 100_000_000;
 
 /// Fills the manifest from `table`. What cannot be read is told in `findings` and left as it was.
@@ -138,6 +141,9 @@ fn source(mut settings: Settings<'_>, manifest: &Manifest, top: &mut Settings<'_
     }
     if let Some(timer_wait) = settings.duration("timer-wait", Duration::ZERO..=TIMER_WAIT_MOST) {
         source.timer_wait = timer_wait;
+    }
+    if let Some(outage_wait) = settings.duration("outage-wait", Duration::ZERO..=OUTAGE_WAIT_MOST) {
+        source.outage_wait = outage_wait;
     }
     source.file = settings.path("file", &manifest.folder);
     source.follow = settings.boolean("follow").unwrap_or_default();

@@ -6,7 +6,8 @@ use purefold_wit::{UnknownFields, Value};
 use sha2::{Digest, Sha256};
 
 use super::super::manifest::{
-    DEFAULT_BREAKER, DEFAULT_DEDUPE, DEFAULT_MAX_SKEW, DEFAULT_PARALLEL, DEFAULT_RETRY, DEFAULT_TIMER_WAIT, LimitSettings,
+    DEFAULT_BREAKER, DEFAULT_DEDUPE, DEFAULT_MAX_SKEW, DEFAULT_OUTAGE_WAIT, DEFAULT_PARALLEL, DEFAULT_RETRY, DEFAULT_TIMER_WAIT,
+    LimitSettings,
 };
 use super::super::{BreakerSettings, EffectLimits, EffectRoute, OnExhausted, OutcomeField, Retry, RoutePlan, Workflow};
 use super::reducer;
@@ -83,7 +84,8 @@ fn what_a_manifest_does_not_say_has_defaults() {
     let folder = Folder::new();
     let workflow = loaded(folder.load(MANIFEST));
     let source = &workflow.manifest.source;
-    assert_eq!((source.max_skew, source.dedupe, source.timer_wait), (DEFAULT_MAX_SKEW, DEFAULT_DEDUPE, DEFAULT_TIMER_WAIT));
+    assert_eq!((source.max_skew, source.dedupe), (DEFAULT_MAX_SKEW, DEFAULT_DEDUPE));
+    assert_eq!((source.timer_wait, source.outage_wait), (DEFAULT_TIMER_WAIT, DEFAULT_OUTAGE_WAIT));
     assert_eq!(source.file, None);
     assert_eq!(workflow.manifest.limits, LimitSettings::default());
     assert_eq!(workflow.manifest.store.location, folder.path("parcels.db").into());
@@ -94,7 +96,7 @@ fn what_a_manifest_does_not_say_has_defaults() {
 fn what_a_manifest_says_is_taken() {
     let id = "0f3b9c2e-7a41-4d0e-9a55-1c2d3e4f5a6b";
     let manifest = MANIFEST.replace("sqlite = \"parcels.db\"", &format!("sqlite = \"parcels.db\"\nid = \"{id}\""))
-        + "[source]\nfile = \"events.jsonl\"\nmax-skew = \"1h\"\ndedupe = 10\ntimer-wait = \"5s\"\n\
+        + "[source]\nfile = \"events.jsonl\"\nmax-skew = \"1h\"\ndedupe = 10\ntimer-wait = \"5s\"\noutage-wait = \"2d\"\n\
            [limits]\nfuel = 1000000\nmemory = 1048576\noutput = 2048\nintents = 3\ninbox = 7\nevent = 4096\nparallel = 2\n";
     let folder = Folder::new();
     let manifest = loaded(folder.load(&manifest)).manifest;
@@ -102,6 +104,7 @@ fn what_a_manifest_says_is_taken() {
     let source = &manifest.source;
     assert_eq!(source.file, Some(folder.path("events.jsonl")));
     assert_eq!((source.max_skew, source.dedupe, source.timer_wait), (Duration::from_secs(3600), 10, Duration::from_secs(5)));
+    assert_eq!(source.outage_wait, Duration::from_secs(2 * 24 * 3600));
     let limits = &manifest.limits;
     assert_eq!((limits.inbox, limits.event_bytes, limits.parallel), (7, 4096, 2));
     let limits = manifest.limits();

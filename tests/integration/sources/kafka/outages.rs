@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Host, PATIENCE, Stream, assert_decided_once, own_broker};
+use purefold_nodes as nodes;
+use purefold_nodes::random::Random;
+
+use super::{Host, PATIENCE, STORE, Stream, assert_decided_once, own_broker};
+use crate::tables::number;
+use crate::wire::now;
 
 #[track_caller]
 fn until_ready(host: &Host, ready: bool) -> String {
@@ -59,6 +64,50 @@ fn brokers_that_are_away_at_the_start_keep_nothing_else_from_running() {
     until_ready(&host, true);
     host.stop();
     assert_decided_once(&place, 0..3);
+}
+
+/// The brokers are away for longer than a deadline and `timer-wait` together. Whoever could not send meanwhile is alive; who is
+/// silent after that is not.
+#[test]
+fn deadlines_wait_for_brokers_that_are_away_and_for_what_could_not_be_sent() {
+    // As it is where the manifest says nothing: it bears that the group is joined again.
+    const TIMER_WAIT: u64 = 30_000_000;
+    let mut kafka = own_broker();
+    let stream = Stream::at(kafka.address(), 1);
+    let place = stream.place(", session-timeout = \"6s\"");
+    let mut random = Random::new(12);
+    let mut both = [(); 2].map(|()| nodes::Node::of_kind("effect", now(), &mut random));
+    let send = |message: nodes::Message| stream.event(&message.structured(message.kind).unwrap());
+    let correlation = random.uuid();
+    for node in &mut both {
+        send(node.announce(now(), Some(&correlation)).unwrap());
+        send(node.ack(now(), &correlation).unwrap());
+    }
+    let mut host = Host::start(&place);
+    let journal = place.path(STORE);
+    let of_phase = |phase: &str| number(&journal, &format!("SELECT count(*) FROM states WHERE json_extract(state, '$.phase') = '{phase}'"));
+    host.running.until("that they are active", || of_phase("active") == 2);
+    // They are alive until 90 seconds after what their clocks say: for ten more.
+    let behind = now() - 80_000_000;
+    for node in &mut both {
+        send(node.heartbeat(behind).unwrap());
+    }
+    let due = behind + 90_000_001;
+    host.running.until("the deadlines", || number(&journal, &format!("SELECT count(*) FROM timers WHERE due = {due}")) == 2);
+    kafka.stop().unwrap();
+    until_ready(&host, false);
+    while now() < due + TIMER_WAIT + 3_000_000 {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(of_phase("active"), 2, "nobody knows what they could not send");
+    kafka.start_again().unwrap();
+    send(both[0].heartbeat(now()).unwrap());
+    stream.flush();
+    host.running.until("that the silent one expires", || of_phase("liveness_expired") > 0);
+    assert_eq!(place.state(STORE, &both[0].id)["phase"], "active");
+    assert_eq!(place.state(STORE, &both[1].id)["phase"], "liveness_expired");
+    host.stop();
+    place.verifies();
 }
 
 /// The workflow is paused while nodes announce themselves: nothing is taken, and the topic waits where it is. The host stays a

@@ -110,6 +110,20 @@ async fn what_may_have_been_done_is_on_the_intents_account_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_repeats_do_no_harm_an_outage_of_unknown_ends_leaves_nothing_held() {
+    let back = seconds(3600);
+    let mut world = World::new(&[], Bounds::STANDARD, move |seen| (seconds(30), if seen.at < back { Step::Unknown } else { Step::Done }));
+    world.decide(1, 1, &[NEWS]);
+    world.record_note_of(1);
+    world.pass(seconds(3590)).await;
+    assert_eq!(world.outstanding(), 1);
+    assert!(world.attempts(NEWS).len() > 8, "more than an intent has: {:?}", world.attempts(NEWS));
+    world.pass_until_done(seconds(200)).await;
+    assert!(world.concluded.iter().all(|(_, conclusion)| conclusion.is_ok()), "{:?}", world.concluded);
+    assert!(world.notes.iter().all(|(_, note)| !note.held), "{:?}", world.notes);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_hangs_keeps_no_room_among_what_flows() {
     let mut world = World::new(&[("jsonl =", "parallel = 4\njsonl =")], Bounds::STANDARD, |_| (SOON, Step::Hang));
     for entity in 1..=500 {

@@ -103,6 +103,10 @@ impl Operation for Scripted {
             result
         })
     }
+
+    fn bears_repeats(&self) -> bool {
+        self.case == NEWS
+    }
 }
 
 pub(super) struct World {
