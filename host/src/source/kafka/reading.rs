@@ -1,6 +1,6 @@
 //! What one engine reads: each partition from its position on, in batches, no faster than the engine takes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::context::Client;
 use super::group::{Notice, Reading};
 use super::record::{Converter, tail_of};
 use super::status::KafkaStatus;
-use super::watch::{Look, Watch, offsets};
+use super::watch::{Doubt, Look, Watch, offsets};
 use super::{KafkaSettings, Partition};
 use crate::engine::{EventOrigin, Line, Spot};
 use crate::journal::EntryHash;
@@ -57,9 +57,42 @@ struct Part {
     expected: Vec<(u64, EntryHash)>,
     /// The last record that was handed on, for a later look.
     last: Option<(u64, EntryHash)>,
+    /// What is compared after a doubt: the last record that was handed on while everything was surely as before.
+    sound: Option<(u64, EntryHash)>,
     /// Whether the client's own position is of this reading.
     settled: bool,
     committed: u64,
+}
+
+/// A record that was handed on, of each partition.
+type Records = Vec<Option<(u64, EntryHash)>>;
+
+/// What had been handed on when a look had found everything as before: between that look and one that sees a sign, records of
+/// another topic may have been read, which only a record from before tells.
+#[derive(Default)]
+struct Anchors {
+    /// When the look of the latest one was asked for.
+    sound: Option<Duration>,
+    /// When they were noted, in order: one from before the latest sound look, and those since.
+    noted: VecDeque<(Duration, Records)>,
+}
+
+impl Anchors {
+    /// A look that was asked for at `sound` has found everything as before.
+    fn note(&mut self, sound: Duration, now: Duration, records: impl FnOnce() -> Records) {
+        if self.sound.replace(sound) == Some(sound) {
+            return;
+        }
+        while self.noted.get(1).is_some_and(|(at, _)| *at <= sound) {
+            self.noted.pop_front();
+        }
+        self.noted.push_back((now, records()));
+    }
+
+    /// The latest that were handed on before a time.
+    fn before(&self, time: Duration) -> Option<&Records> {
+        self.noted.iter().rev().find(|(at, _)| *at <= time).map(|(_, records)| records)
+    }
 }
 
 /// What one engine reads.
@@ -72,6 +105,7 @@ pub(super) struct Active {
     clock: Arc<dyn HostClock>,
     from_end: bool,
     parts: Vec<Part>,
+    anchors: Anchors,
     /// Indices of parts, by topic and partition.
     index: HashMap<Arc<str>, HashMap<i32, usize>>,
     batch: Vec<Taken>,
@@ -108,9 +142,18 @@ impl Active {
         for (part, partition) in partitions.iter().enumerate() {
             index.entry(partition.topic.clone()).or_default().insert(partition.number, part);
         }
-        let unchecked = |_| Part { standing: Standing::Unchecked, next: 0, expected: Vec::new(), last: None, settled: false, committed: 0 };
+        let unchecked = |_| Part {
+            standing: Standing::Unchecked,
+            next: 0,
+            expected: Vec::new(),
+            last: None,
+            sound: None,
+            settled: false,
+            committed: 0,
+        };
         Active {
             parts: reading.parts.iter().map(unchecked).collect(),
+            anchors: Anchors::default(),
             converter: Converter::new(settings, &reading),
             reading,
             client,
@@ -167,6 +210,7 @@ impl Active {
 
     /// Looks at partitions that have not been looked at, and begins with those that are what they should be.
     pub(super) fn check(&mut self) {
+        self.hear_watch();
         let now = self.clock.elapsed();
         let waiting = |part: &Part| part.standing == Standing::Unchecked;
         if self.told || !self.parts.iter().any(waiting) || self.checked.is_some_and(|last| now < last + CHECK_INTERVAL) {
@@ -178,7 +222,7 @@ impl Active {
         let (begins, ends) = match offsets(&self.client, &partitions, Offset::Beginning)
             .and_then(|begins| Ok((begins, offsets(&self.client, &partitions, Offset::End)?)))
         {
-            Ok(known) => known,
+            Ok((begins, ends)) => (begins.ends, ends.ends),
             Err(error) => return tracing::debug!(%error, "where the partitions begin and end is not known yet"),
         };
         let cluster = self.watch.cluster();
@@ -197,9 +241,14 @@ impl Active {
     /// Where a partition is read on: after what was handed on already, or where the store says.
     fn start(&self, part: usize, extent: Extent, cluster: &str) -> Result<Start, SourceError> {
         let (known, from) = (&self.parts[part], &self.reading.parts[part]);
-        let Some((offset, tail)) = known.last else { return check::start(from, extent, cluster, self.from_end) };
+        let Some(last) = known.last else { return check::start(from, extent, cluster, self.from_end) };
         let mut from = from.clone();
-        (from.positions, from.tails, from.has_new) = (vec![known.next], vec![(offset, tail)], false);
+        (from.positions, from.has_new) = (vec![known.next], false);
+        match known.sound {
+            Some(sound) => from.tails = vec![sound],
+            None if from.tails.is_empty() => from.tails = vec![last],
+            None => {}
+        }
         check::start(&from, extent, cluster, self.from_end)
     }
 
@@ -270,16 +319,39 @@ impl Active {
         self.refused.get_or_insert(error);
     }
 
-    /// Something is wrong with a partition, and nobody says which: all of them are looked at again. Told once until
-    /// something is read.
+    /// Something is wrong with a partition, and nobody says which: all of them are looked at again.
     pub(super) fn doubt(&mut self, error: &KafkaError) {
-        if !std::mem::replace(&mut self.doubted, true) {
-            tracing::warn!(%error, "a partition cannot be read; all are looked at again");
-        }
+        let sound = self.watch.sound();
+        self.look_again(&error.to_string(), sound);
+    }
+
+    /// Lets go of all partitions, to compare what was read before `sound` with what is there now. Told once until something is
+    /// read.
+    fn look_again(&mut self, sign: &str, sound: Option<Duration>) {
         let read: Vec<usize> = (0..self.parts.len()).filter(|part| self.parts[*part].standing == Standing::Read).collect();
+        if read.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.doubted, true) {
+            tracing::warn!(sign, "a partition may be another one than was read; all are looked at again");
+        }
+        let records = sound.and_then(|sound| self.anchors.before(sound));
+        for part in &read {
+            self.parts[*part].sound = records.and_then(|records| records[*part]);
+        }
         self.unassign(&read);
         // Soon, but not at once.
         self.checked = Some(self.clock.elapsed());
+    }
+
+    /// Takes notice of what the latest look says of the partitions as they were.
+    fn hear_watch(&mut self) {
+        if let Some(Doubt { sign, sound }) = self.watch.take_doubt() {
+            self.look_again(&sign, sound);
+        } else if let Some(sound) = self.watch.sound() {
+            let now = self.clock.elapsed();
+            self.anchors.note(sound, now, || self.parts.iter().map(|part| part.last).collect());
+        }
     }
 
     /// Takes a record.
@@ -449,4 +521,30 @@ fn is_behind(parts: &[Part], reading: &Reading, target: &Look) -> bool {
         let end = target.ends.get(&from.partition);
         part.standing != Standing::Read || end.is_none_or(|end| part.next < *end)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
+
+    #[test]
+    fn what_is_compared_after_a_doubt_was_read_before_the_last_sound_look() {
+        let mut anchors = Anchors::default();
+        assert!(anchors.before(at(9)).is_none());
+        let records = |offset: u64| vec![Some((offset, [0; 32]))];
+        // Each look is heard of two seconds after it was asked for.
+        for look in 1..100 {
+            anchors.note(at(look * 3), at(look * 3 + 2), || records(look));
+            anchors.note(at(look * 3), at(look * 3 + 3), || records(1000));
+            assert!(anchors.noted.len() <= 2, "they are bounded");
+        }
+        // The latest was noted after its own look was asked for: a topic made anew in between is not told by it.
+        assert_eq!(anchors.before(at(99 * 3)), Some(&records(98)));
+        assert_eq!(anchors.before(at(99 * 3 + 2)), Some(&records(99)));
+        assert_eq!(anchors.before(at(98 * 3)), None, "nobody asks for what is before the latest sound look");
+    }
 }

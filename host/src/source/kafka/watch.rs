@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Partition;
@@ -35,6 +35,42 @@ pub(super) struct Look {
     pub(super) ends: HashMap<Partition, u64>,
 }
 
+/// A sign that a topic is not the one that was read until now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// What speaks for it.
+    pub(super) sign: String,
+    /// When everything was as before last, since the host's start; `None` where that was never seen.
+    pub(super) sound: Option<Duration>,
+}
+
+/// What the latest look saw.
+#[derive(Default)]
+struct Last {
+    ends: HashMap<Partition, u64>,
+    /// When the latest look without a sign was asked for.
+    sound: Option<Duration>,
+    doubt: Option<Doubt>,
+}
+
+impl Last {
+    /// Compares with the look before. A topic that was made anew is away for a moment, and then shorter than it was: what it grows
+    /// to between two looks, at most [`LOOK_INTERVAL`] apart, is not seen.
+    fn compare(&mut self, asked: Duration, answers: &Answers) {
+        let shorter = |(partition, end): (&Partition, &u64)| {
+            let before = *self.ends.get(partition)?;
+            (*end < before).then(|| format!("{partition} ends at {end}, and ended at {before} before"))
+        };
+        let missing = answers.missing.as_ref().map(|partition| format!("the brokers do not know {partition}"));
+        let sign = missing.or_else(|| answers.ends.iter().find_map(shorter));
+        self.ends.extend(answers.ends.iter().map(|(partition, end)| (partition.clone(), *end)));
+        match sign {
+            None => self.sound = Some(asked),
+            Some(sign) => self.doubt = Some(Doubt { sign, sound: self.sound }),
+        }
+    }
+}
+
 /// Asks.
 pub(super) struct Watch {
     client: Arc<Client>,
@@ -43,18 +79,35 @@ pub(super) struct Watch {
     stop: Arc<AtomicBool>,
     partitions: Mutex<Vec<Partition>>,
     look: Mutex<Option<Look>>,
+    last: Mutex<Last>,
     cluster: Mutex<Arc<str>>,
 }
 
 impl Watch {
     pub(super) fn new(client: Arc<Client>, status: Arc<KafkaStatus>, clock: Arc<dyn HostClock>, stop: Arc<AtomicBool>) -> Self {
-        Watch { client, status, clock, stop, partitions: Mutex::default(), look: Mutex::default(), cluster: Mutex::new("".into()) }
+        let cluster = Mutex::new("".into());
+        Watch { client, status, clock, stop, partitions: Mutex::default(), look: Mutex::default(), last: Mutex::default(), cluster }
     }
 
     /// From now on these partitions are asked about.
     pub(super) fn watch(&self, partitions: &[Partition]) {
         *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = partitions.to_vec();
         *self.look.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last() = Last::default();
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the latest look was asked for that found everything as before.
+    pub(super) fn sound(&self) -> Option<Duration> {
+        self.last().sound
+    }
+
+    /// The latest sign that a topic is another one, where it was not taken yet.
+    pub(super) fn take_doubt(&self) -> Option<Doubt> {
+        self.last().doubt.take()
     }
 
     /// The latest answer, where there is one that was not taken yet.
@@ -106,7 +159,7 @@ impl Watch {
 
     fn look(&self) -> Result<(), String> {
         let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let began = self.clock.wall();
+        let (began, asked) = (self.clock.wall(), self.clock.elapsed());
         if self.cluster().is_empty()
             && let Some(cluster) = self.client.client().fetch_cluster_id(ANSWER_TIMEOUT)
         {
@@ -118,8 +171,15 @@ impl Watch {
             let topic = topics.elements().first().map(|topic| topic.topic().to_owned());
             self.client.fetch_metadata(topic.as_deref(), ANSWER_TIMEOUT).map_err(|error| error.to_string())?;
         }
-        let ends = if partitions.is_empty() { Ok(HashMap::new()) } else { offsets(&self.client, &partitions, Offset::End) };
-        let ends = ends.map_err(|error| error.to_string())?;
+        let answers = if partitions.is_empty() { Ok(Answers::default()) } else { offsets(&self.client, &partitions, Offset::End) };
+        let answers = answers.map_err(|error| error.to_string())?;
+        let mut last = self.last();
+        let still = *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) == partitions;
+        if still {
+            last.compare(asked, &answers);
+        }
+        drop(last);
+        let ends = answers.ends;
         for (partition, end) in &ends {
             self.status.set(partition, |status| status.end = Some(*end));
         }
@@ -135,18 +195,75 @@ impl Watch {
     }
 }
 
-/// Where partitions begin or end, of those whose brokers told.
-pub(super) fn offsets(client: &Client, partitions: &[Partition], which: Offset) -> KafkaResult<HashMap<Partition, u64>> {
+/// What the brokers say of partitions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    /// Where they begin or end, of those whose brokers told.
+    pub(super) ends: HashMap<Partition, u64>,
+    /// One that the brokers say there is not.
+    missing: Option<Partition>,
+}
+
+/// Where partitions begin or end.
+pub(super) fn offsets(client: &Client, partitions: &[Partition], which: Offset) -> KafkaResult<Answers> {
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
         asked.add_partition_offset(&partition.topic, partition.number, which)?;
     }
     let answered = client.offsets_for_times(asked, ANSWER_TIMEOUT)?;
-    let known = answered.elements().into_iter().filter_map(|element| match (element.error(), element.offset()) {
-        (Ok(()), Offset::Offset(offset)) => {
-            Some((Partition { topic: element.topic().into(), number: element.partition() }, u64::try_from(offset).ok()?))
+    let mut answers = Answers::default();
+    for element in answered.elements() {
+        let partition = || Partition { topic: element.topic().into(), number: element.partition() };
+        match (element.error(), element.offset()) {
+            (Ok(()), Offset::Offset(offset)) => {
+                if let Ok(offset) = u64::try_from(offset) {
+                    answers.ends.insert(partition(), offset);
+                }
+            }
+            (
+                Err(KafkaError::OffsetFetch(
+                    Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId,
+                )),
+                _,
+            ) => {
+                answers.missing = Some(partition());
+            }
+            _ => {}
         }
-        _ => None,
-    });
-    Ok(known.collect())
+    }
+    Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn partition(number: i32) -> Partition {
+        Partition { topic: "t".into(), number }
+    }
+
+    fn answers(ends: &[u64], missing: Option<i32>) -> Answers {
+        let ends = ends.iter().enumerate().map(|(number, end)| (partition(i32::try_from(number).unwrap()), *end)).collect();
+        Answers { ends, missing: missing.map(partition) }
+    }
+
+    #[test]
+    fn a_partition_that_is_shorter_or_gone_is_a_sign_and_one_that_grows_is_none() {
+        let second = Duration::from_secs;
+        let mut last = Last::default();
+        for (asked, ends) in [(1, [4, 7]), (2, [4, 9])] {
+            last.compare(second(asked), &answers(&ends, None));
+            assert_eq!((&last.doubt, last.sound), (&None, Some(second(asked))));
+        }
+        last.compare(second(3), &answers(&[4, 8], None));
+        let doubt = last.doubt.take().unwrap();
+        assert_eq!((doubt.sign.as_str(), doubt.sound), ("t/1 ends at 8, and ended at 9 before", Some(second(2))));
+        last.compare(second(4), &answers(&[4, 8], None));
+        assert_eq!(last.doubt, None, "it was told");
+        last.compare(second(5), &answers(&[4], Some(1)));
+        let doubt = last.doubt.take().unwrap();
+        assert_eq!((doubt.sign.as_str(), doubt.sound), ("the brokers do not know t/1", Some(second(4))));
+    }
 }
