@@ -1,5 +1,6 @@
 //! What was done to hosts and services, and when.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,12 +10,13 @@ pub(super) struct Chronicle {
     begun: Instant,
     lines: Mutex<Vec<String>>,
     faults: Mutex<Vec<String>>,
+    troubles: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Chronicle {
     /// Begins now.
     pub(super) fn begin() -> Chronicle {
-        Chronicle { begun: Instant::now(), lines: Mutex::default(), faults: Mutex::default() }
+        Chronicle { begun: Instant::now(), lines: Mutex::default(), faults: Mutex::default(), troubles: Mutex::default() }
     }
 
     /// Something happened.
@@ -22,6 +24,17 @@ impl Chronicle {
         let line = format!("{:7.1} s  {what}", self.begun.elapsed().as_secs_f64());
         eprintln!("{line}");
         lock(&self.lines).push(line);
+    }
+
+    /// Trouble of that kind was made.
+    pub(super) fn trouble(&self, kind: &'static str, what: impl Display) {
+        self.tell(what);
+        *lock(&self.troubles).entry(kind).or_default() += 1;
+    }
+
+    /// How often each kind of trouble was made.
+    pub(super) fn troubles(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.troubles).clone()
     }
 
     /// Something happened that must not.

@@ -8,7 +8,7 @@ use crate::chance::Chance;
 
 /// A service is taken away and comes back.
 #[derive(Clone, Copy, Debug)]
-enum Disaster {
+pub(super) enum Disaster {
     BrokerRestarted,
     BrokerKilled,
     DatabaseRestarted,
@@ -17,7 +17,22 @@ enum Disaster {
     CatalogueHangs,
 }
 
-const ALL: [Disaster; 6] = [
+impl Disaster {
+    /// By what it is known.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Disaster::BrokerRestarted => "broker restarted",
+            Disaster::BrokerKilled => "broker killed",
+            Disaster::DatabaseRestarted => "database restarted",
+            Disaster::DatabaseStoppedAtOnce => "database stopped at once",
+            Disaster::CatalogueGone => "catalogue gone",
+            Disaster::CatalogueHangs => "catalogue hangs",
+        }
+    }
+}
+
+/// Every kind.
+pub(super) const ALL: [Disaster; 6] = [
     Disaster::BrokerRestarted,
     Disaster::BrokerKilled,
     Disaster::DatabaseRestarted,
@@ -57,9 +72,9 @@ impl Services {
             if Instant::now() >= over {
                 return;
             }
-            chronicle.tell(format!("{disaster:?}, away for {:.1} s", away.as_secs_f64()));
+            chronicle.trouble(disaster.name(), format!("{}, away for {:.1} s", disaster.name(), away.as_secs_f64()));
             self.happen(disaster, away, over);
-            chronicle.tell(format!("{disaster:?} is over"));
+            chronicle.tell(format!("{} is over", disaster.name()));
         }
     }
 

@@ -29,6 +29,11 @@ const LISTENS: &str = "metrics, health and readiness on http://";
 /// Of a log, as much as is told where a host ended by itself.
 const LINES_TOLD: usize = 5;
 
+/// What happens to hosts: they are killed, told to end, and stand still.
+pub(super) const KILLED: &str = "host killed";
+pub(super) const ENDED: &str = "host ended";
+pub(super) const STOOD_STILL: &str = "host stood still";
+
 /// A host.
 pub(super) struct Host<'a> {
     pub(super) name: String,
@@ -51,7 +56,9 @@ impl<'a> Host<'a> {
 
     /// Bad things happen to it, one after the other, until it is over. Then it is up.
     pub(super) fn suffer(&mut self, chance: &mut Chance, longest_pause: u64, over: Instant) {
-        let tell = |what: String| self.stage.chronicle.tell(what);
+        let chronicle = &self.stage.chronicle;
+        let tell = |what: String| chronicle.tell(what);
+        let trouble = |kind: &'static str, what: String| chronicle.trouble(kind, what);
         loop {
             let pause = Duration::from_millis(chance.between(2_000, longest_pause * 1_000));
             let (kind, long) = (chance.below(5), Duration::from_millis(chance.between(1_000, 20_000)));
@@ -62,17 +69,17 @@ impl<'a> Host<'a> {
             let name = self.name.clone();
             match kind {
                 0 | 1 => {
-                    tell(format!("{name} killed"));
+                    trouble(KILLED, format!("{name} killed"));
                     self.take().running.kill();
                     std::thread::sleep((long / 5).min(over.saturating_duration_since(Instant::now())));
                 }
                 2 => {
-                    tell(format!("{name} told to end"));
+                    trouble(ENDED, format!("{name} told to end"));
                     let code = self.end();
                     tell(format!("{name} ended: {code:?}"));
                 }
                 _ => {
-                    tell(format!("{name} stands still for {:.1} s", long.as_secs_f64()));
+                    trouble(STOOD_STILL, format!("{name} stands still for {:.1} s", long.as_secs_f64()));
                     signal(self.process().running.child(), "STOP");
                     std::thread::sleep(long.min(over.saturating_duration_since(Instant::now())));
                     signal(self.process().running.child(), "CONT");

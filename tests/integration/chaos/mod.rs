@@ -18,6 +18,7 @@ mod verdict;
 
 use std::time::{Duration, Instant};
 
+use chronicle::Chronicle;
 use disasters::Lengths;
 use hosts::Host;
 use stage::{Services, Stage};
@@ -32,6 +33,9 @@ const SEED: u64 = 1;
 /// How long it goes on.
 const SECONDS_VARIABLE: &str = "PUREFOLD_CHAOS_SECONDS";
 const SECONDS: u64 = 45;
+
+/// In so long a run every kind of trouble is made.
+const SECONDS_FOR_ALL: u64 = 600;
 
 /// How many hosts share the work.
 const HOSTS_VARIABLE: &str = "PUREFOLD_CHAOS_HOSTS";
@@ -66,10 +70,28 @@ fn whatever_happens_to_hosts_and_services_all_that_is_left_agrees() {
     });
     stage.chronicle.tell(format!("over: {} nodes sent {} events", sent.nodes, sent.ids.len()));
 
-    rest::come_to_rest(&stage, &mut hosts);
+    let redriven = rest::come_to_rest(&stage, &mut hosts);
     drop(hosts);
-    let verdict = Verdict::reach(&stage, &sent);
+    all_was_tried(&stage.chronicle, seconds);
+    let verdict = Verdict::reach(&stage, &sent, redriven);
     stage.chronicle.tell(verdict.line());
     verdict.holds(seed, &stage);
     tampering::is_found(&stage, &sent);
+}
+
+/// Trouble that was not made proves nothing: in a long run every kind must have been, in a short one some of hosts and of services.
+fn all_was_tried(chronicle: &Chronicle, seconds: u64) {
+    let troubles = chronicle.troubles();
+    let told: Vec<String> = troubles.iter().map(|(kind, count)| format!("{kind} {count} times")).collect();
+    chronicle.tell(told.join(", "));
+    let of_hosts = [hosts::KILLED, hosts::ENDED, hosts::STOOD_STILL];
+    let of_services = disasters::ALL.map(disasters::Disaster::name);
+    let missing = |kinds: &[&'static str]| kinds.iter().filter(|kind| !troubles.contains_key(*kind)).copied().collect::<Vec<_>>();
+    for kinds in [&of_hosts[..], &of_services] {
+        let missing = missing(kinds);
+        let too_few = if seconds >= SECONDS_FOR_ALL { !missing.is_empty() } else { missing.len() == kinds.len() };
+        if too_few {
+            chronicle.fault(format!("in {seconds} s there was no {}", missing.join(", no ")));
+        }
+    }
 }

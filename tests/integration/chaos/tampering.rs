@@ -55,7 +55,7 @@ fn spoil(stage: &Stage) -> Vec<Spoiled> {
 #[track_caller]
 pub(super) fn is_found(stage: &Stage, sent: &super::load::Sent) {
     let spoiled = spoil(stage);
-    let Verdict { wrong, .. } = Verdict::reach(stage, sent);
+    let Verdict { wrong, .. } = Verdict::reach(stage, sent, 0);
     for Spoiled { entity, word } in &spoiled {
         assert!(wrong.iter().any(|wrong| wrong.starts_with(entity) && wrong.contains(word)), "{entity}: {word}\n{}", wrong.join("\n\n"));
     }

@@ -15,8 +15,9 @@ use crate::vectors::Decider;
 /// As many entities are told in full where something is wrong.
 const ENTITIES_TOLD: usize = 5;
 
-/// Of so many intents one may be given up as not done. While an effect does not work, attempts are on no intent's account; it takes a
-/// few seconds to know that, in which one that has the shortest of all delays may come to its end.
+/// Of so many intents one may be given up, as not done or as unknown, or wait for an operator. While an effect does not work, attempts
+/// are on no intent's account; it takes a few seconds to know that, in which one that has the shortest of all delays may come to its
+/// end.
 const INTENTS_FOR_EACH_GIVEN_UP: usize = 500;
 
 /// What was found.
@@ -36,11 +37,15 @@ pub(super) struct Verdict {
     repeats: usize,
     uncertain: usize,
     dead_letters: usize,
+    /// Nodes whose events stand in several partitions of a topic.
+    astray: usize,
 }
 
 impl Verdict {
     /// Looks at everything.
-    pub(super) fn reach(stage: &Stage, sent: &load::Sent) -> Verdict {
+    ///
+    /// `redriven` are the intents that an operator had to have tried again.
+    pub(super) fn reach(stage: &Stage, sent: &load::Sent, redriven: u64) -> Verdict {
         let mut verdict = Verdict::default();
         let records = topics::records(&stage.brokers);
         let events = verdict.events(stage, &records, sent);
@@ -51,9 +56,14 @@ impl Verdict {
                 verdict.wrong.push(format!("verify {workflow}: {}{}", verified.out, verified.err));
             }
         }
-        let Verdict { intents, not_done, .. } = verdict;
-        if not_done * INTENTS_FOR_EACH_GIVEN_UP > intents.max(INTENTS_FOR_EACH_GIVEN_UP) {
-            verdict.wrong.push(format!("{not_done} of {intents} intents were given up as not done: an outage is on their account"));
+        let Verdict { intents, given_up, astray, .. } = verdict;
+        let given_up = given_up + usize::try_from(redriven).expect("a count");
+        if given_up * INTENTS_FOR_EACH_GIVEN_UP > intents.max(INTENTS_FOR_EACH_GIVEN_UP) {
+            let what = "were given up or waited for an operator: an outage is on their account";
+            verdict.wrong.push(format!("{given_up} of {intents} intents {what}"));
+        }
+        if astray == 0 {
+            verdict.wrong.push("no node's events stood in several partitions of one topic: nothing was passed on between hosts".to_owned());
         }
         verdict
     }
@@ -82,6 +92,7 @@ impl Verdict {
             self.wrong.push(format!("dead letters that nothing led to: {more:?}; that are missing: {fewer:?}"));
         }
         (self.events, self.dead_letters) = (events.len(), letters.len());
+        self.astray = sent.wrongly_keyed.iter().filter(|node| is_astray(events.values().filter(|sent| sent.event.node == **node))).count();
         events
     }
 
@@ -171,10 +182,12 @@ impl Verdict {
             repeats,
             uncertain,
             dead_letters,
+            astray,
             ..
         } = self;
         format!(
-            "{events} events of {entities} entities and {duplicates} duplicates of them, {dead_letters} dead letters; {decisions} decisions, \
+            "{events} events of {entities} entities ({astray} of them in several partitions) and {duplicates} duplicates of them, \
+             {dead_letters} dead letters; {decisions} decisions, \
              each made again; {intents} intents, {given_up} of them given up ({not_done} as not done), {uncertain} entities of which nobody can know all; \
              {published} published events, {repeats} of them repeated under their ids"
         )
@@ -187,6 +200,16 @@ impl Verdict {
         let (count, chronicle) = (wrong.len(), stage.chronicle.text());
         assert!(wrong.is_empty(), "seed {seed}: {count} things are wrong\n\n{chronicle}\n\n{}", wrong.join("\n\n"));
     }
+}
+
+/// Whether events of one node stand in several partitions of a topic.
+fn is_astray<'a>(sent: impl Iterator<Item = &'a Sent>) -> bool {
+    let mut partitions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for sent in sent {
+        let (topic, partition) = sent.partition.rsplit_once('/').unwrap_or((&sent.partition, ""));
+        partitions.entry(topic).or_default().insert(partition);
+    }
+    partitions.values().any(|partitions| partitions.len() > 1)
 }
 
 /// What is wrong with an entity, what was sent to it, and its journal.
