@@ -28,6 +28,16 @@ impl Steps {
         Ok(result)
     }
 
+    /// Says so where all of it took longer than it may.
+    pub(crate) fn overlong(&self, most: Duration) -> Option<String> {
+        let all: Duration = self.done.iter().map(|(_, time)| *time).sum();
+        let (name, longest) = self.done.iter().max_by_key(|(_, time)| *time)?;
+        (all > most).then(|| {
+            let (all, most, longest) = (minutes(all), minutes(most), minutes(*longest));
+            format!("warning: this took {all}, and may take {most} on a machine that has built nothing yet; {name} took {longest}")
+        })
+    }
+
     /// Where the time went, one line a step.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::new();
@@ -60,6 +70,13 @@ mod tests {
         let error = steps.step::<()>("second", "does badly", || bail!("no luck")).unwrap_err();
         assert_eq!(error.to_string(), "second failed: no luck\nonly this step again: cargo xtask test second");
         assert_eq!(steps.summary().lines().count(), 2, "one step was done, and the sum: {}", steps.summary());
+    }
+
+    #[test]
+    fn what_takes_too_long_is_told() {
+        let steps = Steps { total: 2, done: vec![("short", Duration::from_secs(1)), ("long", Duration::from_secs(59))] };
+        assert_eq!(steps.overlong(Duration::from_secs(60)), None);
+        assert!(steps.overlong(Duration::from_secs(50)).is_some_and(|told| told.contains("1 min  0.0 s") && told.contains("long took")));
     }
 
     #[test]

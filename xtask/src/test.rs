@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::ops::AddAssign;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -79,6 +80,9 @@ impl Step {
     }
 }
 
+/// How long all of it may take, on a machine with two cores that has built nothing yet.
+const TIME_MAX: Duration = Duration::from_secs(45 * 60);
+
 /// Does the steps, all of them where none is named.
 ///
 /// # Errors
@@ -92,6 +96,9 @@ pub(crate) fn run(workspace: &Workspace, steps: &[Step]) -> Result<()> {
         totals = outcome.or(totals);
     }
     println!("\n{}", progress.summary());
+    if let Some(told) = progress.overlong(TIME_MAX) {
+        println!("\n{told}");
+    }
     if let Some(totals) = totals {
         println!("\n{}", totals.line());
     }

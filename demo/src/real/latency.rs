@@ -19,6 +19,10 @@ const WARM_UP: Duration = Duration::from_secs(3);
 /// Longest wait for the last results.
 const LAST_MAX: Duration = Duration::from_secs(30);
 
+/// What the median and 99 of 100 must stay under.
+const MEDIAN_MAX: Duration = Duration::from_millis(50);
+const P99_MAX: Duration = Duration::from_millis(300);
+
 /// Nodes that announced themselves and whose results have not been heard.
 struct Waiting {
     sent: HashMap<String, Instant>,
@@ -79,5 +83,9 @@ pub(super) fn measure(stage: &Stage, rate: u64, length: Duration) -> Result<()> 
         at(99),
         at(100)
     );
+    for (what, took, most) in [("median", at(50), MEDIAN_MAX), ("p99", at(99), P99_MAX)] {
+        ensure!(took < most.as_secs_f64() * 1e3, "the {what} is {took:.1} ms, and must be under {most:?}");
+    }
+    println!("as it must be: median under {MEDIAN_MAX:?}, p99 under {P99_MAX:?}");
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use purefold_services::{Cache, Instance};
 
-use super::{Bench, COMPONENT};
+use super::{Bench, COMPONENT, Scale};
 use crate::process;
 
 /// The reference workflow for production, from the root.
@@ -20,6 +20,9 @@ const EMBEDDED: &str = "sqlite = \"services.db\"\n";
 const TOPIC: &str = "purefold.bench";
 
 const PARTITIONS: &str = "12";
+
+/// Events a second that must be decided and stored, whatever the intents ask for.
+const LEAST_RATE: &str = "15000";
 
 /// What a database is given that does nothing else: see `docs/guide/production.md`. Nothing of it makes a commit less durable.
 pub(super) const POSTGRES: [(&str, &str); 4] =
@@ -44,6 +47,9 @@ impl Bench<'_> {
         for performed in [false, true] {
             let mut bench = self.purefold("bench", &manifest);
             bench.args(["--kafka", TOPIC, "--folder"]).arg(&self.folder).args(performed.then_some("--perform"));
+            if self.scale == Scale::Full && !performed {
+                bench.args(["--at-least", LEAST_RATE]);
+            }
             bench.env("KAFKA_BROKERS", kafka.address()).env("DATABASE_URL", postgres.address());
             for (name, service) in [("broker", &kafka), ("database", &postgres)] {
                 bench.arg("--beside").arg(format!("{name}={}", service.process()?));

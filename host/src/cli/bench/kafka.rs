@@ -32,6 +32,9 @@ struct Measured {
     intents_concluded: u64,
     dead_letters: u64,
     rejected: u64,
+    /// What it had to reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_least: Option<u32>,
     /// Where the system tells.
     used: Option<Used>,
 }
@@ -101,13 +104,19 @@ pub(super) fn run(arguments: &Arguments, topic: &str, folder: &Path, sandbox: &S
         eprintln!("error: {topic} holds too few events: {} were read", summary.events);
         return Ok(Exit::Wrong);
     };
-    let measured = measured(&first, &last, &summary, arguments.perform, &watched);
+    let measured = Measured { at_least: arguments.at_least, ..measured(&first, &last, &summary, arguments.perform, &watched) };
     if arguments.json {
         report::line(&serde_json::to_string(&measured)?)?;
     } else {
         show(&measured)?;
     }
-    Ok(Exit::Well)
+    Ok(if measured.is_reached() { Exit::Well } else { Exit::Negative })
+}
+
+impl Measured {
+    fn is_reached(&self) -> bool {
+        self.at_least.is_none_or(|rate| self.events_per_second >= f64::from(rate))
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of a measurement are small")]
@@ -124,6 +133,7 @@ fn measured(first: &Look, last: &Look, summary: &Summary, performed: bool, watch
         intents_concluded: last.summary.concluded - first.summary.concluded,
         dead_letters: summary.dead_letters,
         rejected: summary.rejected,
+        at_least: None,
         used: first.usage.as_ref().zip(last.usage.as_ref()).map(|(first, last)| first.until(last, watched)),
     }
 }
@@ -137,6 +147,9 @@ fn show(measured: &Measured) -> anyhow::Result<()> {
         "  {events} events in {seconds:.2} s, {commits} commits of {events_per_commit:.0} events, {intents_concluded} intents concluded, \
          {rejected} rejected, {dead_letters} dead letters"
     ))?;
+    if let Some(rate) = measured.at_least {
+        report::line(&format!("  at least {rate} events/s: {}", if measured.is_reached() { "reached" } else { "not reached" }))?;
+    }
     let Some(used) = &measured.used else { return Ok(()) };
     report::line(&format!("  {}", used.told(*events)))?;
     let share = used.busy() * 100.0;

@@ -61,6 +61,9 @@ pub(super) struct Arguments {
     /// made
     #[arg(long, value_name = "TOPIC", conflicts_with_all = ["events", "setup", "watching", "postgres"])]
     kafka: Option<String>,
+    /// With `--kafka`: the events a second that it has to reach; the answer is 1 where it does not
+    #[arg(long, value_name = "RATE", requires = "kafka")]
+    at_least: Option<u32>,
     /// With `--postgres` and `--kafka`: tell what this process and those it started use of the processors, say the database's
     #[arg(long, value_name = "NAME=PROCESS", value_parser = processors::watched)]
     beside: Vec<processors::Watched>,
