@@ -245,6 +245,8 @@ fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, kafka: &KafkaStatus) -
     gauge(encoder, "source_refused", "1 while the partition is not read because it is not what was read before", refused)?;
     let away = u64::from(kafka.trouble().is_some());
     of_host(encoder, "source_down", "1 while the brokers do not answer or the group is not joined", away)?;
+    let paused = u64::from(kafka.is_paused());
+    of_host(encoder, "source_paused", "1 while nothing is fetched because no more can be taken", paused)?;
     let help = "How often the group gave partitions to this host or took some";
     ConstCounter::new(kafka.rebalances()).encode(encoder.encode_descriptor("source_rebalances", help, None, MetricType::Counter)?)
 }

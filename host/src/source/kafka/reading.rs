@@ -420,6 +420,7 @@ impl Active {
             return;
         }
         self.paused = paused;
+        self.status.pauses(paused);
         let read: Vec<usize> = (0..self.parts.len()).filter(|part| self.parts[*part].standing == Standing::Read).collect();
         let list = self.list(&read);
         let done = if paused { self.client.pause(&list) } else { self.client.resume(&list) };

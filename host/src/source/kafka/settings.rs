@@ -156,3 +156,35 @@ fn topics(settings: &mut Settings<'_>) -> Option<Vec<String>> {
     }
     Some(topics.into_iter().map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn config(rest: &str) -> ClientConfig {
+        let table = format!("brokers = '127.0.0.1:1'\ngroup = 'g'\ntopics = ['t']\n{rest}").parse().unwrap();
+        let (settings, findings) = KafkaSettings::read(Settings::new(&table, "source.kafka"), Path::new("."));
+        assert!(findings.is_empty(), "{findings:?}");
+        settings.unwrap().config()
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_is_bounded_as_the_settings_say() {
+        let config = config("prefetch-records = 77\nprefetch-bytes = 8388608");
+        let told = |name: &str| config.get(name).unwrap().to_owned();
+        assert_eq!(["queued.min.messages", "queued.max.messages.kbytes"].map(told), ["77", "8192"]);
+        assert_eq!(told("fetch.max.bytes"), "8388608", "one answer of the brokers is no more than all that may wait");
+    }
+
+    #[test]
+    fn the_session_is_the_members_to_say_only_where_they_share_out_the_partitions() {
+        let classic = config("session-timeout = '9s'");
+        assert_eq!(["session.timeout.ms", "heartbeat.interval.ms"].map(|name| classic.get(name)), [Some("9000"), Some("900")]);
+        assert_eq!(classic.get("partition.assignment.strategy"), Some("cooperative-sticky"));
+        let by_brokers = config("protocol = 'consumer'\ninstance = 'one'");
+        assert_eq!(["group.protocol", "group.instance.id"].map(|name| by_brokers.get(name)), [Some("consumer"), Some("one")]);
+        assert_eq!(by_brokers.get("session.timeout.ms"), None);
+    }
+}

@@ -39,6 +39,8 @@ struct Known {
     refused: bool,
     joined: bool,
     rebalances: u64,
+    /// Whether nothing is fetched because the engine takes nothing.
+    paused: bool,
 }
 
 impl KafkaStatus {
@@ -85,6 +87,16 @@ impl KafkaStatus {
     #[must_use]
     pub fn rebalances(&self) -> u64 {
         self.lock().rebalances
+    }
+
+    /// Whether nothing is fetched because the engine has no room for more.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.lock().paused
+    }
+
+    pub(super) fn pauses(&self, paused: bool) {
+        self.lock().paused = paused;
     }
 
     pub(super) fn rebalanced(&self) {

@@ -24,15 +24,17 @@ struct Other {
 
 impl Other {
     fn join(stream: &Stream) -> Other {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &stream.brokers)
-            .set("group.id", &stream.topic)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("session.timeout.ms", "6000")
-            .create()
-            .unwrap();
+        Other::join_by(stream, &[("partition.assignment.strategy", "cooperative-sticky"), ("session.timeout.ms", "6000")])
+    }
+
+    fn join_by(stream: &Stream, protocol: &[(&str, &str)]) -> Other {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &stream.brokers).set("group.id", &stream.topic);
+        config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+        for (name, value) in protocol {
+            config.set(*name, *value);
+        }
+        let consumer: BaseConsumer = config.create().unwrap();
         consumer.subscribe(&[&stream.topic]).unwrap();
         let (stop, owns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let changes = Arc::new(AtomicUsize::new(0));
@@ -82,38 +84,44 @@ pub(super) fn until_it_reads(host: &Host, stream: &Stream, is_it: impl Fn(usize)
 
 /// What another member read meanwhile is read again by this host, since that committed nothing: its position in the store
 /// is what counts, so nothing is lost, and nothing is decided twice.
-#[test]
-fn partitions_that_go_and_come_back_under_load_lose_and_repeat_nothing() {
-    const NODES: u32 = 4_000;
+fn come_and_go_under_load(nodes: u32, settings: &str, join: impl Fn(&Stream) -> Other) {
     let stream = Stream::new(6);
-    let place = stream.place("");
-    let over = Arc::new(AtomicBool::new(false));
+    let place = stream.place(settings);
     let mut host = Host::start(&place);
     std::thread::scope(|scope| {
-        let (stream, ended) = (&stream, over.clone());
+        let stream = &stream;
         scope.spawn(move || {
-            for begin in (0..NODES).step_by(50) {
+            for begin in (0..nodes).step_by(50) {
                 stream.announce(begin..begin + 50);
                 std::thread::sleep(Duration::from_millis(40));
             }
-            ended.store(true, Ordering::Relaxed);
         });
         for _ in 0..3 {
             until_it_reads(&host, stream, |partitions| partitions == 6);
-            let other = Other::join(stream);
+            let other = join(stream);
             other.until_it_owns_something();
             until_it_reads(&host, stream, |partitions| partitions < 6);
             std::thread::sleep(Duration::from_millis(300));
             other.leave();
         }
     });
-    host.until_known(&place, NODES as usize);
+    host.until_known(&place, nodes as usize);
     let rebalances = host.figure("purefold_source_rebalances_total").unwrap();
     assert!(rebalances >= 7.0, "{rebalances}");
     // Counted on from engine to engine.
-    host.until_figure("purefold_events_total{kind=\"taken\"}", |taken| taken.is_some_and(|taken| taken >= f64::from(NODES)));
+    host.until_figure("purefold_events_total{kind=\"taken\"}", |taken| taken.is_some_and(|taken| taken >= f64::from(nodes)));
     host.stop();
-    assert_decided_once(&place, 0..NODES);
+    assert_decided_once(&place, 0..nodes);
+}
+
+#[test]
+fn partitions_that_go_and_come_back_under_load_lose_and_repeat_nothing() {
+    come_and_go_under_load(4_000, "", Other::join);
+}
+
+#[test]
+fn partitions_that_brokers_take_and_give_back_under_load_lose_and_repeat_nothing() {
+    come_and_go_under_load(2_000, ", protocol = \"consumer\"", |stream| Other::join_by(stream, &[("group.protocol", "consumer")]));
 }
 
 #[test]

@@ -128,8 +128,10 @@ fn an_engine_that_takes_nothing_stays_a_member_and_holds_little() {
     assert_eq!(host.figure("purefold_source_rebalances_total"), Some(1.0), "it was a member all the time");
     assert_eq!(host.get("/healthz").0, 200);
     assert!(host.figure("purefold_backlog").is_some_and(|held| held < 8_192.0));
+    assert_eq!(host.figure("purefold_source_paused"), Some(1.0), "nothing more is fetched");
     place.ask("resume", &[]).well();
     host.until_known(&place, NODES as usize);
+    assert_eq!(host.figure("purefold_source_paused"), Some(0.0));
     host.stop();
     assert_decided_once(&place, 0..NODES);
 }
