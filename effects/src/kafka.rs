@@ -149,3 +149,40 @@ fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     !host.is_empty() && !host.contains(['/', ',', ' ', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn config(text: &str) -> ClientConfig {
+        let table = format!("kafka = 'k:9092'\n{text}").parse().unwrap();
+        let mut settings = Settings::new(&table, "effects.events");
+        let connection = Connection::read(&mut settings, "kafka", Path::new("/certificates")).unwrap();
+        assert_eq!(settings.finish(), []);
+        connection.config()
+    }
+
+    #[test]
+    fn each_way_to_the_brokers_is_told_to_the_client() {
+        let sasl = "sasl = { mechanism = 'PLAIN', user = 'u', password = 'the-word' }";
+        for (text, protocol) in [
+            (String::new(), "plaintext"),
+            ("tls = {}".to_owned(), "ssl"),
+            (sasl.to_owned(), "sasl_plaintext"),
+            (format!("tls = {{}}\n{sasl}"), "sasl_ssl"),
+        ] {
+            assert_eq!(config(&text).get("security.protocol"), Some(protocol), "{text}");
+        }
+        let config = config("tls = { ca = 'ca.pem', certificate = 'c.pem', key = 'k.pem', key-password = 'the-word' }");
+        for (name, expected) in [
+            ("ssl.ca.location", "/certificates/ca.pem"),
+            ("ssl.certificate.location", "/certificates/c.pem"),
+            ("ssl.key.location", "/certificates/k.pem"),
+            ("ssl.key.password", "the-word"),
+        ] {
+            assert_eq!(config.get(name), Some(expected), "{name}");
+        }
+    }
+}

@@ -67,3 +67,27 @@ impl Health {
 pub(super) fn seconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn check(text: &str, address: &str) -> Json {
+        let table = text.parse().unwrap();
+        let (health, findings) = Health::read_table(Settings::new(&table, "effects.services.health"));
+        assert_eq!(findings, []);
+        health.unwrap().check(address, 80)
+    }
+
+    #[test]
+    fn consul_is_told_all_that_the_settings_say() {
+        assert_eq!(check("path = '/up'", "10.0.0.1"), json!({"HTTP": "http://10.0.0.1:80/up", "Interval": "10000ms", "Timeout": "5000ms"}));
+        assert_eq!(
+            check("path = '/up'\nscheme = 'https'\ninterval = '3s'\ntimeout = '2s'\nderegister-after = '1h'", "fd00::1"),
+            json!({"HTTP": "https://[fd00::1]:80/up", "Interval": "3000ms", "Timeout": "2000ms",
+                   "DeregisterCriticalServiceAfter": "3600000ms"})
+        );
+    }
+}

@@ -44,6 +44,8 @@ pub struct SecureKafka {
     pub tls: String,
     /// Over TLS, with a name and a password.
     pub sasl: String,
+    /// Without TLS, with a name and a password.
+    pub bare_sasl: String,
     /// What both sides show and trust.
     pub certificates: Certificates,
 }
@@ -57,9 +59,9 @@ impl SecureKafka {
     ];
 
     pub(crate) fn make(folder: &Path, make: &Make) -> Result<SecureKafka> {
-        let ports: [u16; 2] = ports::free()?;
-        let [tls, sasl] = ports.map(|port| format!("127.0.0.1:{port}"));
-        Ok(SecureKafka { tls, sasl, certificates: Certificates::made(folder, make) })
+        let ports: [u16; 3] = ports::free()?;
+        let [tls, sasl, bare_sasl] = ports.map(|port| format!("127.0.0.1:{port}"));
+        Ok(SecureKafka { tls, sasl, bare_sasl, certificates: Certificates::made(folder, make) })
     }
 
     /// Settings of the broker. Its key and certificate stand in one file.
@@ -71,15 +73,23 @@ impl SecureKafka {
         let [Login { user, password, .. }, ..] = SecureKafka::LOGINS;
         let mechanisms = SecureKafka::LOGINS.map(|login| login.mechanism).join(",");
         let module = "org.apache.kafka.common.security";
+        let logins = |listener: &str| {
+            let name = format!("listener.name.{listener}");
+            format!(
+                "{name}.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_{user}=\"{password}\";\n\
+                 {name}.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;\n\
+                 {name}.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;\n"
+            )
+        };
         Ok(format!(
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT\n\
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
              listener.name.ssl.ssl.client.auth=required\nsasl.enabled.mechanisms={mechanisms}\n\
-             listener.name.sasl_ssl.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_{user}=\"{password}\";\n\
-             listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;\n\
-             listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;\n",
+             {}{}",
             keystore.display(),
-            authority.display()
+            authority.display(),
+            logins("sasl_ssl"),
+            logins("sasl_plaintext")
         ))
     }
 }
@@ -92,7 +102,7 @@ pub(crate) fn plan(cache: &Cache, folder: &Path, secure: Option<&SecureKafka>) -
     let mut listeners = format!("PLAINTEXT://127.0.0.1:{broker}");
     let mut also = String::new();
     if let Some(secure) = secure {
-        listeners += &format!(",SSL://{},SASL_SSL://{}", secure.tls, secure.sasl);
+        listeners += &format!(",SSL://{},SASL_SSL://{},SASL_PLAINTEXT://{}", secure.tls, secure.sasl, secure.bare_sasl);
         also = secure.properties(folder)?;
     }
     // Of a setting that stands there twice, the later one counts.

@@ -23,7 +23,8 @@ fn by_a_certificate_or_any_login_the_topic_is_read() {
     let (plain, secure) = kafka();
     let trusted = tls(&secure.certificates.authority);
     let logins = SecureKafka::LOGINS.iter().map(|login| (&secure.sasl, format!("{trusted}, {}", sasl(login))));
-    for (brokers, more) in [(&secure.tls, mutual_tls(&secure))].into_iter().chain(logins) {
+    let bare = SecureKafka::LOGINS.iter().map(|login| (&secure.bare_sasl, sasl(login)));
+    for (brokers, more) in [(&secure.tls, mutual_tls(&secure))].into_iter().chain(logins).chain(bare) {
         let place = place(&plain, brokers, &more);
         let done = run(&place).well();
         assert_eq!(done.err, "", "{more}");
