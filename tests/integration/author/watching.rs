@@ -77,7 +77,9 @@ fn what_changes_is_built_shown_and_swapped_in() {
     assert!(said.contains("choice.rs has changed") && said.contains("state.turns") && said.contains("within bounds"), "{said}");
     watched.place.append([step(0, 3, 1)]);
     watched.decides(3);
-    assert_eq!(watched.place.state(STORE, "account-0")["turns"], 1);
+    // Its intent's outcome may have been a turn too.
+    let turns = watched.place.state(STORE, "account-0")["turns"].as_u64();
+    assert!(turns.is_some_and(|turns| turns >= 1), "{turns:?}");
     let by = watched.place.ask("releases", &["--json"]).well().json()[1]["reason"].clone();
     assert!(by.as_str().is_some_and(|reason| reason.contains("--watch")), "{by}");
 
