@@ -408,6 +408,9 @@ impl Active {
             None => std::mem::take(&mut self.batch),
         };
         self.batch_bytes = 0;
+        for (part, from) in self.parts.iter().zip(&self.reading.parts).filter(|(part, _)| part.standing == Standing::Read) {
+            self.watch.has_read(&from.partition, part.next);
+        }
         match self.reading.lines.try_send(batch) {
             Ok(()) => {}
             Err(TrySendError::Disconnected(_)) => self.gone = true,

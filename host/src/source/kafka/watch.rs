@@ -56,9 +56,11 @@ struct Last {
 impl Last {
     /// Compares with the look before. A topic that was made anew is away for a moment, and then shorter than it was: what it grows
     /// to between two looks, at most [`LOOK_INTERVAL`] apart, is not seen.
-    fn compare(&mut self, asked: Duration, answers: &Answers) {
+    ///
+    /// `known` is where the partitions ended at least when it was asked.
+    fn compare(&mut self, asked: Duration, known: &HashMap<Partition, u64>, answers: &Answers) {
         let shorter = |(partition, end): (&Partition, &u64)| {
-            let before = *self.ends.get(partition)?;
+            let before = *known.get(partition)?;
             (*end < before).then(|| format!("{partition} ends at {end}, and ended at {before} before"))
         };
         let missing = answers.missing.as_ref().map(|partition| format!("the brokers do not know {partition}"));
@@ -94,6 +96,15 @@ impl Watch {
         *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = partitions.to_vec();
         *self.look.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.last() = Last::default();
+    }
+
+    /// Of a partition everything before this offset was read: in one and the same topic it never ends before.
+    pub(super) fn has_read(&self, partition: &Partition, next: u64) {
+        let mut last = self.last();
+        match last.ends.get_mut(partition) {
+            Some(end) => *end = next.max(*end),
+            None => drop(last.ends.insert(partition.clone(), next)),
+        }
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -159,7 +170,7 @@ impl Watch {
 
     fn look(&self) -> Result<(), String> {
         let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (began, asked) = (self.clock.wall(), self.clock.elapsed());
+        let (began, asked, known) = (self.clock.wall(), self.clock.elapsed(), self.last().ends.clone());
         if self.cluster().is_empty()
             && let Some(cluster) = self.client.client().fetch_cluster_id(ANSWER_TIMEOUT)
         {
@@ -175,8 +186,9 @@ impl Watch {
         let answers = answers.map_err(|error| error.to_string())?;
         let mut last = self.last();
         let still = *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) == partitions;
-        if still {
-            last.compare(asked, &answers);
+        // What was not answered is no sign, and not that all is as it was.
+        if still && (answers.missing.is_some() || partitions.iter().all(|partition| answers.ends.contains_key(partition))) {
+            last.compare(asked, &known, &answers);
         }
         drop(last);
         let ends = answers.ends;
@@ -253,16 +265,20 @@ mod tests {
     fn a_partition_that_is_shorter_or_gone_is_a_sign_and_one_that_grows_is_none() {
         let second = Duration::from_secs;
         let mut last = Last::default();
+        let compare = |last: &mut Last, asked: u64, answers: &Answers| {
+            let known = last.ends.clone();
+            last.compare(second(asked), &known, answers);
+        };
         for (asked, ends) in [(1, [4, 7]), (2, [4, 9])] {
-            last.compare(second(asked), &answers(&ends, None));
+            compare(&mut last, asked, &answers(&ends, None));
             assert_eq!((&last.doubt, last.sound), (&None, Some(second(asked))));
         }
-        last.compare(second(3), &answers(&[4, 8], None));
+        compare(&mut last, 3, &answers(&[4, 8], None));
         let doubt = last.doubt.take().unwrap();
         assert_eq!((doubt.sign.as_str(), doubt.sound), ("t/1 ends at 8, and ended at 9 before", Some(second(2))));
-        last.compare(second(4), &answers(&[4, 8], None));
+        compare(&mut last, 4, &answers(&[4, 8], None));
         assert_eq!(last.doubt, None, "it was told");
-        last.compare(second(5), &answers(&[4], Some(1)));
+        compare(&mut last, 5, &answers(&[4], Some(1)));
         let doubt = last.doubt.take().unwrap();
         assert_eq!((doubt.sign.as_str(), doubt.sound), ("the brokers do not know t/1", Some(second(4))));
     }

@@ -1,5 +1,7 @@
 //! Partitions that are not what was read before: they are refused, and said to be, until somebody sets their position.
 
+use std::time::Duration;
+
 use super::{Host, STORE, Stream, announcement, assert_decided_once, decided, positions, run};
 use crate::place::Place;
 
@@ -110,8 +112,11 @@ fn other_partitions_go_on_and_a_running_host_takes_the_new_position() {
     assert!(unknown.exits(3).err.contains("have no partition"));
 }
 
-/// While a host runs: the same, without a restart, whether the new topic is shorter than what was read or has grown past it at
-/// once.
+/// Within this time a running host looks where its partitions end.
+const LOOK_TIME: Duration = Duration::from_millis(600);
+
+/// While a host runs: the same, without a restart, whether the new topic is shorter than what was read or has grown past it before
+/// its partitions are compared.
 #[test]
 fn a_topic_that_is_made_anew_under_a_running_host_is_noticed() {
     for (new, code) in [(3, "source-truncated"), (13, "source-replaced"), (60, "source-replaced")] {
@@ -121,6 +126,7 @@ fn a_topic_that_is_made_anew_under_a_running_host_is_noticed() {
         let mut host = Host::start(&place);
         host.until_known(&place, 10);
         stream.make_anew(1);
+        std::thread::sleep(LOOK_TIME);
         stream.announce(10..10 + new);
         let refused = format!("purefold_source_refused{{topic=\"{}\",partition=\"0\"}}", stream.topic);
         host.until_figure(&refused, |figure| figure == Some(1.0));
