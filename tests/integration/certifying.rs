@@ -188,6 +188,12 @@ fn a_manifest_demands_one_at_the_start_and_for_each_release() {
     let released = deploy(&place).well();
     let told = released.json().into_iter().find(|line| line["gate"] == "signature").expect("a gate")["told"].to_string();
     assert!(told.contains("certified by key"), "{told}");
+    // A copy for an audit asks for none again.
+    let (bundle, copy) = (place.path("bundle"), place.path("copy"));
+    place.ask("export", &["--bundle", text(&bundle)]).well();
+    let run = |arguments: &[&str]| -> Done { crate::program::purefold(arguments).output().expect("purefold can be started").into() };
+    run(&["import", text(&bundle), "--to", text(&copy)]).well();
+    run(&["verify", text(&copy.join("workflow.toml"))]).well();
     // Whoever brings a manifest does not decide by themselves that none is needed.
     place.mend("require-certificate = true\n", "");
     assert_eq!(found(&deploy(&place).exits(1)), ["release-keys-changed"]);

@@ -119,8 +119,9 @@ fn beside(folder: &Path, store: &Path, workflow: &str) -> anyhow::Result<()> {
     table.insert("store".into(), toml::Table::from_iter([("sqlite".to_owned(), STORE.into())]).into());
     if let Some(reducer) = table.get_mut("reducer").and_then(toml::Value::as_table_mut) {
         reducer.insert("component".into(), COMPONENT.into());
-        // A component was asked for its signature when it came into the store that this is a copy of.
+        // A component was asked for its signature and its certificate when it came into the store that this is a copy of.
         reducer.remove("trusted-keys");
+        reducer.remove("require-certificate");
     }
     std::fs::write(folder.join(COMPONENT), reader.component(&release.component)?)?;
     std::fs::write(folder.join(MANIFEST), toml::to_string(&table)?)?;

@@ -43,12 +43,24 @@ fn any() -> u16 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
     fn ports_differ_and_can_be_listened_on() {
         let ports = free::<8>().unwrap();
-        let listeners: Vec<_> = ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port))).collect();
+        let listen = |port: &u16| {
+            let begun = Instant::now();
+            loop {
+                match TcpListener::bind(("127.0.0.1", *port)) {
+                    // A process that another test is just starting holds what this one held, until it runs a program of its own.
+                    Err(_) if begun.elapsed() < Duration::from_secs(5) => std::thread::sleep(Duration::from_millis(10)),
+                    listening => return listening,
+                }
+            }
+        };
+        let listeners: Vec<_> = ports.iter().map(listen).collect();
         assert!(listeners.iter().all(Result::is_ok), "{listeners:?}");
         assert!(ports.iter().all(|port| RANGE.contains(port)));
     }
