@@ -43,6 +43,8 @@ struct Project {
     seen: Seen,
     /// What was built before the host started.
     first: Option<Vec<u8>>,
+    /// Whether it could not be built before the host started.
+    is_unbuilt: bool,
 }
 
 /// Workflows that are worked on, built once.
@@ -71,7 +73,7 @@ impl Watch {
             }
             match project.build(is_stopped)? {
                 Outcome::Built(component) => project.take_first(component)?,
-                Outcome::Failed => {}
+                Outcome::Failed => project.is_unbuilt = true,
                 Outcome::Stopped => return Ok(Err(Exit::Well)),
             }
             projects.push(project);
@@ -87,7 +89,8 @@ impl Watch {
         let watch = move || {
             let mut projects = self.0;
             let mut is_stopped = || stopped.load(Ordering::Relaxed);
-            for project in &mut projects {
+            // What does not build changes nothing, whatever an earlier build left.
+            for project in projects.iter_mut().filter(|project| !project.is_unbuilt) {
                 let first = project.first.take();
                 project.tell_failed(|project| project.release(first));
             }
@@ -154,6 +157,7 @@ impl Project {
             build,
             seen: Seen::default(),
             first: None,
+            is_unbuilt: false,
         }))
     }
 

@@ -25,6 +25,10 @@ impl Watched {
         let place = Place::new(MANIFEST, &fixture("simulated-v1"));
         choose(&place, &fixture("simulated-v1"));
         place.stream([step(0, 1, 1), step(1, 2, 0)]);
+        Watched::again(place, build)
+    }
+
+    fn again(place: Place, build: &str) -> Watched {
         let mut command = place.running(&["--follow", "--watch", "--build", build]);
         let log = |name: &str| File::create(place.path(name)).expect("a log can be written");
         command.stdout(log("out.log")).stderr(log("err.log"));
@@ -94,6 +98,32 @@ fn what_changes_is_built_shown_and_swapped_in() {
     // And goes on from there.
     choose(&watched.place, &fixture("simulated-v2"));
     watched.says("release 3 is in force");
+    signal(watched.host.child(), "TERM");
+    let Watched { place, host } = watched;
+    assert_eq!(host.end().code, Some(0));
+    place.verifies();
+}
+
+/// What an earlier build left is not taken for what cannot be built now.
+#[test]
+fn what_does_not_build_at_the_start_brings_nothing_into_force() {
+    let mut watched = Watched::start(BUILD);
+    watched.decides(2);
+    watched.says("it is what is in force");
+    choose(&watched.place, &fixture("simulated-v3"));
+    watched.says("release 2 is in force");
+    signal(watched.host.child(), "TERM");
+    let Watched { place, host } = watched;
+    assert_eq!(host.end().code, Some(0));
+    place.ask("rollback", &[]).well();
+    fs::write(place.path("choice.rs"), "nowhere.wasm").expect("a source can be written");
+    let mut watched = Watched::again(place, BUILD);
+    watched.says("not built: ");
+    watched.place.append([step(0, 3, 1)]);
+    watched.decides(3);
+    assert_eq!(watched.release(), "3", "{}", watched.said());
+    let release = "SELECT max(release) FROM entries WHERE kind = 'decided'";
+    assert_eq!(watched.place.value(STORE, release), "3");
     signal(watched.host.child(), "TERM");
     let Watched { place, host } = watched;
     assert_eq!(host.end().code, Some(0));
