@@ -156,6 +156,15 @@ pub enum EffectError {
 }
 
 impl EffectError {
+    /// The earliest time for the next attempt, where the backend named one.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            EffectError::NotDone { retry_after, .. } => *retry_after,
+            EffectError::Refused(_) | EffectError::Unknown(_) | EffectError::UnreadableReply(_) => None,
+        }
+    }
+
     /// The same failure, told in other words.
     #[must_use]
     pub fn map_text(self, told: impl FnOnce(String) -> String) -> Self {

@@ -18,6 +18,10 @@ use crate::engine::run::Message;
 use crate::journal::intent_id;
 use crate::workflow::OnExhausted;
 
+/// For how long an open breaker keeps even probes back because the backend asked for it. One that asks for an hour may be
+/// there again in a minute.
+const MOST_ASKED_COOLDOWN: Duration = Duration::from_secs(60);
+
 impl Dispatcher {
     /// Starts the lanes of a queue whose turn it is, as far as there is a place. Gives whether there was any.
     pub(super) fn start_ready(&mut self, queue: usize) -> bool {
@@ -40,7 +44,9 @@ impl Dispatcher {
         let first = *waiting.first.get_or_insert(now);
         let left = route.retry.deadline.saturating_sub(now.saturating_sub(first));
         if left.is_zero() {
-            let over = retry::exhausted("the deadline passed before another attempt had its turn", waiting.attempts, waiting.maybe_done);
+            let late = "the deadline passed before another attempt had its turn";
+            let text = waiting.reason.as_ref().map_or_else(|| late.to_owned(), |reason| format!("{reason}; {late}"));
+            let over = retry::exhausted(&text, waiting.attempts, waiting.maybe_done);
             return self.follow(key, over);
         }
         waiting.attempts += 1;
@@ -160,7 +166,8 @@ impl Dispatcher {
             Some(Change::StaysOpen) | None => {}
         }
         if matches!(change, Some(Change::Opened | Change::StaysOpen)) {
-            let (cooldown, time) = (queue.breaker.cooldown(), queue.breaker.settings().cooldown);
+            let asked = error.and_then(EffectError::retry_after).unwrap_or_default().min(MOST_ASKED_COOLDOWN);
+            let (cooldown, time) = (queue.breaker.cooldown(), queue.breaker.settings().cooldown.max(asked));
             self.under_way.push(Box::pin(async move {
                 tokio::time::sleep(time).await;
                 Ended::Cooldown(index, cooldown)
@@ -191,12 +198,13 @@ impl Dispatcher {
             EffectError::Unknown(_) => route.operation.bears_repeats(),
             EffectError::Refused(_) | EffectError::UnreadableReply(_) => false,
         };
-        if is_down && costs_nothing {
-            waiting.spent -= 1;
-        }
-        match retry::after_failure(&route.retry, waiting.spent, elapsed, &error, waiting.maybe_done, (self.random)()) {
+        let pays = !(is_down && costs_nothing);
+        waiting.spent -= u32::from(!pays);
+        let account = retry::Account { attempts: waiting.spent, elapsed, maybe_done: waiting.maybe_done, pays_for_waits: pays };
+        match retry::after_failure(&route.retry, account, &error, (self.random)()) {
             Verdict::Again(delay) => {
                 let note = Note { held: false, attempts: waiting.attempts, reason: shortened(&error.to_string()) };
+                waiting.reason = Some(note.reason.as_str().into());
                 let (name, intent) = (waiting.task.name.clone(), waiting.task.key);
                 self.send(Message::Noted(name, intent, note));
                 self.delay(key, delay);

@@ -22,11 +22,13 @@ pub(super) struct Waiting {
     pub(super) first: Option<Duration>,
     /// Whether an attempt may have done it.
     pub(super) maybe_done: bool,
+    /// Why the last attempt failed.
+    pub(super) reason: Option<Box<str>>,
 }
 
 impl Waiting {
     pub(super) fn new(task: Task) -> Self {
-        Waiting { attempts: 0, spent: 0, first: None, maybe_done: task.maybe_done, task }
+        Waiting { attempts: 0, spent: 0, first: None, maybe_done: task.maybe_done, reason: None, task }
     }
 
     pub(super) fn place(&self) -> Place {

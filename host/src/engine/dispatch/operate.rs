@@ -17,7 +17,7 @@ impl Dispatcher {
                 let queue = &mut self.queues[key.0];
                 let head = queue.lanes.get_mut(&key.1).and_then(|lane| lane.tasks.front_mut());
                 if let Some(head) = head {
-                    (head.attempts, head.first) = (0, None);
+                    (head.attempts, head.spent, head.first) = (0, 0, None);
                     queue.stand(key.1, Standing::Ready);
                 } else {
                     queue.stand(key.1, Standing::Loading);

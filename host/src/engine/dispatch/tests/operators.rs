@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{NEWS, NOTE, Step, World, key, name};
+use super::world::{NEWS, NOTE, PRICE, Step, World, key, name};
 use crate::engine::dispatch::queue::Bounds;
 use crate::engine::dispatch::{Answer, Order};
 use crate::engine::input::FailureKind;
@@ -61,6 +61,22 @@ async fn an_intent_that_waits_for_its_next_attempt_can_be_ordered_about() {
     assert_eq!(world.answered, [(key(1, 1, 0), Answer::Redriven), (key(2, 1, 0), Answer::GivenUp)]);
     world.pass(wait * 2).await;
     assert_eq!(world.attempts(NEWS).len(), 3, "the delay that was cut short means nothing any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_is_redriven_has_all_its_attempts_again() {
+    let wait = Duration::from_secs(20);
+    let changes = [("deadline = \"1m\"", "deadline = \"10m\""), ("after = [\"write-note\"]", "after = []")];
+    let mut world =
+        World::new(&changes, Bounds::STANDARD, move |seen| (SOON, if seen.before < 4 { Step::Later(wait) } else { Step::Done }));
+    world.decide(1, 1, &[PRICE]);
+    world.record_note_of(1);
+    world.pass(wait + WELL_AFTER).await;
+    assert_eq!(world.attempts(PRICE).len(), 2, "one more, and it would be over");
+    world.order(Order::Redrive(name(1), key(1, 1, 0)));
+    world.pass_until_done(wait * 3).await;
+    assert_eq!(world.attempts(PRICE).len(), 5);
+    assert!(matches!(&world.concluded[..], [(_, Ok(_))]), "{:?}", world.concluded);
 }
 
 #[tokio::test(start_paused = true)]

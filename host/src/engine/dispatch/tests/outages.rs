@@ -161,6 +161,24 @@ async fn a_backend_that_asks_for_time_gets_it() {
     assert_eq!(at, [0, 40]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_asks_for_more_time_than_there_is_ends_nothing_while_it_is_down() {
+    let back = seconds(3000);
+    let changes = [("hosts =", "breaker = { failures = 4, cooldown = \"10s\" }\nhosts ="), ("after = [\"write-note\"]", "after = []")];
+    let mut world =
+        World::new(&changes, Bounds::STANDARD, move |seen| (SOON, if seen.at < back { Step::Later(seconds(1200)) } else { Step::Done }));
+    for entity in 1..=20 {
+        world.decide(entity, 1, &[PRICE]);
+    }
+    world.record_note_of(1);
+    world.pass(seconds(65)).await;
+    let early: Vec<_> = world.attempts(PRICE).iter().filter(|(_, _, at)| *at > seconds(1)).map(|(_, _, at)| at.as_secs()).collect();
+    assert_eq!(early, [60], "probes wait as they were asked to, as far as a breaker goes along");
+    world.pass_until_done(seconds(6000)).await;
+    assert!(world.now() > back);
+    assert!(world.concluded.iter().all(|(_, conclusion)| conclusion.is_ok()), "{:?}", world.concluded);
+}
+
 /// Ten minutes without a backend. One effect has 100 intents a second, the other as many; one of them dies.
 #[tokio::test(start_paused = true)]
 async fn ten_minutes_without_a_backend_cost_the_others_nothing_and_memory_is_flat() {
