@@ -11,9 +11,7 @@ mod writer;
 
 pub use connect::Server;
 pub use failure::told;
-pub(crate) use mark::{
-    DEFINITION as MARKS_DEFINITION, PARAMETERS as MARK_PARAMETERS, TABLE as MARKS_TABLE, WITH as WITH_MARK, WITH_MANY as WITH_MARKS,
-};
+pub(crate) use mark::{DEFINITION as MARKS_DEFINITION, PARAMETERS as MARK_PARAMETERS, TABLE as MARKS_TABLE, is_moved};
 pub use pipeline::{ANSWER_GRACE, Begun, Sent, answered, begun, pipelined};
 pub(crate) use value::Text;
 pub(crate) use writer::{Change, Writer};

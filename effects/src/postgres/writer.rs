@@ -23,12 +23,15 @@ const BATCH_CALLS_MAX: usize = 512;
 /// Calls of one kind in a batch from which on they are one statement.
 const TOGETHER_MIN: usize = 8;
 
+/// Statements of a call's own transaction.
+const ALONE_STATEMENTS: usize = 4;
+
 const ATTEMPTED: &str = "cannot write to PostgreSQL";
 
 type Answer = Result<(), EffectError>;
 
-/// What one intent changes: the statement that begins with [`mark::WITH`], the same for many of independent lanes, which takes
-/// lists of texts, and the values behind the mark's.
+/// What one intent changes: the statement that follows [`mark::MOVE`], the same for many of independent lanes, which takes lists of
+/// texts, and the values behind the mark's.
 pub(crate) struct Change {
     pub(crate) one: Arc<str>,
     pub(crate) many: Arc<str>,
@@ -156,8 +159,15 @@ async fn transact(batch: &[Pending], client: &Object) -> (Vec<Answer>, bool) {
         }
         answers.push(Ok(()));
     }
+    let marks = match client.prepare_cached(mark::MOVE).await {
+        Ok(statement) => statement,
+        Err(error) => {
+            ready.iter().for_each(|(index, ..)| answers[*index] = Err(not_prepared(&error)));
+            return (answers, good && is_answered_alone(&error));
+        }
+    };
     if ready.len() > 1 && good {
-        match together(&ready, client).await {
+        match together(&ready, &marks, client).await {
             Together::Done => return (answers, true),
             Together::Failed(error) => {
                 ready.iter().for_each(|(index, ..)| answers[*index] = Err(error.clone()));
@@ -167,10 +177,22 @@ async fn transact(batch: &[Pending], client: &Object) -> (Vec<Answer>, bool) {
         }
     }
     // In a pipeline all the same: one round trip, and a transaction for each.
-    let results = pipelined(ready.iter().map(|(_, pending, statement)| execute(pending, statement, client)).collect()).await;
-    for ((index, ..), result) in ready.iter().zip(results) {
-        good &= result.as_ref().err().is_none_or(is_answered_alone);
-        answers[*index] = result.map_err(|error| sort(&error, ATTEMPTED, Stage::Statement));
+    let mut sent: Vec<Sent<'_, ()>> = Vec::with_capacity(ready.len() * ALONE_STATEMENTS);
+    for (_, pending, statement) in &ready {
+        sent.push(Box::pin(client.batch_execute("BEGIN")));
+        sent.push(move_marks(&[pending], marks.clone(), client));
+        sent.push(execute(pending, statement, client));
+        sent.push(Box::pin(client.batch_execute("COMMIT")));
+    }
+    let mut results = pipelined(sent).await.into_iter();
+    for (index, ..) in &ready {
+        answers[*index] = match ended(results.by_ref().take(ALONE_STATEMENTS).collect()) {
+            Ok(()) => Ok(()),
+            Err((error, stage)) => {
+                good &= is_answered_alone(&error);
+                Err(sort(&error, ATTEMPTED, stage))
+            }
+        };
     }
     (answers, good)
 }
@@ -192,7 +214,7 @@ enum Together {
 
 /// Begin, the statements and the commit, sent without waiting in between. Lanes are independent, and none has two calls at a
 /// time: many calls of a kind are one statement.
-async fn together(ready: &[(usize, &Pending, Statement)], client: &Object) -> Together {
+async fn together(ready: &[(usize, &Pending, Statement)], marks: &Statement, client: &Object) -> Together {
     let mut kinds: Vec<Vec<&(usize, &Pending, Statement)>> = Vec::new();
     for call in ready {
         match kinds.iter_mut().find(|kind| kind[0].1.one == call.1.one) {
@@ -200,29 +222,44 @@ async fn together(ready: &[(usize, &Pending, Statement)], client: &Object) -> To
             None => kinds.push(vec![call]),
         }
     }
-    let mut sent: Vec<Sent<'_, ()>> = Vec::with_capacity(ready.len() + 2);
+    let mut sent: Vec<Sent<'_, ()>> = Vec::with_capacity(ready.len() + 3);
     sent.push(Box::pin(client.batch_execute("BEGIN")));
+    let all: Vec<&Pending> = ready.iter().map(|(_, pending, _)| *pending).collect();
+    sent.push(move_marks(&all, marks.clone(), client));
     for kind in kinds {
         if kind.len() < TOGETHER_MIN {
             sent.extend(kind.into_iter().map(|(_, pending, statement)| execute(pending, statement, client)));
             continue;
         }
         match client.prepare_cached(&kind[0].1.many).await {
-            Ok(statement) => sent.push(execute_many(kind.into_iter().map(|(_, pending, _)| *pending).collect(), statement, client)),
+            Ok(statement) => {
+                let calls: Vec<&Pending> = kind.into_iter().map(|(_, pending, _)| *pending).collect();
+                sent.push(execute_many(&calls, statement, client));
+            }
             Err(error) if is_answered_alone(&error) => return Together::OneByOne,
             Err(error) => return Together::Failed(not_prepared(&error)),
         }
     }
     sent.push(Box::pin(client.batch_execute("COMMIT")));
-    let mut results = pipelined(sent).await;
-    let committed = results.pop().unwrap_or(Ok(()));
-    // The first error undoes the transaction: the commit behind it rolls back, whatever it answers.
-    let failed = results.into_iter().find_map(Result::err).map(|error| (error, Stage::Statement));
-    match failed.or_else(|| committed.err().map(|error| (error, Stage::Commit))) {
-        None => Together::Done,
-        Some((error, _)) if is_answered_alone(&error) => Together::OneByOne,
-        Some((error, stage)) => Together::Failed(sort(&error, ATTEMPTED, stage)),
+    match ended(pipelined(sent).await) {
+        Ok(()) => Together::Done,
+        Err((error, _)) if is_answered_alone(&error) => Together::OneByOne,
+        Err((error, stage)) => Together::Failed(sort(&error, ATTEMPTED, stage)),
     }
+}
+
+/// How a transaction ended, whose statements gave these results, the commit the last. The first error undoes it: the commit behind
+/// it rolls back, whatever it answers.
+fn ended(mut results: Vec<Result<(), Error>>) -> Result<(), (Error, Stage)> {
+    let committed = results.pop().unwrap_or(Ok(()));
+    match results.into_iter().find_map(Result::err) {
+        Some(error) => Err((error, Stage::Statement)),
+        None => committed.map_err(|error| (error, Stage::Commit)),
+    }
+}
+
+fn move_marks<'a>(calls: &[&'a Pending], statement: Statement, client: &'a Object) -> Sent<'a, ()> {
+    execute_lists(lists(calls, mark::PARAMETERS), statement, client)
 }
 
 /// Whether the error may be one call's alone, and the connection serves the others: not where the server ends, is out of
@@ -239,11 +276,17 @@ fn execute<'a>(pending: &'a Pending, statement: &'a Statement, client: &'a Objec
     })
 }
 
-fn execute_many<'a>(calls: Vec<&'a Pending>, statement: Statement, client: &'a Object) -> Sent<'a, ()> {
+fn execute_many<'a>(calls: &[&'a Pending], statement: Statement, client: &'a Object) -> Sent<'a, ()> {
+    execute_lists(lists(calls, calls.first().map_or(0, |call| call.values.len())), statement, client)
+}
+
+/// The first values of all calls, list by list.
+fn lists<'a>(calls: &[&'a Pending], count: usize) -> Vec<Vec<Option<&'a str>>> {
+    (0..count).map(|index| calls.iter().map(|call| call.values[index].0.as_deref()).collect()).collect()
+}
+
+fn execute_lists<'a>(lists: Vec<Vec<Option<&'a str>>>, statement: Statement, client: &'a Object) -> Sent<'a, ()> {
     Box::pin(async move {
-        let count = calls.first().map_or(0, |call| call.values.len());
-        let lists: Vec<Vec<Option<&str>>> =
-            (0..count).map(|index| calls.iter().map(|call| call.values[index].0.as_deref()).collect()).collect();
         let values: Vec<&(dyn ToSql + Sync)> = lists.iter().map(|list| list as &(dyn ToSql + Sync)).collect();
         client.execute(&statement, &values).await.map(drop)
     })

@@ -163,6 +163,54 @@ async fn repeats_and_stragglers_change_nothing_also_after_a_restart() {
     assert_eq!(database.texts(marks).await, ["w e a 3 0"], "what is refused leaves no mark");
 }
 
+/// An attempt that was given up is still under way in the server, and holds its lane's mark, when the next intent comes. It
+/// commits then; the next one sees what it did, though it began before that.
+#[tokio::test]
+async fn what_follows_a_straggler_that_is_under_way_in_the_server_sees_what_it_did() {
+    let database = Database::new().await;
+    let operations = operations(&database).await;
+    database
+        .execute(
+            "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END';
+             CREATE TRIGGER pause BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION pause()",
+        )
+        .await;
+    // How many statements wait, once that are more than `before` and no more come.
+    let waiting = async |before: usize| {
+        let sql = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let mut last = 0;
+        for _ in 0..100 {
+            let now = database.texts(sql).await.len();
+            if now > before && now == last {
+                return now;
+            }
+            last = now;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("more than {before} statements should wait by now");
+    };
+    // Alone, and in a batch of one statement for many lanes.
+    for lanes in [1_u64, 40] {
+        database.execute("SELECT pg_advisory_lock(4711)").await;
+        let all = |operation: &Arc<dyn Operation>, sequence: u64, values: &dyn Fn(u64) -> Vec<Value>| {
+            let running = (0..lanes).map(|lane| {
+                let (operation, call) = (Arc::clone(operation), call(&format!("{lanes}-{lane}"), sequence, 0, &values(lane)));
+                tokio::spawn(async move { operation.perform(call).await })
+            });
+            running.collect::<Vec<_>>()
+        };
+        let stragglers = all(&operations[1], 1, &|lane| values(lane, 0));
+        let before = waiting(0).await;
+        let deletes = all(&operations[3], 2, &|lane| vec![text("s"), Value::Uuid(0, lane), text("no column for this")]);
+        waiting(before).await;
+        database.execute("SELECT pg_advisory_unlock(4711)").await;
+        for done in stragglers.into_iter().chain(deletes) {
+            assert_eq!(done.await.unwrap(), Ok(None));
+        }
+        assert_eq!(database.texts("SELECT count(*)::text FROM items").await, ["0"], "{lanes} lanes: nothing that was deleted is left");
+    }
+}
+
 #[tokio::test]
 async fn one_calls_fault_does_not_touch_the_others_of_its_batch() {
     let database = Database::new().await;
