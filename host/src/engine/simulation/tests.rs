@@ -1,9 +1,11 @@
 //! What CI runs of the simulation, and what `cargo xtask simulate` asks of it.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::hosts;
 use super::run::{Ran, run};
@@ -15,6 +17,9 @@ use crate::store::trial::Trial;
 
 /// Seeds of one test run, where `PUREFOLD_SIMULATION_SEEDS` does not say.
 const DEFAULT_SEEDS: u64 = 2400;
+
+/// How long one seed may run. The longest take some seconds, unoptimised and beside other tests.
+const MOST_TIME: Duration = Duration::from_secs(600);
 
 /// Seeds within which every planted mistake must be found.
 const SEEDS_TO_FIND: u64 = 1000;
@@ -64,11 +69,14 @@ fn simulate_all(seeds: impl Iterator<Item = u64>, simulate: fn(u64, &Sandbox) ->
     let (next, began) = (AtomicU64::new(0), Instant::now());
     let (crashes, steps) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let under_way = UnderWay::default();
     let mut failed = std::thread::scope(|scope| {
         let work = || {
             let mut failed = Vec::new();
             while let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).expect("an index")) {
+                under_way.begins(*seed);
                 let ran = simulate(*seed, &sandbox);
+                under_way.ends(*seed);
                 crashes.fetch_add(u64::from(ran.crashes), Ordering::Relaxed);
                 steps.fetch_add(u64::from(ran.steps), Ordering::Relaxed);
                 if !ran.violations.is_empty() {
@@ -78,7 +86,11 @@ fn simulate_all(seeds: impl Iterator<Item = u64>, simulate: fn(u64, &Sandbox) ->
             failed
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect::<Vec<_>>()
+        let watch = scope.spawn(|| under_way.watch());
+        let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        under_way.over.store(true, Ordering::Relaxed);
+        watch.thread().unpark();
+        ended.into_iter().flat_map(|failed| failed.expect("no panic")).collect::<Vec<_>>()
     });
     failed.sort();
     let told = format!(
@@ -89,6 +101,54 @@ fn simulate_all(seeds: impl Iterator<Item = u64>, simulate: fn(u64, &Sandbox) ->
         began.elapsed().as_secs_f64()
     );
     (failed, told)
+}
+
+/// The seeds that are running, and since when: one that hangs must tell its number before everything ends.
+#[derive(Default)]
+struct UnderWay {
+    seeds: Mutex<BTreeMap<u64, Instant>>,
+    over: AtomicBool,
+}
+
+impl UnderWay {
+    fn begins(&self, seed: u64) {
+        self.seeds.lock().expect("no panic").insert(seed, Instant::now());
+    }
+
+    fn ends(&self, seed: u64) {
+        self.seeds.lock().expect("no panic").remove(&seed);
+    }
+
+    /// Those that have run for longer than a seed may.
+    fn hanging(&self, most: Duration) -> Vec<u64> {
+        let seeds = self.seeds.lock().expect("no panic");
+        seeds.iter().filter(|(_, began)| began.elapsed() > most).map(|(seed, _)| *seed).collect()
+    }
+
+    /// Ends the process where a seed hangs: its threads cannot be ended otherwise.
+    fn watch(&self) {
+        while !self.over.load(Ordering::Relaxed) {
+            let hanging = self.hanging(MOST_TIME);
+            if !hanging.is_empty() {
+                #[allow(clippy::print_stderr, reason = "nothing else is left to tell it")]
+                {
+                    eprintln!("the seeds {hanging:?} have not ended after {MOST_TIME:?}; `cargo xtask simulate` runs one again");
+                }
+                std::process::abort();
+            }
+            std::thread::park_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+#[test]
+fn a_seed_that_hangs_is_told() {
+    let under_way = UnderWay::default();
+    under_way.begins(7);
+    under_way.begins(8);
+    under_way.ends(7);
+    assert!(under_way.hanging(Duration::from_secs(60)).is_empty());
+    assert_eq!(under_way.hanging(Duration::ZERO), [8]);
 }
 
 #[test]
