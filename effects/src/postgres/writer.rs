@@ -186,13 +186,10 @@ async fn transact(batch: &[Pending], client: &Object) -> (Vec<Answer>, bool) {
     }
     let mut results = pipelined(sent).await.into_iter();
     for (index, ..) in &ready {
-        answers[*index] = match ended(results.by_ref().take(ALONE_STATEMENTS).collect()) {
-            Ok(()) => Ok(()),
-            Err((error, stage)) => {
-                good &= is_answered_alone(&error);
-                Err(sort(&error, ATTEMPTED, stage))
-            }
-        };
+        answers[*index] = ended(results.by_ref().take(ALONE_STATEMENTS).collect()).map_err(|(error, stage)| {
+            good &= is_answered_alone(&error);
+            sort(&error, ATTEMPTED, stage)
+        });
     }
     (answers, good)
 }

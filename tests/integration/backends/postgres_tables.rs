@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use purefold_effects::Operation;
 use purefold_effects::trial::{NONE, NOW, Trial, bind, call, choice, list, open, option, record, refused, some, started, text, trial};
+use purefold_effects::{EffectError, Operation, Reply};
 use purefold_wit::{Finding, Record, Type, Value};
+use tokio::task::JoinHandle;
 
 use super::database::Database;
 use super::{not_done, unique};
@@ -90,6 +91,25 @@ async fn make_tables(database: &Database, routes: &[Trial]) {
 async fn operations(database: &Database) -> Vec<Arc<dyn Operation>> {
     make_tables(database, &routes()).await;
     started(&settings(&database.url), Path::new("."), &routes()).await
+}
+
+fn numbered(lane: u64) -> String {
+    format!("e-{lane}")
+}
+
+/// Begins an attempt in each of so many lanes, by their names, all at once.
+fn all(
+    operation: &Arc<dyn Operation>,
+    sequence: u64,
+    lanes: u64,
+    name: impl Fn(u64) -> String,
+    values: impl Fn(u64) -> Vec<Value>,
+) -> Vec<JoinHandle<Result<Reply, EffectError>>> {
+    let begin = |lane| {
+        let (operation, call) = (Arc::clone(operation), call(&name(lane), sequence, 0, &values(lane)));
+        tokio::spawn(async move { operation.perform(call).await })
+    };
+    (0..lanes).map(begin).collect()
 }
 
 #[tokio::test]
@@ -192,16 +212,10 @@ async fn what_follows_a_straggler_that_is_under_way_in_the_server_sees_what_it_d
     // Alone, and in a batch of one statement for many lanes.
     for lanes in [1_u64, 40] {
         database.execute("SELECT pg_advisory_lock(4711)").await;
-        let all = |operation: &Arc<dyn Operation>, sequence: u64, values: &dyn Fn(u64) -> Vec<Value>| {
-            let running = (0..lanes).map(|lane| {
-                let (operation, call) = (Arc::clone(operation), call(&format!("{lanes}-{lane}"), sequence, 0, &values(lane)));
-                tokio::spawn(async move { operation.perform(call).await })
-            });
-            running.collect::<Vec<_>>()
-        };
-        let stragglers = all(&operations[1], 1, &|lane| values(lane, 0));
+        let name = |lane| format!("{lanes}-{lane}");
+        let stragglers = all(&operations[1], 1, lanes, name, |lane| values(lane, 0));
         let before = waiting(0).await;
-        let deletes = all(&operations[3], 2, &|lane| vec![text("s"), Value::Uuid(0, lane), text("no column for this")]);
+        let deletes = all(&operations[3], 2, lanes, name, |lane| vec![text("s"), Value::Uuid(0, lane), text("no column for this")]);
         waiting(before).await;
         database.execute("SELECT pg_advisory_unlock(4711)").await;
         for done in stragglers.into_iter().chain(deletes) {
@@ -216,14 +230,10 @@ async fn one_calls_fault_does_not_touch_the_others_of_its_batch() {
     let database = Database::new().await;
     let operations = operations(&database).await;
     assert_eq!(operations[1].perform(call("first", 1, 0, &values(0, 0))).await, Ok(None));
-    let calls = (0..2_000_u64).map(|number| {
-        // Every hundredth inserts what is there already.
-        let id = if number % 100 == 0 { 0 } else { number };
-        let (insert, call) = (Arc::clone(&operations[1]), call(&format!("e-{number}"), 1, 0, &values(id, 0)));
-        tokio::spawn(async move { insert.perform(call).await })
-    });
+    // Every hundredth inserts what is there already.
+    let calls = all(&operations[1], 1, 2_000, numbered, |number| values(if number % 100 == 0 { 0 } else { number }, 0));
     let mut count = 0;
-    for (number, running) in calls.collect::<Vec<_>>().into_iter().enumerate() {
+    for (number, running) in calls.into_iter().enumerate() {
         let result = running.await.unwrap();
         if number % 100 == 0 {
             refused(result);
@@ -244,11 +254,7 @@ async fn many_lanes_together_are_changed_as_each_alone() {
     let operations = operations(&database).await;
     let [upsert, insert, update, delete] = operations.as_slice() else { panic!("four routes") };
     let all = async |operation: &Arc<dyn Operation>, sequence: u64, values: &dyn Fn(u64) -> Vec<Value>| {
-        let running = (0..LANES).map(|lane| {
-            let (operation, call) = (Arc::clone(operation), call(&format!("e-{lane}"), sequence, 0, &values(lane)));
-            tokio::spawn(async move { operation.perform(call).await })
-        });
-        for done in running.collect::<Vec<_>>() {
+        for done in all(operation, sequence, LANES, numbered, values) {
             assert_eq!(done.await.unwrap(), Ok(None));
         }
     };

@@ -1,13 +1,16 @@
 //! `purefold minimise`: the fewest inputs that show something, as a scenario that `purefold test` plays.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::{SILENT, demo};
 use crate::faults::poke;
 use crate::place::Place;
 use crate::program::Done;
 
-/// Minimises, and plays what is left.
+/// Minimises, and plays what is left. The place may be one that other tests minimise in at the same time.
 fn minimal(place: &Place, arguments: &[&str]) -> (Done, String) {
-    let file = place.path("minimal.yaml");
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let file = place.path(&format!("minimal-{}.yaml", COUNT.fetch_add(1, Ordering::Relaxed)));
     let file = file.to_str().expect("a path of text");
     let done = place.ask("minimise", &[arguments, &["--output", file, "--json"]].concat()).well();
     place.ask("test", &[file]).well();

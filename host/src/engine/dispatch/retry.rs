@@ -36,11 +36,11 @@ pub(super) struct Account {
 /// ends no intent before its time, and by then the effect may count as down, whose time is on no intent's account.
 pub(super) fn after_failure(retry: &Retry, account: Account, error: &EffectError, random: u64) -> Verdict {
     let Account { attempts, elapsed, maybe_done, pays_for_waits } = account;
-    match error {
+    let text = match error {
         EffectError::Refused(text) => return Verdict::Over(FailureKind::Refused, text.clone()),
         EffectError::UnreadableReply(text) => return Verdict::Over(FailureKind::UnreadableReply, text.clone()),
-        EffectError::NotDone { .. } | EffectError::Unknown(_) => {}
-    }
+        EffectError::NotDone { reason: text, .. } | EffectError::Unknown(text) => text,
+    };
     let bound = retry.first.saturating_mul(1 << attempts.saturating_sub(1).min(30)).min(retry.most);
     #[allow(clippy::cast_precision_loss)]
     let part = random as f64 / u64::MAX as f64;
@@ -50,10 +50,6 @@ pub(super) fn after_failure(retry: &Retry, account: Account, error: &EffectError
     if attempts < retry.attempts && (own < left || !pays_for_waits) {
         return Verdict::Again(own.max(asked.min(if pays_for_waits { left } else { retry.deadline })));
     }
-    let text = match error {
-        EffectError::NotDone { reason, .. } => reason,
-        EffectError::Unknown(text) | EffectError::Refused(text) | EffectError::UnreadableReply(text) => text,
-    };
     exhausted(text, attempts, maybe_done)
 }
 
