@@ -63,6 +63,24 @@ async fn keys_are_put_swapped_and_deleted() {
     assert!(mark.contains(r#""sequence":5"#), "{mark}");
 }
 
+/// The marks are what a lane remembers by: where they lie, and that nothing else does.
+#[tokio::test]
+async fn marks_lie_under_the_prefix_that_is_set() {
+    let address = shared(Kind::Consul);
+    let (item, lane, prefix) = (unique("nut"), unique("lane"), unique("own/marks"));
+    let values = |left| [text(&item), level(left), NONE];
+    let own = operations(&address, &format!("marks = '{prefix}'")).await;
+    assert_eq!(own[0].perform(call(&lane, 7, 0, &values(7))).await, Ok(None));
+    let mark = format!("00000000-0000-0000-0000-00000000000a/w/e/{lane}");
+    assert!(stored(&address, &format!("{prefix}/{mark}")).is_some_and(|mark| mark.contains(r#""sequence":7"#)));
+    assert_eq!(stored(&address, &format!("purefold/marks/{mark}")), None);
+    assert_eq!(own[0].perform(call(&lane, 6, 0, &values(6))).await, Ok(None), "a straggler changes nothing");
+    assert_eq!(stored(&address, &format!("stock/{item}")), Some(r#"{"left":7}"#.to_owned()));
+    // Marks elsewhere know nothing of it.
+    assert_eq!(operations(&address, "").await[0].perform(call(&lane, 6, 0, &values(6))).await, Ok(None));
+    assert_eq!(stored(&address, &format!("stock/{item}")), Some(r#"{"left":6}"#.to_owned()));
+}
+
 /// All swap the same value for their own: one of them finds it.
 #[tokio::test]
 async fn of_many_swaps_at_once_one_succeeds() {

@@ -49,11 +49,14 @@ fn found(address: &str, id: &str) -> Json {
     serde_json::from_str(&get(address, &format!("/v1/agent/service/{id}"), TOKEN).body).unwrap_or_default()
 }
 
-/// The status of the service's check.
-fn status(address: &str, id: &str) -> String {
+/// The service's check.
+fn check_of(address: &str, id: &str) -> Json {
     let checks = serde_json::from_str::<Json>(&get(address, "/v1/agent/checks", TOKEN).body).unwrap();
-    let check = checks.as_object().unwrap().values().find(|check| check["ServiceID"] == id).cloned().unwrap_or_default();
-    check["Status"].as_str().unwrap_or_default().to_owned()
+    checks.as_object().unwrap().values().find(|check| check["ServiceID"] == id).cloned().unwrap_or_default()
+}
+
+fn status(address: &str, id: &str) -> String {
+    check_of(address, id)["Status"].as_str().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]
@@ -115,9 +118,10 @@ async fn repeats_and_stragglers_change_nothing_while_the_service_is_there() {
 async fn consul_asks_a_service_by_itself_where_it_is_told_to() {
     let address = shared(Kind::Consul);
     let id = unique("web");
-    let operations = operations(&address, "health = { path = '/up', interval = '1s' }").await;
+    let operations = operations(&address, "health = { path = '/up', interval = '1s', timeout = '2s', deregister-after = '90s' }").await;
     assert_eq!(operations[0].perform(call("n", 1, 0, &service(&id, 9))).await, Ok(None));
     assert_eq!(status(&address, &id), "critical", "it has not been asked yet");
+    assert_eq!(check_of(&address, &id)["Type"], "http");
     let mut nowhere = service(&id, 9);
     nowhere[3] = Value::Option(None);
     let reason = refused(operations[0].perform(call("n", 2, 0, &nowhere)).await);

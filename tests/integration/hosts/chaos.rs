@@ -3,29 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Host, shared};
+use super::{Host, owned, owners, shared, until};
 use crate::chance::Chance;
 use crate::faults::poke;
 use crate::place::Place;
 
-/// How long everything takes to come to rest.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// A host stands still for longer than others believe it alive.
 const STANDSTILL: Duration = Duration::from_secs(14);
-
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(begun.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// How many shards have an owner that is there.
-fn owned(place: &Place) -> u64 {
-    place.journal().number("SELECT count(*) FROM shards JOIN hosts ON hosts.epoch = shards.epoch")
-}
 
 /// Sends an event to one of the hosts until one has it. Gives whether it came to be answered.
 fn send(hosts: &[Option<Host>], chance: &mut Chance, event: &str) -> bool {
@@ -65,9 +49,7 @@ fn three_hosts_share_the_work_and_pass_it_on() {
     let place = shared();
     let mut hosts: Vec<Option<Host>> = (0..3).map(|_| Some(Host::start(&place))).collect();
     until("that all shards are owned", || owned(&place) == 960);
-    until("that three hosts own some", || {
-        place.journal().number("SELECT count(DISTINCT shards.epoch) FROM shards JOIN hosts ON hosts.epoch = shards.epoch") == 3
-    });
+    until("that three hosts own some", || owners(&place) == 3);
     let (mut chance, mut sent) = (Chance::new(3), BTreeSet::new());
     for number in 0..120 {
         let entity = format!("node-{}", number % 17);
@@ -99,10 +81,7 @@ fn three_hosts_share_the_work_and_pass_it_on() {
 fn a_host_that_stood_still_writes_nothing_when_it_wakes() {
     let place = shared();
     let mut hosts: Vec<Option<Host>> = (0..2).map(|_| Some(Host::start(&place))).collect();
-    until("that both own shards", || {
-        place.journal().number("SELECT count(DISTINCT shards.epoch) FROM shards JOIN hosts ON hosts.epoch = shards.epoch") == 2
-            && owned(&place) == 960
-    });
+    until("that both own shards", || owners(&place) == 2 && owned(&place) == 960);
     let (mut chance, mut sent) = (Chance::new(5), BTreeSet::new());
     for number in 0..60 {
         if number == 20 {

@@ -1,11 +1,13 @@
 //! Several hosts on one PostgreSQL store: whatever happens to each of them, they decide as one.
 
 mod chaos;
+mod woken;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use purefold_services::Kind;
 
@@ -22,7 +24,11 @@ fn database() -> Database {
 
 /// A workflow with its journal in PostgreSQL.
 fn shared() -> Place {
-    let mut place = Place::misbehaving();
+    sharing(Place::misbehaving())
+}
+
+/// That workflow, with its journal in PostgreSQL.
+fn sharing(mut place: Place) -> Place {
     place.keep_journal_in(database());
     place
 }
@@ -71,4 +77,25 @@ fn keep_reading(reader: BufReader<ChildStderr>, told: Arc<Mutex<String>>) {
             told.push('\n');
         }
     });
+}
+
+/// How long everything takes to come to rest.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// How many shards have an owner that is there.
+fn owned(place: &Place) -> u64 {
+    place.journal().number("SELECT count(*) FROM shards JOIN hosts ON hosts.epoch = shards.epoch")
+}
+
+/// How many hosts own shards.
+fn owners(place: &Place) -> u64 {
+    place.journal().number("SELECT count(DISTINCT shards.epoch) FROM shards JOIN hosts ON hosts.epoch = shards.epoch")
 }
